@@ -1,0 +1,134 @@
+"""Events: what we tell (Event, Delivery) and what a provider told us (ProviderEvent, InboxEntry)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from .payments import Payment
+from .refunds import Refund
+
+__all__ = [
+    "EVENT_TYPES",
+    "Delivery",
+    "DeliveryState",
+    "Event",
+    "InboxEntry",
+    "InboxState",
+    "ProviderEvent",
+]
+
+EVENT_TYPES: Final = (
+    "payment.created",
+    "payment.processing",
+    "payment.requires_action",
+    "payment.requires_capture",
+    "payment.success",
+    "payment.failed",
+    "payment.canceled",
+    "payment.refunded",
+    "payment.mismatch",
+    "refund.created",
+    "refund.succeeded",
+    "refund.failed",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened, written in the transaction that made it happen.
+
+    `payment` is the full snapshot at that moment, without its client secret. Told at least
+    once, in no order: deduplicate by `id`, order by `payment.version`.
+    """
+
+    id: str
+    type: str
+    created_at: datetime
+    payment: Payment | None = None
+    refund: Refund | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """What this type adds: ``final`` and ``decline_code`` of `payment.failed` for instance."""
+
+
+class DeliveryState(StrEnum):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    """Given up after the last attempt; can be redelivered by hand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One event on its way to one endpoint."""
+
+    id: str
+    event_id: str
+    event_type: str
+    endpoint: str
+    state: DeliveryState
+    created_at: datetime
+    attempts: int = 0
+    available_at: datetime | None = None
+    delivered_at: datetime | None = None
+    status_code: int | None = None
+    error: str | None = None
+    claim_token: str | None = field(default=None, repr=False)
+
+
+class InboxState(StrEnum):
+    RECEIVED = "received"
+    PARKED = "parked"
+    """Names an object that we do not know yet; asked again later."""
+    PROCESSED = "processed"
+    IGNORED = "ignored"
+    """Not ours, or nothing that we act on."""
+    DEAD = "dead"
+    """Failed every time; kept with its traceback for a person."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderEvent:
+    """What a verified webhook says. A hint: the object is always read again at the provider."""
+
+    id: str
+    """The provider's id of the event: unique per account, for ever."""
+    type: str
+    reference: str | None
+    """The payment object to read again; None when the event names nothing we keep."""
+    livemode: bool | None = None
+    our_reference: str | None = None
+    """Our 20 characters, when the object carries them: proves that it is this installation's."""
+    api_version: str | None = None
+    created_at: datetime | None = None
+    body: str = field(default="", repr=False)
+    """The body as it may be stored: client secrets blanked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxEntry:
+    """One row of `provider_webhooks`: kept for good, so that a late copy is recognised."""
+
+    id: str
+    provider_id: str
+    provider_event_id: str
+    event_type: str
+    state: InboxState
+    created_at: datetime
+    reference: str | None = None
+    our_reference: str | None = None
+    livemode: bool | None = None
+    api_version: str | None = None
+    payload: str = field(default="", repr=False)
+    payload_hash: str = ""
+    """SHA-256 of the bytes as received."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    attempts: int = 0
+    available_at: datetime | None = None
+    claim_token: str | None = field(default=None, repr=False)
+    error_message: str | None = field(default=None, repr=False)
+    payment_id: str | None = None
+    processed_at: datetime | None = None

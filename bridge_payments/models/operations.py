@@ -1,0 +1,88 @@
+"""An operation: one deliberate instruction to a provider, reserved before it is sent; may end unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+__all__ = ["OPEN_OPERATION_STATES", "Operation", "OperationState", "Verb"]
+
+
+class Verb(StrEnum):
+    """What we instruct a provider to do; each value begins the name of a `PaymentProvider` method."""
+
+    CREATE = "create_payment_intent"
+    UPDATE = "update_payment_intent"
+    CONFIRM = "confirm_payment"
+    CAPTURE = "capture_payment"
+    CANCEL = "cancel_payment"
+    REFUND = "refund_payment"
+
+
+class OperationState(StrEnum):
+    RESERVED = "reserved"
+    """Committed here; nothing is known about the provider."""
+    UNKNOWN = "unknown"
+    """It may have been executed. Resolved by asking the provider, never by the clock."""
+    SUCCEEDED = "succeeded"
+    REJECTED = "rejected"
+    """The provider said no."""
+    ABANDONED = "abandoned"
+    """Proved never executed, and too late to execute now."""
+
+
+OPEN_OPERATION_STATES: Final = frozenset({OperationState.RESERVED, OperationState.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One row of `operations`. While it is open it occupies its payment's slot."""
+
+    id: str
+    """Its keys at the provider derive from this: ``<id>`` for the first step, ``<id>-<step>`` else."""
+    payment_id: str
+    provider_id: str
+    verb: Verb
+    state: OperationState
+    reference: str
+    """20 characters, unique, sent as metadata (Stripe), invoiceNumber/refId (Authorize.net)."""
+    created_at: datetime
+    updated_at: datetime
+    refund_id: str | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Exactly what was asked, JSON values only: a repeat sends the same body or nothing."""
+    inputs_hash: str = ""
+    api_version: str | None = None
+    """The provider API version that the inputs were made for."""
+    steps: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Results of the steps that are done, by step name, stored before the next step begins."""
+    principal: str = "system"
+    """The scope text of whoever asked."""
+    caller_deadline: datetime | None = None
+    """Until when a payer-present verb may still be executed (rule 8)."""
+    lease_until: datetime | None = None
+    """Until when the current sender owns this operation, on the database's clock."""
+    lease_token: str | None = None
+    due_at: datetime | None = None
+    """When reconciliation looks at it next, on the database's clock."""
+    attempts: int = 0
+    error_code: str | None = None
+    error_message: str | None = None
+    decline_code: str | None = None
+    request_id: str | None = None
+    """The provider's id of the last exchange, for their support."""
+    resolution: str | None = None
+    """How it ended, in one sentence an operator can read: evidence, not a guess."""
+    finished_at: datetime | None = None
+    version: int = 1
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN_OPERATION_STATES
+
+    def key(self, step: str, *, first: str) -> str:
+        """Return the idempotency key of one step: the same for every attempt of it."""
+        return self.id if step == first else f"{self.id}-{step}"

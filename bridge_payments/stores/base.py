@@ -1,0 +1,336 @@
+"""
+Where the engine remembers things.
+
+A store runs units of work. A unit of work is an ordinary function: it cannot
+`await`, so no transaction can ever span a call to a provider, and it may be run
+again after a deadlock or a serialization failure. It must have no side effect
+beyond the unit it receives.
+
+`stores/memory.py` is the reference to copy; `bridge_payments.testing.StoreConformance`
+says whether a store holds what these docstrings promise.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol, TypeVar
+
+from ..models import (
+    Delivery,
+    DeliveryState,
+    Event,
+    InboxEntry,
+    InboxState,
+    Operation,
+    Payment,
+    PaymentStatus,
+    Refund,
+)
+
+__all__ = [
+    "DeliveryRepository",
+    "EventRepository",
+    "IdempotencyRecord",
+    "IdempotencyRepository",
+    "InboxRepository",
+    "OperationRepository",
+    "Page",
+    "PaymentQuery",
+    "PaymentRepository",
+    "RefundRepository",
+    "Store",
+    "Unit",
+]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentQuery:
+    """Which payments, in which order. Without an owner it lists everybody's: for admins only."""
+
+    user_id: str | None = None
+    guest_email: str | None = None
+    """Matched case-insensitively, guest payments only."""
+    statuses: frozenset[PaymentStatus] | None = None
+    provider_id: str | None = None
+    search: str | None = None
+    """Part of the id, the guest e-mail or the description."""
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    order_by: Literal["created_at", "updated_at", "amount_cents", "status"] = "created_at"
+    descending: bool = True
+    limit: int = 20
+    offset: int = 0
+    before_id: str | None = None
+    """Keyset: only ids on the far side of this one; used with ``created_at`` order only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page and the count of the whole."""
+
+    items: tuple[Payment, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdempotencyRecord:
+    """Who used a key for what. Never the answer: that is rebuilt from the rows."""
+
+    scope: str
+    """Verb and principal: two callers never share a key."""
+    key: str
+    body_hash: str
+    operation_id: str | None
+    payment_id: str
+    refund_id: str | None = None
+    created_at: datetime
+
+
+class PaymentRepository(Protocol):
+    def get(self, payment_id: str) -> Payment | None: ...
+
+    def get_by_reference(self, provider_id: str, reference: str) -> Payment | None:
+        """Find by the provider's intent or payment reference, within one account."""
+
+    def get_by_our_reference(self, reference: str) -> Payment | None:
+        """Find by `Payment.reference`, our 20 characters."""
+
+    def add(self, payment: Payment) -> None: ...
+
+    def save(self, payment: Payment, *, expected_version: int) -> bool:
+        """Write the whole row with ``version = expected_version + 1`` if its version still is *expected_version*.
+
+        Return whether it was. Never raises for a lost race, never writes half. The provider's intent
+        reference becomes unique per account with it: a second payment that claims it is a StoreError.
+        """
+
+    def list(self, query: PaymentQuery) -> Page: ...
+
+    def claim_due(self, *, limit: int, lease_seconds: float) -> Sequence[Payment]:
+        """Take payments whose `next_sync_at` has come, and push it *lease_seconds* ahead in the same statement.
+
+        Two workers never receive the same payment within the lease. Does not touch `version`.
+        """
+
+    def with_stale_secrets(self, *, before: datetime, limit: int) -> Sequence[Payment]:
+        """Return payments whose client secret expired before *before*."""
+
+    def take_merchant_reference(self, provider_id: str, reference_code: str, payment_id: str) -> str:
+        """Make *payment_id* the holder of a unique merchant reference; return the holder's payment id.
+
+        The answer is another id when the reference is taken: the caller decides whether that payment
+        is still open or paid, and otherwise takes it over with `replace_merchant_reference`.
+        """
+
+    def replace_merchant_reference(
+        self, provider_id: str, reference_code: str, *, old: str, new: str
+    ) -> bool:
+        """Hand the reference from *old* to *new* by compare-and-set; return whether it happened."""
+
+    def count_recent_guest(self, guest_email: str, *, since: datetime) -> int:
+        """Count open payments of this guest e-mail (case-insensitive) created since *since*."""
+
+
+class OperationRepository(Protocol):
+    def get(self, operation_id: str) -> Operation | None: ...
+
+    def get_by_reference(self, reference: str) -> Operation | None: ...
+
+    def for_payment(self, payment_id: str) -> Sequence[Operation]:
+        """Return every operation of a payment, oldest first."""
+
+    def reserve(self, operation: Operation, *, lease_seconds: float) -> str | None:
+        """Insert *operation*, take its payment's slot and start its lease on the database's clock.
+
+        Return None when it was inserted, or the id of the operation that holds the slot: then nothing
+        was written. Sets `lease_until` and `due_at` to now + *lease_seconds*, both on the database's clock.
+        """
+
+    def save(self, operation: Operation, *, token: str | None) -> bool:
+        """Write state, steps and outcome if the lease token still is *token*; return whether it was.
+
+        An operation that is no longer open gives up its slot, its lease and its due time in the
+        same transaction.
+        """
+
+    def hand_back(self, operation_id: str, *, token: str, delay_seconds: float) -> bool:
+        """Give the lease back unsent or unresolved; due again after *delay_seconds* on the database's clock."""
+
+    def lease(self, operation_id: str, *, token: str, lease_seconds: float) -> Operation | None:
+        """Take the lease of one open operation whose lease has run out; None if somebody else holds it."""
+
+    def claim_due(self, *, limit: int, lease_seconds: float, token: str) -> Sequence[Operation]:
+        """Take open operations that are due and whose lease has run out; each counts one attempt."""
+
+    def holder_of(self, payment_id: str) -> str | None:
+        """Return the id of the open operation that occupies a payment's slot."""
+
+    def list_open(self, *, limit: int) -> Sequence[Operation]:
+        """Return open operations, oldest first: the operator's queue."""
+
+
+class IdempotencyRepository(Protocol):
+    def put(self, record: IdempotencyRecord) -> IdempotencyRecord:
+        """Insert if (scope, key) is new; return the record that is stored now, this one or the earlier.
+
+        The first statement of a reserve. A concurrent insert of the same pair makes this wait or
+        return the winner, never raise.
+        """
+
+    def delete_before(self, moment: datetime, *, limit: int) -> int: ...
+
+
+class RefundRepository(Protocol):
+    def get(self, refund_id: str) -> Refund | None: ...
+
+    def get_by_reference(self, provider_id: str, reference: str) -> Refund | None: ...
+
+    def for_payment(self, payment_id: str) -> Sequence[Refund]:
+        """Return every refund of a payment, oldest first."""
+
+    def add(self, refund: Refund) -> None: ...
+
+    def save(self, refund: Refund, *, expected_version: int) -> bool: ...
+
+
+class EventRepository(Protocol):
+    """The outbox."""
+
+    def add(self, event: Event) -> None: ...
+
+    def get(self, event_id: str) -> Event | None: ...
+
+    def for_payment(self, payment_id: str) -> Sequence[Event]: ...
+
+    def claim_untold(self, *, limit: int, lease_seconds: float) -> Sequence[Event]:
+        """Take events that have no deliveries yet; again after the lease unless `mark_told` came."""
+
+    def mark_told(self, event_id: str) -> None:
+        """Every endpoint that wants this event has its delivery now."""
+
+    def delete_told_before(self, moment: datetime, *, limit: int) -> int: ...
+
+
+class DeliveryRepository(Protocol):
+    def add(self, delivery: Delivery) -> bool:
+        """Insert unless (event, endpoint) exists; return whether it was inserted. Due at once."""
+
+    def get(self, delivery_id: str) -> Delivery | None: ...
+
+    def claim_due(
+        self, *, limit: int, lease_seconds: float, token: str, endpoints: Sequence[str] | None = None
+    ) -> Sequence[Delivery]:
+        """Take pending deliveries that are due, oldest first; each counts one attempt.
+
+        With *endpoints* only those endpoints': a worker without a handler leaves its rows alone.
+        """
+
+    def finish(
+        self,
+        delivery: Delivery,
+        *,
+        token: str,
+        state: DeliveryState,
+        retry_in_seconds: float | None = None,
+    ) -> bool:
+        """Record an attempt under the lease's token: delivered, dead, or pending again later."""
+
+    def redeliver(self, delivery_id: str) -> bool:
+        """Make a dead or delivered delivery due again, with its attempts counted from zero."""
+
+    def list(
+        self,
+        *,
+        state: DeliveryState | None = None,
+        event_id: str | None = None,
+        limit: int = 50,
+    ) -> Sequence[Delivery]:
+        """Newest first."""
+
+
+class InboxRepository(Protocol):
+    def add(self, entry: InboxEntry) -> bool:
+        """Insert unless (provider_id, provider_event_id) exists; return whether it was inserted. Due at once."""
+
+    def get(self, entry_id: str) -> InboxEntry | None: ...
+
+    def get_by_event(self, provider_id: str, provider_event_id: str) -> InboxEntry | None: ...
+
+    def claim_due(self, *, limit: int, lease_seconds: float, token: str) -> Sequence[InboxEntry]:
+        """Take received or parked entries that are due, oldest first; each counts one attempt."""
+
+    def finish(
+        self,
+        entry: InboxEntry,
+        *,
+        token: str,
+        state: InboxState,
+        retry_in_seconds: float | None = None,
+    ) -> bool:
+        """Record the outcome under the claim's token, with `error_message` and `payment_id` of *entry*."""
+
+    def replay(self, entry_id: str) -> bool:
+        """Make an entry of any state due again, with its attempts counted from zero."""
+
+    def list(
+        self, *, provider_id: str | None = None, state: InboxState | None = None, limit: int = 50
+    ) -> Sequence[InboxEntry]:
+        """Newest first."""
+
+
+class Unit(Protocol):
+    """Everything that can be read or written inside one transaction."""
+
+    @property
+    def payments(self) -> PaymentRepository: ...
+
+    @property
+    def operations(self) -> OperationRepository: ...
+
+    @property
+    def idempotency(self) -> IdempotencyRepository: ...
+
+    @property
+    def refunds(self) -> RefundRepository: ...
+
+    @property
+    def events(self) -> EventRepository: ...
+
+    @property
+    def deliveries(self) -> DeliveryRepository: ...
+
+    @property
+    def inbox(self) -> InboxRepository: ...
+
+
+class Store(ABC):
+    """Runs units of work. Nothing connects at construction."""
+
+    @abstractmethod
+    async def run(self, work: Callable[[Unit], T], *, write: bool = True) -> T:
+        """Run *work* in one transaction: commit when it returns, roll back when it raises.
+
+        Isolation is at least READ COMMITTED; a lost compare-and-set returns False from the repository.
+        A deadlock or a serialization failure runs *work* again, bounded. The transaction is finished
+        even if the caller is cancelled meanwhile. With ``write=False`` the unit only reads, in one
+        round trip per statement.
+
+        Raises: StoreError when the database refuses or cannot be reached.
+        """
+
+    @abstractmethod
+    async def check(self) -> None:
+        """Raise StoreError unless the database is reachable and of the version this code was built for."""
+
+    @abstractmethod
+    async def upgrade(self) -> None:
+        """Bring the schema to this code's version; safe to call from several processes at once."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Release what this store opened. An engine that was handed in is left alone."""
