@@ -290,6 +290,29 @@ class ProviderDeclined(ProviderRejected):
 
     code = "provider_declined"
 
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        decline_code: str = "declined",
+        payment: str | None = None,
+        attempt: str | None = None,
+        provider_code: str | None = None,
+        request_id: str | None = None,
+        http_status: int | None = None,
+    ) -> None:
+        self.payment = payment
+        """The provider's reference of the intent, which can still be paid another way."""
+        self.attempt = attempt
+        """The provider's reference of the refused attempt: the same that a later read shows."""
+        super().__init__(
+            message,
+            provider_code=provider_code,
+            decline_code=decline_code,
+            request_id=request_id,
+            http_status=http_status,
+        )
+
 
 class ProviderStateConflict(ProviderRejected):
     """The object is in another state than we thought: somebody else was faster. Read it again."""

@@ -326,6 +326,11 @@ class PaymentProvider(ABC):
     minimum_amounts: ClassVar[Mapping[str, int]] = {}
     """Minor units by currency, below which the provider refuses a charge; absent means 1."""
 
+    absence_margin_seconds: ClassVar[float] = 30.0
+    """How long after the last possible send `Absent` may be believed: the provider's own lag."""
+    sandbox_only: ClassVar[bool] = False
+    """Moves no real money and accepts anything: refused unless ``ALLOW_SANDBOX=true``."""
+
     clock: Clock = staticmethod(utc_now)
     """Replaced by whoever builds the provider, never by the provider."""
 

@@ -182,6 +182,9 @@ class IdempotencyRepository(Protocol):
         return the winner, never raise.
         """
 
+    def release(self, operation_id: str) -> int:
+        """Forget the keys of an operation that was proved never executed: a repeat is a new instruction."""
+
     def delete_before(self, moment: datetime, *, limit: int) -> int: ...
 
 
