@@ -99,5 +99,6 @@ class Money:
 
 def _whole(value: Decimal, currency: str) -> int:
     if not value.is_finite() or value != value.to_integral_value():
-        raise AmountNotRepresentable(f"{value.normalize() if value.is_finite() else value} is not a whole number of units of {currency}", field="amount")
+        shown = value.normalize() if value.is_finite() else value
+        raise AmountNotRepresentable(f"{shown} is not a whole number of units of {currency}", field="amount")
     return int(value)

@@ -11,7 +11,17 @@ from typing import Any, ClassVar, Final, Self, final
 
 from ..errors import InvalidRequest, UnsupportedOperation
 from ..messages import Request
-from ..models import CaptureMethod, Clock, Money, NextAction, PaymentStatus, ProviderEvent, RefundStatus, Verb, utc_now
+from ..models import (
+    CaptureMethod,
+    Clock,
+    Money,
+    NextAction,
+    PaymentStatus,
+    ProviderEvent,
+    RefundStatus,
+    Verb,
+    utc_now,
+)
 from ..transport import Transport
 
 __all__ = [
@@ -344,7 +354,7 @@ class PaymentProvider(ABC):
 
     async def aclose(self) -> None:
         """Release what the provider opened. Called once, when the bridge closes."""
-        return None
+        return
 
     @property
     def livemode(self) -> bool | None:

@@ -103,7 +103,7 @@ class PaymentRepository(Protocol):
     def add(self, payment: Payment) -> None: ...
 
     def save(self, payment: Payment, *, expected_version: int) -> bool:
-        """Write the whole row with ``version = expected_version + 1`` if its version still is *expected_version*.
+        """Write the whole row as version ``expected_version + 1`` if its version still is *expected_version*.
 
         Return whether it was. Never raises for a lost race, never writes half. The provider's intent
         reference becomes unique per account with it: a second payment that claims it is a StoreError.
@@ -112,7 +112,7 @@ class PaymentRepository(Protocol):
     def list(self, query: PaymentQuery) -> Page: ...
 
     def claim_due(self, *, limit: int, lease_seconds: float) -> Sequence[Payment]:
-        """Take payments whose `next_sync_at` has come, and push it *lease_seconds* ahead in the same statement.
+        """Take payments whose `next_sync_at` has come; push it *lease_seconds* ahead in the same statement.
 
         Two workers never receive the same payment within the lease. Does not touch `version`.
         """
@@ -159,7 +159,7 @@ class OperationRepository(Protocol):
         """
 
     def hand_back(self, operation_id: str, *, token: str, delay_seconds: float) -> bool:
-        """Give the lease back unsent or unresolved; due again after *delay_seconds* on the database's clock."""
+        """Give the lease back, unsent or unresolved; due again in *delay_seconds* on the database's clock."""
 
     def lease(self, operation_id: str, *, token: str, lease_seconds: float) -> Operation | None:
         """Take the lease of one open operation whose lease has run out; None if somebody else holds it."""
@@ -258,7 +258,7 @@ class DeliveryRepository(Protocol):
 
 class InboxRepository(Protocol):
     def add(self, entry: InboxEntry) -> bool:
-        """Insert unless (provider_id, provider_event_id) exists; return whether it was inserted. Due at once."""
+        """Insert unless (provider_id, provider_event_id) exists; return whether it did. Due at once."""
 
     def get(self, entry_id: str) -> InboxEntry | None: ...
 

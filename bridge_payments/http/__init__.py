@@ -1,0 +1,1 @@
+"""How it is asked, without any framework."""

@@ -1,0 +1,1 @@
+"""Thin mounts: a framework's request becomes a messages.Request, and back."""

@@ -1,0 +1,18 @@
+"""Whom we tell: events out of the outbox, to subscribers over HTTP and to handlers in the application."""
+
+from __future__ import annotations
+
+from .dispatcher import WebhookDispatcher
+from .endpoints import Endpoint, EndpointKind, Handler
+from .schedule import DEFAULT_SCHEDULE, schedule_of
+from .signing import new_signing_secret
+
+__all__ = [
+    "DEFAULT_SCHEDULE",
+    "Endpoint",
+    "EndpointKind",
+    "Handler",
+    "WebhookDispatcher",
+    "new_signing_secret",
+    "schedule_of",
+]
