@@ -1,0 +1,265 @@
+"""What is written and read back: JSON of our own, event snapshots, and no client secret in either.
+
+Both stores use it, so that what works in memory works in a database.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final
+
+from ..errors import StoreError
+from ..models import (
+    CaptureMethod,
+    Event,
+    GuestData,
+    NextAction,
+    NextActionKind,
+    Payment,
+    PaymentFlag,
+    PaymentStatus,
+    Refund,
+    RefundStatus,
+)
+
+__all__ = [
+    "OPERATION_OUTCOME",
+    "decode_event",
+    "decode_next_action",
+    "dumps",
+    "encode_event",
+    "encode_next_action",
+    "guest_from",
+    "guest_key",
+    "loads",
+    "own_payment",
+    "own_refund",
+    "plain",
+    "told",
+]
+
+OPERATION_OUTCOME: Final = (
+    "state",
+    "steps",
+    "refund_id",
+    "error_code",
+    "error_message",
+    "decline_code",
+    "request_id",
+    "resolution",
+    "finished_at",
+    "updated_at",
+)
+"""What `OperationRepository.save` writes: the rest of an operation is settled when it is reserved."""
+
+
+def dumps(value: object) -> str:
+    """Return *value* as JSON, without any client secret in it.
+
+    ASCII on purpose: it survives every character set, lone surrogates and PostgreSQL's refusal of NUL.
+    """
+    try:
+        return json.dumps(_without_secrets(value), default=_plain, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError):
+        # `from None`: the message of the encoder may quote the value.
+        raise StoreError(f"a {type(value).__name__} has something in it that is not JSON") from None
+
+
+def loads(text: str) -> Any:
+    return json.loads(text)
+
+
+def plain(value: Any) -> Any:
+    """Return *value* as it would come back from a database: a copy, JSON types only."""
+    return loads(dumps(value)) if value else value
+
+
+def guest_key(email: str | None) -> str | None:
+    """Return the form in which guest e-mail addresses are compared; no database folds case like Python."""
+    return email.casefold() if email is not None else None
+
+
+# --- events ---------------------------------------------------------------------------------------
+
+
+def told(event: Event) -> Event:
+    """Return *event* as it is kept: snapshots without secrets, plain data."""
+    payment = event.payment
+    if payment is not None:
+        action = decode_next_action(encode_next_action(payment.next_action, payment.client_secret), None)
+        payment = replace(own_payment(payment), client_secret=None, next_action=action)
+    refund = own_refund(event.refund) if event.refund is not None else None
+    return replace(event, payment=payment, refund=refund, data=plain(event.data))
+
+
+def encode_event(event: Event) -> str:
+    """Return the snapshots and the data of *event* as one JSON text."""
+    document: dict[str, Any] = {}
+    if event.payment is not None:
+        document["payment"] = _fields(told(event).payment)
+    if event.refund is not None:
+        document["refund"] = _fields(event.refund)
+    if event.data:
+        document["data"] = event.data
+    return dumps(document)
+
+
+def decode_event(text: str, *, id: str, type: str, created_at: datetime) -> Event:  # noqa: A002
+    """Read what `encode_event` wrote, in this version or another: unknown names are passed over."""
+    document = loads(text)
+    payment, refund = document.get("payment"), document.get("refund")
+    return Event(
+        id=id,
+        type=type,
+        created_at=created_at,
+        payment=_payment(payment) if payment is not None else None,
+        refund=_refund(refund) if refund is not None else None,
+        data=document.get("data", {}),
+    )
+
+
+# --- parts of a payment ---------------------------------------------------------------------------
+
+_SECRET_MARK: Final = "{client_secret}"
+_SECRET_IN_URL: Final = re.compile(r"(client_secret=)[^&#]+")
+
+
+def encode_next_action(action: NextAction | None, client_secret: str | None) -> dict[str, Any] | None:
+    """Return *action* for JSON, with a mark where its URL holds the client secret.
+
+    The challenge page of a provider can carry the secret in its address. The mark keeps
+    the secret in one column, so that deleting it there deletes it.
+    """
+    if action is None:
+        return None
+    url = action.url
+    if url is not None:
+        if client_secret:
+            url = url.replace(client_secret, _SECRET_MARK)
+        url = _SECRET_IN_URL.sub(rf"\1{_SECRET_MARK}", url)
+    return {"kind": action.kind.value, "url": url, "return_url": action.return_url}
+
+
+def decode_next_action(document: Mapping[str, Any] | None, client_secret: str | None) -> NextAction | None:
+    """Read what `encode_next_action` wrote; without the secret such a URL leads nowhere and is left out."""
+    if document is None:
+        return None
+    url = document.get("url")
+    if url is not None and _SECRET_MARK in url:
+        url = url.replace(_SECRET_MARK, client_secret) if client_secret else None
+    return NextAction(kind=NextActionKind(document["kind"]), url=url, return_url=document.get("return_url"))
+
+
+def guest_from(document: Mapping[str, Any] | None) -> GuestData | None:
+    if document is None:
+        return None
+    return GuestData(email=document["email"], name=document.get("name"), phone=document.get("phone"))
+
+
+def own_payment(payment: Payment) -> Payment:
+    """Return a copy that shares nothing changeable with the caller's."""
+    coupons = payment.applied_coupons
+    return replace(
+        payment,
+        unknown_operation_id=None,
+        metadata=plain(payment.metadata),
+        applied_coupons=tuple(plain(list(coupons))) if coupons is not None else None,
+    )
+
+
+def own_refund(refund: Refund) -> Refund:
+    return replace(refund, metadata=plain(refund.metadata))
+
+
+# --- snapshots ------------------------------------------------------------------------------------
+
+_UNSTORED: Final = frozenset({"unknown_operation_id"})
+_PAYMENT_FIELDS: Final = frozenset(field.name for field in fields(Payment)) - _UNSTORED
+_REFUND_FIELDS: Final = frozenset(field.name for field in fields(Refund))
+_MOMENTS: Final = frozenset(
+    {
+        "created_at",
+        "updated_at",
+        "client_secret_expires_at",
+        "manual_payment_date",
+        "paid_at",
+        "completed_at",
+        "next_sync_at",
+    }
+)
+
+
+def _fields(record: Payment | Refund | None) -> dict[str, Any]:
+    if record is None:
+        return {}
+    return {
+        field.name: getattr(record, field.name) for field in fields(record) if field.name not in _UNSTORED
+    }
+
+
+def _known(document: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    values = {name: value for name, value in document.items() if name in names}
+    for name in _MOMENTS & values.keys():
+        if values[name] is not None:
+            values[name] = datetime.fromisoformat(values[name])
+    return values
+
+
+def _payment(document: Mapping[str, Any]) -> Payment:
+    values = _known(document, _PAYMENT_FIELDS)
+    values["status"] = PaymentStatus(values["status"])
+    values["capture_method"] = CaptureMethod(values["capture_method"])
+    values["flag"] = PaymentFlag(values["flag"]) if values.get("flag") else None
+    values["next_action"] = decode_next_action(values.get("next_action"), None)
+    values["guest_data"] = guest_from(values.get("guest_data"))
+    if values.get("applied_coupons") is not None:
+        values["applied_coupons"] = tuple(values["applied_coupons"])
+    return Payment(**values)
+
+
+def _refund(document: Mapping[str, Any]) -> Refund:
+    values = _known(document, _REFUND_FIELDS)
+    values["status"] = RefundStatus(values["status"])
+    return Refund(**values)
+
+
+# --- JSON -----------------------------------------------------------------------------------------
+
+
+def _without_secrets(value: Any) -> Any:
+    # Every JSON column passes here, so the promise that only `client_secret` ever holds one does not
+    # depend on everybody who fills `inputs`, `steps` or `data`.
+    if isinstance(value, Mapping):
+        return {name: _without_secrets(item) for name, item in value.items() if not _is_secret(name)}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_without_secrets(item) for item in value]
+    return value
+
+
+def _is_secret(name: object) -> bool:
+    return isinstance(name, str) and name.replace("_", "").lower().endswith("clientsecret")
+
+
+def _plain(value: object) -> object:
+    match value:
+        case datetime():
+            if value.tzinfo is None:
+                raise TypeError("naive datetime")
+            return value.astimezone(UTC).isoformat()
+        case date() | Decimal():
+            return str(value)
+        case Enum():
+            return value.value
+        case GuestData():
+            return {"email": value.email, "name": value.name, "phone": value.phone}
+        case NextAction():
+            return encode_next_action(value, None)
+        case set() | frozenset():
+            return sorted(value)
+    raise TypeError(type(value).__name__)
