@@ -42,16 +42,13 @@ from .errors import (
     UnsupportedOperation,
 )
 from .models import (
-    SYSTEM,
     Event,
     Money,
     Operation,
     Payment,
-    PaymentStatus,
     Principal,
     ProviderEvent,
     Refund,
-    RefundStatus,
 )
 
 if TYPE_CHECKING:
@@ -65,7 +62,6 @@ if TYPE_CHECKING:
     from .webhooks import WebhookDispatcher
 
 __all__ = [
-    "SYSTEM",
     "AccessDenied",
     "AmountNotRepresentable",
     "AuthBridge",
@@ -91,7 +87,6 @@ __all__ = [
     "PaymentDeclined",
     "PaymentEngine",
     "PaymentProvider",
-    "PaymentStatus",
     "Principal",
     "ProviderDeclined",
     "ProviderError",
@@ -103,7 +98,6 @@ __all__ = [
     "ProviderUnknown",
     "RateLimited",
     "Refund",
-    "RefundStatus",
     "Request",
     "Response",
     "Settings",
