@@ -1,0 +1,196 @@
+"""
+Everything this project checks, one session per question; `nox` alone runs all that this machine can run.
+
+It ends with one line: what was skipped here, and the command that would bring it.
+`BRIDGE_REQUIRE=chromium,python3.13` turns those skips into failures.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.download_python = "never"
+nox.options.error_on_missing_interpreters = (
+    True  # what is missing and not required is left out below, and told
+)
+nox.options.reuse_venv = "yes"
+
+REQUIRED = set(filter(None, os.environ.get("BRIDGE_REQUIRE", "").split(",")))
+PROJECT = nox.project.load_toml("pyproject.toml")["project"]
+TOOLS = {re.split(r"[^\w-]", line)[0]: line for line in PROJECT["optional-dependencies"]["dev"]}
+MINIMAL = (
+    "tests/unit/test_package.py",
+    "tests/unit/test_errors.py",
+    "tests/unit/test_ids.py",
+    "tests/unit/test_seam.py",
+)
+
+seconds: list[str] = []
+room = tempfile.TemporaryDirectory(prefix="bridge-payments-")
+skips = Path(room.name) / "skips"
+
+
+# --- which Pythons there are ----------------------------------------------------------------------
+
+
+def available(versions: tuple[str, ...]) -> list[str]:
+    """Return those that this machine has. The others are told, or left to fail where they are required."""
+    if pyenv := shutil.which("pyenv"):  # shows only the versions that are selected: select all
+        installed = subprocess.run([pyenv, "versions", "--bare"], check=True, capture_output=True, text=True)
+        ours = [line for line in installed.stdout.split() if re.fullmatch(r"3\.1\d+\.\d+", line)]
+        os.environ["PYENV_VERSION"] = ":".join([*ours, "system"])
+    found = []
+    for version in versions:
+        if runs(f"python{version}") or f"python{version}" in REQUIRED:
+            found.append(version)
+        else:
+            told(f"python{version}", f"install Python {version}, for instance: pyenv install {version}")
+    return found or [f"{sys.version_info.major}.{sys.version_info.minor}"]
+
+
+def runs(command: str) -> bool:
+    path = shutil.which(command)
+    return (
+        path is not None
+        and subprocess.run([path, "-c", ""], check=False, capture_output=True).returncode == 0
+    )
+
+
+def told(name: str, command: str) -> None:
+    """Remember a skip for the last line. Tests write the same lines: see tests/conftest.py."""
+    with skips.open("a") as lines:
+        lines.write(f"{name}\t{command}\n")
+
+
+PYTHONS = available(("3.11", "3.12", "3.13"))
+
+
+# --- sessions -------------------------------------------------------------------------------------
+
+
+def timed(check: Callable[[nox.Session], None]) -> Callable[[nox.Session], None]:
+    @functools.wraps(check)
+    def run(session: nox.Session) -> None:
+        began = time.monotonic()
+        try:
+            check(session)
+        finally:
+            seconds.append(f"{session.name} {time.monotonic() - began:.0f}")
+            session.log(f"{session.name} took {time.monotonic() - began:.0f} seconds")
+
+    return run
+
+
+def pytest(session: nox.Session, *arguments: str) -> None:
+    session.run("python", "-m", "pytest", *arguments, env={"BRIDGE_SKIPS": str(skips)})
+
+
+@nox.session
+@timed
+def lint(session: nox.Session) -> None:
+    """Style, and the mistakes that a linter sees."""
+    session.install(TOOLS["ruff"])
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session(python=PYTHONS[0])
+@timed
+def types(session: nox.Session) -> None:
+    """mypy --strict, with every optional package there to be checked against."""
+    session.install("-e", ".[dev]")
+    session.run("mypy")
+
+
+@nox.session(python=PYTHONS[0])
+@timed
+def imports(session: nox.Session) -> None:
+    """Who may import whom."""
+    session.install("-e", ".", TOOLS["import-linter"])
+    session.run("lint-imports")
+
+
+@nox.session(python=PYTHONS[0])
+@timed
+def minimal(session: nox.Session) -> None:
+    """What must work without a single extra."""
+    session.install("-e", ".", TOOLS["pytest"])
+    pytest(session, *MINIMAL)
+
+
+@nox.session(python=PYTHONS)
+@timed
+def tests(session: nox.Session) -> None:
+    """Every test on the oldest Python, units and conformance on the others."""
+    session.install("-e", ".[dev]")
+    if session.posargs or session.python == PYTHONS[0]:
+        pytest(session, *(session.posargs or ["--ignore=tests/browser"]))
+    else:
+        pytest(session, "tests/unit", "tests/conformance", "-m", "not slow")
+
+
+@nox.session(python=PYTHONS[0])
+@timed
+def browser(session: nox.Session) -> None:
+    """The shop, in a headless Chromium."""
+    session.install("-e", ".[dev]")
+    pytest(session, "tests/browser")
+
+
+@nox.session(python=PYTHONS[0])
+@timed
+def build(session: nox.Session) -> None:
+    """The wheel holds every file of the package, and works in an environment of its own."""
+    session.install(TOOLS["build"])
+    out = Path(session.create_tmp()).resolve()
+    shutil.rmtree(out / "dist", ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(out / "dist"))  # the wheel is built from the sdist
+    [wheel] = (out / "dist").glob("*.whl")
+    tracked = subprocess.run(
+        ["git", "ls-files", "bridge_payments"], check=True, capture_output=True, text=True
+    )
+    if missing := set(tracked.stdout.split()) - set(zipfile.ZipFile(wheel).namelist()):
+        session.error(f"not in the wheel: {sorted(missing)}")
+
+    session.run("python", "-m", "venv", "--clear", str(out / "clean"))
+    session.chdir(out)  # away from the source tree
+    session.run("clean/bin/python", "-m", "pip", "install", "--quiet", str(wheel), external=True)
+    session.run("clean/bin/python", "-c", "from bridge_payments import *", external=True)
+    session.run("clean/bin/bridge-payments", "--help", external=True, silent=True)
+
+
+@nox.session(python=PYTHONS[0])
+@timed
+def bench(session: nox.Session) -> None:
+    """What importing costs, beside the Stripe SDK. Figures, no verdict."""
+    session.install("-e", ".[stripe]")
+    session.run("python", "tests/benchmarks/imports.py")
+
+
+# --- the last line --------------------------------------------------------------------------------
+
+
+def last_line() -> None:
+    if not seconds:
+        return
+    print(f"seconds: {', '.join(seconds)}")
+    lines = dict.fromkeys(skips.read_text().splitlines()) if skips.exists() else {}
+    missing = [f"{name} ({command})" for name, command in (line.split("\t") for line in lines)]
+    print(f"skipped on this machine: {'; '.join(missing) or 'nothing'}", flush=True)
+
+
+atexit.register(last_line)
