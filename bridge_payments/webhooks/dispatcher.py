@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
+from time import monotonic
 from typing import Final, TypeVar
 
 from ..errors import ConfigurationError, NotFound, StoreError
@@ -68,6 +68,7 @@ class WebhookDispatcher:
         self._endpoints: dict[str, Endpoint] = {}
         self._gone: set[str] = set()
         self._lanes: dict[str, asyncio.Task[int] | None] = {}
+        self._passed_by: set[str] = set()
         self._woken = asyncio.Event()
         for endpoint in endpoints:
             self.add(endpoint)
@@ -140,11 +141,11 @@ class WebhookDispatcher:
         Raises: NotFound.
         """
 
-        def work(unit: Unit) -> tuple[Delivery | None, bool]:
+        def revive(unit: Unit) -> tuple[Delivery | None, bool]:
             found = unit.deliveries.get(delivery_id)
             return found, found is not None and unit.deliveries.redeliver(delivery_id)
 
-        delivery, revived = await self._store.run(work)
+        delivery, revived = await self._store.run(revive)
         if delivery is None:
             raise NotFound(f"there is no delivery {delivery_id}")
         self._gone.discard(delivery.endpoint)
@@ -175,16 +176,17 @@ class WebhookDispatcher:
 
     async def _begin(self, limit: int) -> tuple[int, list[asyncio.Task[int]]]:
         """Expand, claim for every idle endpoint in the same transaction, and start one lane for each."""
+        self._passed_by.update(self._lanes)  # they may have more now: their lanes look again
         idle = [e for e in self.endpoints if e.name not in self._lanes and e.name not in self._gone]
         self._lanes |= dict.fromkeys([endpoint.name for endpoint in idle])
         started: list[asyncio.Task[int]] = []
         try:
 
-            def work(unit: Unit) -> tuple[int, list[list[_Claim]]]:
+            def expand_and_claim(unit: Unit) -> tuple[int, list[list[_Claim]]]:
                 told = self._expand(unit, limit)
                 return told, [_claim(unit, endpoint=e, limit=min(e.concurrency, limit)) for e in idle]
 
-            told, claims = await self._store.run(work)
+            told, claims = await self._store.run(expand_and_claim)
             for endpoint, claimed in zip(idle, claims, strict=True):
                 if claimed:
                     lane = asyncio.create_task(self._lane(endpoint, claimed, limit))
@@ -222,12 +224,14 @@ class WebhookDispatcher:
             while claims:
                 await asyncio.gather(*(self._attempt(endpoint, claim) for claim in claims))
                 handled += len(claims)
-                room = min(endpoint.concurrency, limit - handled)
-                if len(claims) < endpoint.concurrency or endpoint.name in self._gone:
+                more = len(claims) == endpoint.concurrency or endpoint.name in self._passed_by
+                if not more or endpoint.name in self._gone:
                     break
+                room = min(endpoint.concurrency, limit - handled)
                 if room <= 0:
                     self.wake()  # this round's share is used up, and there may be more
                     break
+                self._passed_by.discard(endpoint.name)
                 claims = await self._store.run(partial(_claim, endpoint=endpoint, limit=room))
         except StoreError as error:
             logger.warning("webhook endpoint %s waits for the database: %s", endpoint.name, error)
@@ -237,7 +241,7 @@ class WebhookDispatcher:
 
     async def _attempt(self, endpoint: Endpoint, claim: _Claim) -> None:
         delivery, event = claim.delivery, claim.event
-        if time.monotonic() > claim.deadline:
+        if monotonic() > claim.deadline:
             return  # the lease would end under the exchange, and two processes would send at once
         if event is None:
             outcome = Outcome(retry=False, error="the event is no longer stored")
@@ -272,12 +276,12 @@ class WebhookDispatcher:
             logger.error("webhook endpoint %s answered 410: switched off until a restart", endpoint.name)
         elif state is DeliveryState.DEAD:
             logger.error("webhook delivery %s to %s given up: %s", told.id, endpoint.name, outcome.error)
+
+        def record(unit: Unit) -> bool:
+            return unit.deliveries.finish(told, token=claim.token, state=state, retry_in_seconds=wait)
+
         try:
-            kept = await self._store.run(
-                lambda unit: unit.deliveries.finish(
-                    told, token=claim.token, state=state, retry_in_seconds=wait
-                )
-            )
+            kept = await self._store.run(record)
         except StoreError as error:
             # Not recorded is not lost: the lease runs out and it is told once more.
             logger.warning("webhook delivery %s could not be recorded: %s", told.id, error)
@@ -293,7 +297,7 @@ class WebhookDispatcher:
 
 def _claim(unit: Unit, *, endpoint: Endpoint, limit: int) -> list[_Claim]:
     token = secrets.token_hex(8)
-    deadline = time.monotonic() + endpoint.lease_seconds - endpoint.timeout_seconds
+    deadline = monotonic() + endpoint.lease_seconds - endpoint.timeout_seconds
     deliveries = unit.deliveries.claim_due(
         limit=limit, lease_seconds=endpoint.lease_seconds, token=token, endpoints=(endpoint.name,)
     )
