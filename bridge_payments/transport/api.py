@@ -5,7 +5,8 @@ from __future__ import annotations
 import json as jsonlib
 import logging
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import quote, urlencode
 
 from ..errors import ProviderError, ProviderNeverSent, ProviderNotFound, ProviderRejected, ProviderUnknown
@@ -83,7 +84,10 @@ class ApiClient:
         key: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the deadline of the exchange, as in httpx
     ) -> Any:
-        """Send once and return the parsed JSON, or None for an answer without a body (204)."""
+        """Send once and return the parsed JSON, or None for an answer without a body (204).
+
+        A number with a decimal point comes back as a Decimal, because it may be an amount.
+        """
         import httpx  # 200 ms that only those pay who send
 
         url = self._base + _filled(path, args) + (f"?{urlencode(query)}" if query else "")
@@ -118,7 +122,7 @@ class ApiClient:
         if status == 204 or (status in (202, 205) and not response.content):
             return None
         try:
-            body = jsonlib.loads(response.content)
+            body = jsonlib.loads(response.content, parse_float=Decimal, parse_constant=_not_a_number)
             readable = True
         except ValueError:  # includes bytes that are not text
             body, readable = None, False
@@ -146,6 +150,10 @@ def _filled(path: str, args: tuple[str, ...]) -> str:
         if not arg or arg.isspace() or arg in (".", ".."):
             raise ProviderNeverSent(f"an id is missing in {path}", provider_code="invalid_id")
     return path.format(*(quote(arg, safe="") for arg in args)) if args else path
+
+
+def _not_a_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _code_of(body: Any) -> str | None:

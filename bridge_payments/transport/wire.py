@@ -9,6 +9,7 @@ error, which a caller would take for permission to charge again.
 from __future__ import annotations
 
 import asyncio
+import io
 import socket
 import ssl
 from collections.abc import Collection, Mapping
@@ -34,6 +35,8 @@ __all__ = ["AddressRefused", "AiohttpTransport", "RequestRefused"]
 
 _KEEP_ALIVE: Final = 15.0
 """Seconds. Shorter than any provider keeps an idle connection, so that they rarely close one under us."""
+
+_LARGE: Final = 2**16
 
 _AUTOMATIC: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _OURS: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
@@ -160,7 +163,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         async with self._session(guarded).request(
             request.method,
             url,
-            data=body or None,
+            # aiohttp writes bytes at one go and warns when they are many; a file is written in parts.
+            data=body or None if len(body) < _LARGE else io.BytesIO(body),
             headers=headers,
             skip_auto_headers=_AUTOMATIC,
             allow_redirects=False,
