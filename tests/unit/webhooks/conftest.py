@@ -106,7 +106,7 @@ class Network:
         *,
         headers: dict[str, str],
         content: bytes,
-        timeout: float,
+        timeout: float,  # noqa: ASYNC109 - the interface it stands for
         max_bytes: int,
     ) -> httpx.Response:
         assert method == "POST"
@@ -149,7 +149,7 @@ class Lab:
 
     async def happen(self, *types: str) -> list[Event]:
         """Let events happen, as the engine would: written in a transaction."""
-        events = [self.make_event(type) for type in types or ("payment.success",)]
+        events = [self.make_event(name) for name in types or ("payment.success",)]
         await self.store.run(lambda unit: [unit.events.add(event) for event in events])
         return events
 
