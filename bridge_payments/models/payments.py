@@ -192,6 +192,9 @@ class Payment:
     """When the sweep asks the provider next; None when the provider has nothing more to say."""
     sync_count: int = 0
 
+    unknown_operation_id: str | None = field(default=None, compare=False)
+    """Not stored: names the open operation in an answer whose outcome is unknown."""
+
     @property
     def total(self) -> Money:
         return Money(self.total_cents, self.currency)

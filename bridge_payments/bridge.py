@@ -1,0 +1,216 @@
+"""Bridge: the one object an application makes. It wires engine, login, webhooks and background work."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Final, ParamSpec, Self, TypeVar
+
+from .auth import AuthBridge
+from .blocking import Blocking
+from .engine import Approve, PaymentEngine
+from .errors import ConfigurationError
+from .settings import Settings
+from .stores.base import Store
+from .transport import Transport
+from .webhooks import WebhookDispatcher, endpoints_from_settings
+
+__all__ = ["Bridge"]
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_IDLE: Final = 1.0
+"""Seconds between looks at the queues when nobody says that there is something in them."""
+_PAUSE: Final = 5.0
+"""Seconds that a kind of work rests after it failed (the database is away, for instance)."""
+
+
+class Bridge:
+    """Nothing starts, connects or spawns at construction; `start` or the first request does.
+
+    Use it as an async context manager, give its `lifespan` to the application, or call `start` and
+    `aclose` yourself. From threads (Flask, scripts) use `call`.
+    """
+
+    def __init__(
+        self,
+        engine: PaymentEngine,
+        *,
+        auth: AuthBridge | None = None,
+        webhooks: WebhookDispatcher | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        self.engine = engine
+        self.auth = auth or AuthBridge()
+        self.webhooks = webhooks or WebhookDispatcher(engine.store, clock=engine.clock)
+        self.settings = settings or engine.settings
+        self.blocking = Blocking()
+        self.blocking.on_fork(self._forget)
+        self._worker: asyncio.Task[None] | None = None
+        self._wake: asyncio.Event | None = None
+        self._starting: asyncio.Lock | None = None
+        self._started = False
+        engine.on_commit = self.wake
+
+    @classmethod
+    def from_env(
+        cls,
+        env: Mapping[str, str] | None = None,
+        *,
+        auth: AuthBridge | None = None,
+        approve: Approve | None = None,
+        store: Store | None = None,
+    ) -> Self:
+        """Build everything from environment variables. Raises ConfigurationError with every wrong name."""
+        env = os.environ if env is None else env
+        settings = Settings.from_env(env)
+        transport = Transport()
+        if store is None:
+            if settings.database_url is None:
+                raise ConfigurationError(missing=["DATABASE_URL"])
+            from .stores.sql import SQLStore
+
+            store = SQLStore(settings.database_url.get_secret_value())
+        engine = PaymentEngine(store, "", approve=approve, settings=settings, env=env, transport=transport)
+        webhooks = WebhookDispatcher(store, endpoints=endpoints_from_settings(settings))
+        return cls(engine, auth=auth, webhooks=webhooks, settings=settings)
+
+    # --- life -------------------------------------------------------------------------------------
+
+    @property
+    def started(self) -> bool:
+        """Whether this process has started it."""
+        return self._started
+
+    async def start(self) -> None:
+        """Check the database and begin the background work of this process. Calling it again does nothing."""
+        if self._starting is None:
+            self._starting = asyncio.Lock()
+        async with self._starting:
+            if self._started:
+                return
+            await self.engine.store.check()
+            self._warn()
+            self._wake = asyncio.Event()
+            if self.settings.inprocess_worker:
+                self._worker = asyncio.create_task(self.run_worker(), name="bridge-payments-worker")
+            self._started = True
+
+    async def aclose(self) -> None:
+        """Stop the background work, let calls under way finish, and close what was opened."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.cancel()
+            await asyncio.wait({worker})
+        await self.engine.aclose()
+        await self.webhooks.aclose()
+        await self.engine.store.aclose()
+        self._started = False
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """The lifespan of an ASGI application: ``Starlette(lifespan=bridge.lifespan)``."""
+        async with self:
+            yield
+
+    def call(self, func: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run an engine function from an ordinary thread and return its result, or raise its error."""
+        return self.blocking.call(self._called, func, *args, **kwargs)
+
+    async def _called(
+        self, func: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        await self.start()
+        return await func(*args, **kwargs)
+
+    # --- background work ---------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Say that something was committed which somebody should look at soon."""
+        if self._wake is not None:
+            self._wake.set()
+
+    async def run_worker(self, *, once: bool = False) -> None:
+        """Deliver, process the inbox, reconcile, sweep and clean up, until cancelled; with *once*, one round.
+
+        Any number of workers may run on any number of machines: rows are leased.
+        """
+        wake = self._wake = self._wake or asyncio.Event()
+        if once:
+            while await self._round():
+                pass
+            await self.engine.clean_client_secrets()
+            return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._forever("queues", self._round, wake))
+            if self.settings.client_secret_auto_cleanup:
+                group.create_task(
+                    self._forever(
+                        "client secrets",
+                        self.engine.clean_client_secrets,
+                        idle=float(min(self.settings.client_secret_cleanup_interval, 600)),
+                    )
+                )
+
+    async def _round(self) -> int:
+        """Work off what is due once; return how much there was."""
+        handled = await self.engine.process_inbox()
+        handled += await self.engine.reconcile()
+        handled += await self.engine.sweep()
+        return handled + await self.webhooks.run_once()
+
+    async def _forever(
+        self,
+        what: str,
+        work: Callable[[], Awaitable[int]],
+        wake: asyncio.Event | None = None,
+        *,
+        idle: float = _IDLE,
+    ) -> None:
+        wake = wake or asyncio.Event()
+        while True:
+            wake.clear()
+            pause = idle
+            try:
+                if await work():
+                    continue
+            except Exception:
+                # A worker outlives what it works on: the database may be away for a minute.
+                log.exception("background work on %s failed; trying again", what)
+                pause = _PAUSE
+            try:
+                await asyncio.wait_for(wake.wait(), timeout=pause)
+            except TimeoutError:
+                continue
+
+    # --- helpers ----------------------------------------------------------------------------------
+
+    def _warn(self) -> None:
+        if self.engine.approve is None:
+            log.warning("no approve hook: browsers choose the price of what they pay")
+
+    def _forget(self) -> None:
+        """In a forked child: drop loop, pools and tasks of the parent without closing them."""
+        self._worker = self._wake = self._starting = None
+        self._started = False
+        self.engine.transport.forget()
+        self.webhooks.forget()
+        forget = getattr(self.engine.store, "forget", None)
+        if forget is not None:
+            forget()

@@ -1,0 +1,207 @@
+"""What providers tell us: verified, written down once, answered, and then read again at the provider."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+import traceback
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+
+from ..errors import NotFound, ProviderError, ProviderNotFound
+from ..messages import Request
+from ..models import SYSTEM, InboxEntry, InboxState, Payment, Principal, ProviderEvent, new_id
+from ..stores.base import Unit
+from .operations import Operations
+
+__all__ = ["InboxWork", "WebhookReceipt"]
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS: Final = 60.0
+_RETRIES: Final = (5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0)
+_PARK_OURS: Final = timedelta(hours=1)
+_PARK_OTHERS: Final = timedelta(minutes=15)
+_PARK_DELAY: Final = 60.0
+_KEPT_HEADERS: Final = ("stripe-signature", "content-type", "user-agent", "paypal-", "x-anet-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookReceipt:
+    """What the provider is told: we have it. Processing comes after the answer."""
+
+    event_id: str
+    entry_id: str
+    duplicate: bool
+
+
+class InboxWork(Operations):
+    """The part of the engine that listens."""
+
+    async def receive_webhook(self, provider_id: str, request: Request) -> WebhookReceipt:
+        """Verify one delivery with that account's secrets only, and write it down once.
+
+        Raises: NotFound (no such account), InvalidSignature, InvalidRequest, Unavailable.
+        """
+        if provider_id not in self.provider_ids:
+            raise NotFound("Provider not supported")
+        event = await self.provider(provider_id).read_webhook(request)
+        entry = self._entry(provider_id, event, request)
+
+        def work(unit: Unit) -> WebhookReceipt:
+            if unit.inbox.add(entry):
+                return WebhookReceipt(event_id=event.id, entry_id=entry.id, duplicate=False)
+            known = unit.inbox.get_by_event(provider_id, event.id)
+            return WebhookReceipt(
+                event_id=event.id, entry_id=known.id if known is not None else entry.id, duplicate=True
+            )
+
+        receipt = await self.store.run(work)
+        if not receipt.duplicate:
+            self.on_commit()
+        return receipt
+
+    async def process_inbox(self, *, limit: int = 50) -> int:
+        """Work off what was received; return how many entries were handled.
+
+        Entries of one payment are answered by one fetch, which begins after they were claimed.
+        """
+        token = secrets.token_hex(8)
+        entries = await self.store.run(
+            lambda unit: unit.inbox.claim_due(limit=limit, lease_seconds=LEASE_SECONDS, token=token)
+        )
+        groups: dict[tuple[str, str | None], list[InboxEntry]] = defaultdict(list)
+        for entry in entries:
+            groups[entry.provider_id, entry.reference].append(entry)
+        for group in groups.values():
+            await self.shielded(self._process(group, token))
+        return len(entries)
+
+    async def list_inbox(
+        self, *, provider_id: str | None = None, state: InboxState | None = None, limit: int = 50
+    ) -> Sequence[InboxEntry]:
+        """Return received webhooks, newest first."""
+        return await self.store.run(
+            lambda unit: unit.inbox.list(provider_id=provider_id, state=state, limit=limit), write=False
+        )
+
+    async def replay_webhook(self, entry_id: str, *, principal: Principal = SYSTEM) -> bool:
+        """Make one received webhook due again, whatever became of it; False if there is none."""
+        done = await self.store.run(lambda unit: unit.inbox.replay(entry_id))
+        self.on_commit()
+        return done
+
+    def _entry(self, provider_id: str, event: ProviderEvent, request: Request) -> InboxEntry:
+        return InboxEntry(
+            id=new_id("wh"),
+            provider_id=provider_id,
+            provider_event_id=event.id,
+            event_type=event.type,
+            state=InboxState.RECEIVED,
+            created_at=self.clock(),
+            reference=event.reference,
+            our_reference=event.our_reference,
+            livemode=event.livemode,
+            api_version=event.api_version,
+            payload=event.body,
+            payload_hash=hashlib.sha256(request.body).hexdigest(),
+            headers=_kept(request.headers),
+        )
+
+    async def _process(self, entries: Sequence[InboxEntry], token: str) -> None:
+        first = entries[0]
+        try:
+            payment = await self._apply(first)
+        except ProviderError as error:
+            await self._retry(entries, token, f"{type(error).__name__}: {error}")
+        except Exception:
+            # A poison entry must neither stop the others nor be lost: it keeps its traceback and is tried again.
+            log.exception("inbox entry %s (%s) failed", first.id, first.event_type)
+            await self._retry(entries, token, traceback.format_exc(limit=20))
+        else:
+            for entry in entries:
+                if payment is not None:
+                    await self._finish_entry(entry, token, InboxState.PROCESSED, payment_id=payment.id)
+                elif entry.reference is None:
+                    await self._finish_entry(entry, token, InboxState.IGNORED)
+                else:
+                    await self._park(entry, token)
+
+    async def _apply(self, entry: InboxEntry) -> Payment | None:
+        """Read the payment that an event hints at; None if it is not known here."""
+        if entry.reference is None:
+            return None
+        if entry.livemode is not None and self.provider(entry.provider_id).livemode not in (None, entry.livemode):
+            log.error("inbox entry %s: its livemode is not that of account %s", entry.id, entry.provider_id)
+            return None
+        reference, ours = entry.reference, entry.our_reference
+
+        def find(unit: Unit) -> Payment | None:
+            found = unit.payments.get_by_reference(entry.provider_id, reference)
+            if found is None and ours is not None:
+                found = unit.payments.get_by_our_reference(ours)
+            return found if found is not None and found.provider_id == entry.provider_id else None
+
+        payment = await self.store.run(find, write=False)
+        if payment is None or payment.provider_intent_id is None:
+            # Ours, and the answer to its create is still on its way: the operation is finished first.
+            return None
+        try:
+            return await self.refresh(payment.id) or payment
+        except ProviderNotFound:
+            log.error("payment %s: its provider does not know %s", payment.id, reference)
+            return payment
+
+    async def _park(self, entry: InboxEntry, token: str) -> None:
+        """An object that we do not know: perhaps not yet. Asked again for a while, then left with a word."""
+        age = self.clock() - entry.created_at
+        ours = entry.our_reference is not None and await self._is_ours(entry.our_reference)
+        if age < (_PARK_OURS if ours else _PARK_OTHERS):
+            await self._finish_entry(entry, token, InboxState.PARKED, retry_in=_PARK_DELAY)
+        elif ours:
+            log.error("inbox entry %s names our payment, which has no intent: adopt it", entry.id)
+            await self._finish_entry(entry, token, InboxState.DEAD, error="carries our reference; nothing to apply it to")
+        else:
+            await self._finish_entry(entry, token, InboxState.IGNORED, error="names an object that is not ours")
+
+    async def _is_ours(self, reference: str) -> bool:
+        return await self.store.run(
+            lambda unit: (
+                unit.payments.get_by_our_reference(reference) is not None
+                or unit.operations.get_by_reference(reference) is not None
+            ),
+            write=False,
+        )
+
+    async def _retry(self, entries: Sequence[InboxEntry], token: str, error: str) -> None:
+        for entry in entries:
+            if entry.attempts > len(_RETRIES):
+                log.error("inbox entry %s (%s) is dead: %s", entry.id, entry.event_type, error.splitlines()[-1])
+                await self._finish_entry(entry, token, InboxState.DEAD, error=error)
+            else:
+                delay = _RETRIES[max(entry.attempts - 1, 0)]
+                await self._finish_entry(entry, token, InboxState.RECEIVED, error=error, retry_in=delay)
+
+    async def _finish_entry(
+        self,
+        entry: InboxEntry,
+        token: str,
+        state: InboxState,
+        *,
+        payment_id: str | None = None,
+        error: str | None = None,
+        retry_in: float | None = None,
+    ) -> None:
+        row = replace(entry, payment_id=payment_id or entry.payment_id, error_message=error)
+        await self.store.run(
+            lambda unit: unit.inbox.finish(row, token=token, state=state, retry_in_seconds=retry_in)
+        )
+
+
+def _kept(headers: Mapping[str, str]) -> dict[str, str]:
+    """Keep the headers that a later look needs: signatures and versions, no credentials."""
+    return {name: value for name, value in headers.items() if name.startswith(_KEPT_HEADERS)}

@@ -1,0 +1,62 @@
+"""The exact inputs of an operation, as JSON values: what a repeat sends again, or nothing is sent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Final
+
+from ..models import CaptureMethod, Money, Verb
+from ..providers.base import CancelRequest, CaptureRequest, ConfirmRequest, IntentRequest, RefundRequest, UpdateRequest
+
+__all__ = ["ProviderRequest", "digest", "inputs_of", "request_of"]
+
+ProviderRequest = IntentRequest | UpdateRequest | ConfirmRequest | CaptureRequest | CancelRequest | RefundRequest
+
+_REQUESTS: Final[Mapping[Verb, type[ProviderRequest]]] = {
+    Verb.CREATE: IntentRequest,
+    Verb.UPDATE: UpdateRequest,
+    Verb.CONFIRM: ConfirmRequest,
+    Verb.CAPTURE: CaptureRequest,
+    Verb.CANCEL: CancelRequest,
+    Verb.REFUND: RefundRequest,
+}
+
+
+def inputs_of(request: ProviderRequest) -> dict[str, Any]:
+    """Return *request* as JSON values, without the fields that were left at None."""
+    values = {field.name: getattr(request, field.name) for field in fields(request)}
+    return {name: _plain(value) for name, value in values.items() if value is not None}
+
+
+def request_of(verb: Verb, inputs: Mapping[str, Any]) -> ProviderRequest:
+    """Return the request that *inputs* were made of: equal to the first one, field by field."""
+    type_ = _REQUESTS[verb]
+    known = {field.name for field in fields(type_)}
+    return type_(**{name: _rich(name, value) for name, value in inputs.items() if name in known})
+
+
+def digest(values: Mapping[str, Any]) -> str:
+    """Return a hash that is equal for equal JSON values, whatever their order."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Money):
+        return {"minor_units": value.minor_units, "currency": value.currency}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, CaptureMethod):
+        return value.value
+    return value
+
+
+def _rich(name: str, value: Any) -> Any:
+    if name == "amount":
+        return Money(value["minor_units"], value["currency"])
+    if name == "capture_method":
+        return CaptureMethod(value)
+    return value

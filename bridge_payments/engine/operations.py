@@ -1,0 +1,706 @@
+"""
+Reserve, ask, record: how every instruction that may move money is carried out.
+
+    reserve   transaction 1: the rules agree, the operation is written with its key and inputs
+    ask       the provider is called; no transaction is open; one total deadline
+    record    transaction 2: payment, operation and events, together
+
+A process may die between any two lines. What it leaves behind is an operation
+that is open, and `reconcile.py` finishes it by asking the provider.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar, cast
+
+import tenacity
+
+from ..errors import (
+    ConcurrentUpdate,
+    IdempotencyMismatch,
+    InvalidRequest,
+    OperationInProgress,
+    PaymentDeclined,
+    ProviderDeclined,
+    ProviderError,
+    ProviderNeverSent,
+    ProviderRejected,
+    ProviderStateConflict,
+    ProviderUnknown,
+    StoreError,
+    Unavailable,
+)
+from ..models import (
+    Clock,
+    Operation,
+    OperationState,
+    Payment,
+    PaymentStatus,
+    Principal,
+    Refund,
+    RefundStatus,
+    Verb,
+    new_id,
+    new_reference,
+)
+from ..providers.base import Decline, PaymentProvider, ProviderPayment, ProviderRefund, Step
+from ..settings import Settings
+from ..stores.base import IdempotencyRecord, Store, Unit
+from . import settlement
+from .inputs import ProviderRequest, digest, inputs_of, request_of
+from .settlement import Settlement
+
+__all__ = ["CALL_DEADLINE", "LEASE_SECONDS", "Answer", "Operations", "Reserved", "with_refunds"]
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+CALL_DEADLINE: Final = 25.0
+"""Seconds for one call to a provider, all in."""
+LEASE_SECONDS: Final = 60.0
+"""How long a sender owns its operation; longer than a call and its retries before the first byte."""
+MERGE_ATTEMPTS: Final = 5
+"""How often a record reads again after somebody else wrote the row."""
+UNKNOWN_DELAY: Final = 2.0
+"""Seconds until reconciliation first looks up what a sender lost sight of."""
+
+_NEVER_SENT_RETRY: Final = tenacity.AsyncRetrying(
+    # Nothing left this process, so the same key and body may go again: the only retry without a look-up.
+    retry=tenacity.retry_if_exception_type(ProviderNeverSent),
+    stop=tenacity.stop_after_attempt(3),
+    wait=tenacity.wait_exponential_jitter(initial=0.1, max=1.0, jitter=0.1),
+    reraise=True,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserved:
+    """What the reserve transaction agreed on."""
+
+    operation: Operation
+    payment: Payment
+    refund: Refund | None = None
+    refunds: tuple[Refund, ...] | None = None
+    """Every refund row of the payment, where it was read again; None where it was not needed."""
+    replayed: bool = False
+    """The Idempotency-Key was used before, with the same body: nothing was written, nothing is sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back: a payment or refund as the provider sees it, a definite no, or nothing certain."""
+
+    payment: ProviderPayment | None = None
+    refund: ProviderRefund | None = None
+    refused: ProviderRejected | None = None
+    unsent: ProviderError | None = None
+    lost: str | None = None
+    resolution: str = "answered"
+
+
+class _LostRace(Exception):  # noqa: N818 - not an error: it rolls a record back so that it is made anew
+    """Somebody else wrote the payment between our read and our write."""
+
+
+class _LostLease(Exception):  # noqa: N818 - neither is this one
+    """Reconciliation took this operation over while we were not looking."""
+
+
+class Operations:
+    """The machinery under every verb of the engine."""
+
+    store: Store
+    clock: Clock
+    settings: Settings
+    on_commit: Callable[[], None]
+    """Called after a commit that left work for others: events, inbox entries, open operations."""
+
+    def __init__(self, store: Store, *, clock: Clock, settings: Settings) -> None:
+        self.store = store
+        self.clock = clock
+        self.settings = settings
+        self.on_commit = _nothing
+        self._shielded: set[asyncio.Task[Any]] = set()
+
+    def provider(self, provider_id: str) -> PaymentProvider:
+        raise NotImplementedError
+
+    # --- reserve ----------------------------------------------------------------------------------
+
+    def draft_operation(
+        self,
+        verb: Verb,
+        payment_id: str,
+        provider: PaymentProvider,
+        provider_id: str,
+        request: ProviderRequest,
+        principal: Principal,
+        *,
+        operation_id: str | None = None,
+        reference: str | None = None,
+        refund_id: str | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> Operation:
+        """Write down an instruction before anything is sent. Ids and keys are drawn here, once."""
+        now = self.clock()
+        inputs = {**inputs_of(request), **(more or {})}
+        return Operation(
+            id=operation_id or new_id("op"),
+            payment_id=payment_id,
+            provider_id=provider_id,
+            verb=verb,
+            state=OperationState.RESERVED,
+            reference=reference or new_reference(),
+            refund_id=refund_id,
+            inputs=inputs,
+            inputs_hash=digest(inputs),
+            api_version=provider.api_version,
+            principal=principal.scope(),
+            caller_deadline=now + timedelta(minutes=2),
+            lease_token=secrets.token_hex(8),
+            created_at=now,
+            updated_at=now,
+        )
+
+    async def reserve(self, operation_id: str, work: Callable[[Unit], Reserved]) -> tuple[Reserved, float]:
+        """Run transaction 1; return what it agreed on and the monotonic time at which its lease began.
+
+        After an ambiguous commit the operation is looked up by its id, which was drawn before: what is
+        not proved reserved is never sent.
+        """
+        leased_at = time.monotonic()
+        for _ in range(MERGE_ATTEMPTS):
+            try:
+                return await self.store.run(work), leased_at
+            except ConcurrentUpdate:
+                leased_at = time.monotonic()
+            except StoreError:
+                proved = await self._look_up_reserve(operation_id)
+                if proved is None:
+                    raise Unavailable("The database does not answer; nothing was sent") from None
+                return proved, leased_at
+        raise ConcurrentUpdate("The payment is being changed by others; try again")
+
+    async def _look_up_reserve(self, operation_id: str) -> Reserved | None:
+        def look(unit: Unit) -> Reserved | None:
+            operation = unit.operations.get(operation_id)
+            payment = unit.payments.get(operation.payment_id) if operation else None
+            if operation is None or payment is None:
+                return None
+            return with_refunds(unit, operation, payment)
+
+        try:
+            return await self.store.run(look, write=False)
+        except StoreError:
+            return None
+
+    def replay_or(
+        self,
+        unit: Unit,
+        *,
+        scope: str,
+        key: str | None,
+        body_hash: str,
+        payment_id: str,
+        operation_id: str | None,
+        refund_id: str | None = None,
+    ) -> IdempotencyRecord | None:
+        """Claim the Idempotency-Key, the first statement of a reserve; return the earlier use if there is one.
+
+        Raises: IdempotencyMismatch if the key was used with another body.
+        """
+        if key is None:
+            return None
+        mine = IdempotencyRecord(
+            scope=scope,
+            key=key,
+            body_hash=body_hash,
+            operation_id=operation_id,
+            payment_id=payment_id,
+            refund_id=refund_id,
+            created_at=self.clock(),
+        )
+        stored = unit.idempotency.put(mine)
+        if stored.payment_id == mine.payment_id and stored.operation_id == mine.operation_id:
+            return None
+        if stored.body_hash != body_hash:
+            raise IdempotencyMismatch
+        return stored
+
+    def replayed(self, unit: Unit, record: IdempotencyRecord) -> Reserved:
+        """Rebuild what an earlier use of the key agreed on, from the rows as they are now."""
+        payment = unit.payments.get(record.payment_id)
+        operation = unit.operations.get(record.operation_id) if record.operation_id else None
+        if payment is None or operation is None:
+            raise IdempotencyMismatch("This Idempotency-Key belongs to something that no longer exists")
+        refund = unit.refunds.get(record.refund_id) if record.refund_id else None
+        return Reserved(operation=operation, payment=payment, refund=refund, replayed=True)
+
+    @staticmethod
+    def take_slot(unit: Unit, operation: Operation) -> None:
+        """Write the operation and occupy the payment's slot. Raises OperationInProgress."""
+        holder = unit.operations.reserve(operation, lease_seconds=LEASE_SECONDS)
+        if holder is not None:
+            raise OperationInProgress(
+                f"Operation {holder} on this payment is still open", operation_id=holder
+            )
+
+    # --- ask --------------------------------------------------------------------------------------
+
+    async def shielded(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run ask and record to their end even if the caller goes away meanwhile."""
+        task = asyncio.ensure_future(work)
+        self._shielded.add(task)
+        task.add_done_callback(self._shielded.discard)
+        return await asyncio.shield(task)
+
+    async def drain(self, *, timeout: float) -> None:
+        """Wait for calls under way; what is not finished by then is found by reconciliation."""
+        if self._shielded:
+            await asyncio.wait(set(self._shielded), timeout=timeout)
+
+    async def carry_out(self, reserved: Reserved, leased_at: float) -> Reserved:
+        """Ask the provider and record the answer; return the rows as they are afterwards."""
+        answer = await self.ask(reserved.operation, leased_at=leased_at)
+        return await self.record(reserved, answer)
+
+    async def ask(self, operation: Operation, *, leased_at: float, repeat: bool = False) -> Answer:
+        """Call the provider once. Every ending is an answer; nothing is raised but cancellation of the loop."""
+        provider = self.provider(operation.provider_id)
+        request = request_of(operation.verb, operation.inputs)
+        step = Step(
+            key=operation.id,
+            reference=operation.reference,
+            deadline=CALL_DEADLINE,
+            repeat=repeat,
+            api_version=operation.api_version,
+        )
+
+        async def send() -> ProviderPayment | ProviderRefund:
+            # No zombie sends: whoever was frozen longer than the lease hands the operation back unsent.
+            if time.monotonic() + CALL_DEADLINE >= leased_at + LEASE_SECONDS:
+                raise _LostLease
+            async with asyncio.timeout(CALL_DEADLINE + 1):
+                return await _call(provider, operation.verb, request, step)
+
+        try:
+            answer = await _NEVER_SENT_RETRY.copy()(send)
+        except ProviderNeverSent as error:
+            return Answer(unsent=error)
+        except _LostLease:
+            return Answer(lost="handed back unsent: the lease would not have outlived the call")
+        except ProviderRejected as error:
+            return Answer(refused=error)
+        except (ProviderUnknown, TimeoutError) as error:
+            return Answer(lost=str(error) or type(error).__name__)
+        except InvalidRequest as error:
+            # An adapter refuses before it sends: the contract of PaymentProvider, rule 2.
+            return Answer(refused=ProviderRejected(error.message, provider_code=error.code))
+        except Exception as error:
+            # An adapter that fails in its own code may have sent: that is unknown, never failed.
+            log.exception("%s.%s failed in the adapter", operation.provider_id, operation.verb)
+            return Answer(lost=f"the adapter failed with {type(error).__name__}")
+        if isinstance(answer, ProviderRefund):
+            return Answer(refund=answer)
+        return Answer(payment=answer)
+
+    # --- record -----------------------------------------------------------------------------------
+
+    async def record(self, reserved: Reserved, answer: Answer) -> Reserved:
+        """Run transaction 2. No answer is discarded: after a lost race the provider is read again and merged."""
+        answer = await self._with_truth(reserved, answer)
+        current = reserved
+        for _ in range(MERGE_ATTEMPTS):
+            settled, operation = self.settle(current, answer)
+            try:
+                written = await self._write(current, settled, operation)
+            except _LostRace:
+                current, answer = await self._read_again(current, answer)
+                continue
+            except _LostLease:
+                return await self._after_lost_lease(current, answer)
+            except StoreError:
+                log.warning("operation %s: the answer could not be recorded; reconciliation will", operation.id)
+                return replace(current, operation=replace(current.operation, state=OperationState.UNKNOWN))
+            self.on_commit()
+            return written
+        log.warning("operation %s: its payment changes faster than it can be recorded", reserved.operation.id)
+        return await self._leave_unknown(current)
+
+    def settle(self, reserved: Reserved, answer: Answer) -> tuple[Settlement, Operation]:
+        """Decide what *answer* makes of the rows. No I/O."""
+        now = self.clock()
+        operation, payment, refund = reserved.operation, reserved.payment, reserved.refund
+        done = settlement.close_operation
+
+        if answer.payment is not None:
+            # Without our rows at hand the provider's refunds cannot be matched: the next sync does it.
+            rows = reserved.refunds if reserved.refunds is not None else (refund,) if refund else ()
+            truth = answer.payment if reserved.refunds is not None else replace(answer.payment, refunds=None)
+            priced = settlement.price_taken_over(payment, operation)
+            if operation.verb is Verb.CREATE:
+                until = payment.created_at + timedelta(seconds=self.settings.client_secret_max_age)
+                settled = settlement.created(priced, truth, now, secret_until=until)
+            else:
+                settled = settlement.merge(priced, truth, now, refunds=rows, wipe_in=self.wipe_in)
+            if operation.verb is Verb.UPDATE:
+                settled = replace(settled, payment=_updated(settled.payment, operation))
+            if answer.refund is not None and refund is not None:
+                settled = _both(settled, refund, answer.refund, now)
+            return settled, done(
+                operation, *_ending(operation, answer, truth), now,
+                resolution=answer.resolution, request_id=truth.request_id, **_decline_of(operation, truth),
+            )  # fmt: skip
+        if answer.refund is not None:
+            assert refund is not None
+            settled = settlement.refund_merged(payment, refund, answer.refund, now)
+            failed = answer.refund.status in (RefundStatus.FAILED, RefundStatus.CANCELED)
+            state = OperationState.REJECTED if failed else OperationState.SUCCEEDED
+            return settled, done(operation, state, now, resolution=answer.resolution)
+        if answer.refused is not None:
+            return self._settle_refusal(reserved, answer.refused, now)
+        if answer.unsent is not None:
+            return self.settle_absence(reserved, f"never sent: {answer.unsent}")
+        return (
+            Settlement(payment=payment, changed=False),
+            done(operation, OperationState.UNKNOWN, now, resolution=answer.lost or "no answer"),
+        )
+
+    def settle_absence(self, reserved: Reserved, proof: str) -> tuple[Settlement, Operation]:
+        """Decide what is left of an operation that was proved never executed."""
+        now = self.clock()
+        operation = settlement.close_operation(
+            reserved.operation, OperationState.ABANDONED, now, resolution=proof, error_code="abandoned"
+        )
+        return _undone(reserved, "It never reached the provider", now), operation
+
+    def _settle_refusal(
+        self, reserved: Reserved, refused: ProviderRejected, now: datetime
+    ) -> tuple[Settlement, Operation]:
+        operation = settlement.close_operation(
+            reserved.operation,
+            OperationState.REJECTED,
+            now,
+            resolution="refused by the provider",
+            error_code=refused.provider_code or refused.code,
+            error_message=refused.message,
+            decline_code=refused.decline_code,
+            request_id=refused.request_id,
+        )
+        if isinstance(refused, ProviderDeclined) and reserved.refund is None:
+            decline = Decline(
+                code=refused.decline_code or "declined",
+                message=refused.message,
+                provider_code=refused.provider_code,
+                reference=refused.attempt,
+            )
+            return settlement.declined(reserved.payment, decline, now, intent=refused.payment), operation
+        return _undone(reserved, refused.message, now), operation
+
+    @property
+    def wipe_in(self) -> frozenset[PaymentStatus]:
+        """In which statuses the client secret is deleted at once."""
+        wiped = settlement.WIPE_IN if self.settings.client_secret_cleanup_on_success else frozenset()
+        return wiped | {PaymentStatus.FAILED} if self.settings.client_secret_cleanup_on_failure else wiped
+
+    async def _with_truth(self, reserved: Reserved, answer: Answer) -> Answer:
+        """Read the payment where the answer alone does not say what became of it.
+
+        A state conflict means that a browser or the dashboard was faster; a decline of a create leaves
+        an intent that can still be paid.
+        """
+        refused = answer.refused
+        if refused is None or reserved.refund is not None:
+            return answer
+        created_by_decline = refused.payment if isinstance(refused, ProviderDeclined) else None
+        needs_secret = created_by_decline is not None and reserved.payment.provider_intent_id is None
+        unnamed = isinstance(refused, ProviderDeclined) and refused.attempt is None
+        reference = reserved.payment.provider_intent_id or created_by_decline
+        if reference is None or not (needs_secret or unnamed or isinstance(refused, ProviderStateConflict)):
+            return answer
+        try:
+            truth = await self.provider(reserved.operation.provider_id).sync_payment_status(reference)
+        except ProviderError:
+            return answer
+        resolution = (
+            "in another state at the provider" if isinstance(refused, ProviderStateConflict) else "declined"
+        )
+        return Answer(payment=truth, refused=refused, resolution=resolution)
+
+    async def write_outcome(self, reserved: Reserved, settled: Settlement, operation: Operation) -> bool:
+        """Write one decided outcome; False if the rows changed since, and then nothing was written."""
+        try:
+            await self._write(reserved, settled, operation)
+        except (_LostRace, _LostLease):
+            return False
+        self.on_commit()
+        return True
+
+    async def _write(self, reserved: Reserved, settled: Settlement, operation: Operation) -> Reserved:
+        token = reserved.operation.lease_token
+        version = reserved.payment.version
+
+        def work(unit: Unit) -> Reserved:
+            if settled.changed and not write_settlement(unit, settled, expected_version=version):
+                raise _LostRace
+            if operation.is_open:
+                saved = unit.operations.save(operation, token=token) and unit.operations.hand_back(
+                    operation.id, token=token or "", delay_seconds=UNKNOWN_DELAY
+                )
+            else:
+                saved = unit.operations.save(operation, token=token)
+                if operation.state is OperationState.ABANDONED:
+                    unit.idempotency.release(operation.id)
+            if not saved:
+                raise _LostLease
+            payment = replace(settled.payment, version=version + 1) if settled.changed else settled.payment
+            return Reserved(
+                operation=operation, payment=payment, refund=_row_of(reserved.refund, settled.refunds)
+            )
+
+        return await self.store.run(work)
+
+    async def _read_again(self, reserved: Reserved, answer: Answer) -> tuple[Reserved, Answer]:
+        """Somebody else wrote the row: take their row and, if money may have moved, the provider's word."""
+
+        def read(unit: Unit) -> Reserved:
+            payment = unit.payments.get(reserved.payment.id)
+            operation = unit.operations.get(reserved.operation.id)
+            assert payment is not None
+            assert operation is not None
+            return with_refunds(unit, operation, payment)
+
+        fresh = await self.store.run(read, write=False)
+        # The lease that we hold is the one that we reserved with; a row with another one is not ours any more.
+        fresh = replace(fresh, operation=replace(fresh.operation, lease_token=reserved.operation.lease_token))
+        if answer.payment is None and answer.refund is None:
+            return fresh, answer
+        reference = fresh.payment.provider_intent_id or (answer.payment.reference if answer.payment else None)
+        if reference is None:
+            return fresh, answer
+        try:
+            truth = await self.provider(fresh.operation.provider_id).sync_payment_status(reference)
+        except ProviderError as error:
+            log.warning("operation %s: could not read the payment again: %s", fresh.operation.id, error)
+            return fresh, answer
+        kept = replace(truth, client_secret=truth.client_secret or (answer.payment.client_secret if answer.payment else None))
+        return fresh, replace(answer, payment=kept)
+
+    async def _after_lost_lease(self, reserved: Reserved, answer: Answer) -> Reserved:
+        """Reconciliation owns the operation now. The answer still counts: it is merged as a sync."""
+        if answer.payment is not None or answer.refund is not None:
+            await self.refresh(reserved.payment.id)
+        current = await self._look_up_reserve(reserved.operation.id)
+        return current or reserved
+
+    async def _leave_unknown(self, reserved: Reserved) -> Reserved:
+        operation = replace(reserved.operation, state=OperationState.UNKNOWN, updated_at=self.clock())
+
+        def work(unit: Unit) -> None:
+            token = reserved.operation.lease_token
+            if unit.operations.save(operation, token=token):
+                unit.operations.hand_back(operation.id, token=token or "", delay_seconds=UNKNOWN_DELAY)
+
+        await self.store.run(work)
+        return replace(reserved, operation=operation)
+
+    # --- refresh: the provider's word without an instruction ----------------------------------------
+
+    async def refresh(self, payment_id: str) -> Payment | None:
+        """Read one payment at its provider and apply what it says; None if there is nothing to read.
+
+        Whoever asks read the row's version before, and records against it; after a lost race both are
+        read again.
+
+        Raises: ProviderError when the provider does not say.
+        """
+        payment: Payment | None = None
+        for _ in range(MERGE_ATTEMPTS):
+            payment, refunds = await self.store.run(lambda unit: _payment_and_refunds(unit, payment_id), write=False)
+            if payment is None or payment.provider_intent_id is None or payment.provider_id is None:
+                return payment
+            truth = await self.provider(payment.provider_id).sync_payment_status(payment.provider_intent_id)
+            if truth.refunds and not refunds:
+                refunds = await self.store.run(lambda unit: tuple(unit.refunds.for_payment(payment_id)), write=False)
+            settled = settlement.merge(payment, truth, self.clock(), refunds=refunds, wipe_in=self.wipe_in)
+            if await self.apply(payment, settled):
+                return replace(settled.payment, version=payment.version + 1) if settled.changed else payment
+        log.warning("payment %s changes faster than it can be read", payment_id)
+        return payment
+
+    async def apply(self, payment: Payment, settled: Settlement) -> bool:
+        """Write a settlement against the version that was read; return whether it still was that version."""
+        if not settled.changed:
+            return True
+
+        def work(unit: Unit) -> bool:
+            if not write_settlement(unit, settled, expected_version=payment.version):
+                raise _LostRace
+            return True
+
+        try:
+            await self.store.run(work)
+        except _LostRace:
+            return False
+        if settled.events:
+            self.on_commit()
+        return True
+
+    # --- answers ----------------------------------------------------------------------------------
+
+    @staticmethod
+    def check_not_in_flight(operation: Operation) -> None:
+        """A key whose first use is still being carried out: the caller waits, nothing is sent twice."""
+        if operation.state is OperationState.RESERVED:
+            raise OperationInProgress(
+                "The first request with this Idempotency-Key is still being carried out",
+                operation_id=operation.id,
+            )
+
+    @staticmethod
+    def answer_payment(outcome: Reserved) -> Payment:
+        """Return the payment as its caller hears of it. Raises PaymentDeclined, ProviderRejected, Unavailable.
+
+        An unknown outcome is a payment that is processing and names its operation, never an error: an
+        error invites a second charge. Only a create that would not have charged may say "try again".
+        """
+        operation, payment = outcome.operation, outcome.payment
+        match operation.state:
+            case OperationState.SUCCEEDED:
+                return payment
+            case OperationState.REJECTED:
+                raise _refusal(operation, payment)
+            case OperationState.ABANDONED:
+                raise Unavailable("The provider could not be reached; nothing was charged")
+            case OperationState.RESERVED | OperationState.UNKNOWN:
+                if operation.verb is Verb.CREATE and not operation.inputs.get("confirm"):
+                    raise Unavailable("The provider did not answer; repeat with the same Idempotency-Key")
+                return unknown_view(payment, operation)
+
+
+def unknown_view(payment: Payment, operation: Operation) -> Payment:
+    """Return the payment while an operation on it is open."""
+    return replace(
+        payment, status=PaymentStatus.PROCESSING, next_action=None, unknown_operation_id=operation.id
+    )
+
+
+def write_settlement(unit: Unit, settled: Settlement, *, expected_version: int) -> bool:
+    """Write payment, refunds and events in the running transaction; False if the payment was written since."""
+    if not unit.payments.save(settled.payment, expected_version=expected_version):
+        return False
+    for refund in settled.refunds:
+        if refund.version == 0:
+            unit.refunds.add(replace(refund, version=1))
+        elif not unit.refunds.save(refund, expected_version=refund.version):
+            raise _LostRace
+    for event in settled.events:
+        unit.events.add(event)
+    return True
+
+
+async def _call(
+    provider: PaymentProvider, verb: Verb, request: ProviderRequest, step: Step
+) -> ProviderPayment | ProviderRefund:
+    # The verb is the method's name: a provider that claims a verb has the method, and nothing dispatches by hand.
+    method = cast("Callable[..., Awaitable[ProviderPayment | ProviderRefund]]", getattr(provider, verb.value))
+    return await method(request, step=step)
+
+
+def with_refunds(unit: Unit, operation: Operation, payment: Payment) -> Reserved:
+    """Return an operation with the rows it is about, every refund of its payment included."""
+    refunds = tuple(unit.refunds.for_payment(payment.id)) if payment.captured_cents else ()
+    mine = next((refund for refund in refunds if refund.id == operation.refund_id), None)
+    return Reserved(operation=operation, payment=payment, refund=mine, refunds=refunds)
+
+
+def _payment_and_refunds(unit: Unit, payment_id: str) -> tuple[Payment | None, tuple[Refund, ...]]:
+    payment = unit.payments.get(payment_id)
+    if payment is None or not payment.captured_cents:
+        return payment, ()
+    return payment, tuple(unit.refunds.for_payment(payment_id))
+
+
+def _ending(operation: Operation, answer: Answer, truth: ProviderPayment) -> tuple[OperationState]:
+    if answer.refused is not None and not isinstance(answer.refused, ProviderStateConflict):
+        return (OperationState.REJECTED,)
+    if answer.refund is not None and answer.refund.status in (RefundStatus.FAILED, RefundStatus.CANCELED):
+        return (OperationState.REJECTED,)
+    declined = operation.verb in (Verb.CONFIRM, Verb.CREATE) and truth.decline is not None
+    if declined and truth.status in (PaymentStatus.PENDING, PaymentStatus.FAILED):
+        return (OperationState.REJECTED,)
+    return (OperationState.SUCCEEDED,)
+
+
+def _decline_of(operation: Operation, truth: ProviderPayment) -> dict[str, str | None]:
+    if truth.decline is None or operation.verb not in (Verb.CONFIRM, Verb.CREATE):
+        return {}
+    return {
+        "decline_code": truth.decline.code,
+        "error_code": truth.decline.provider_code,
+        "error_message": truth.decline.message,
+    }
+
+
+def _updated(payment: Payment, operation: Operation) -> Payment:
+    """Take over the local fields that an update changes, now that the provider has agreed."""
+    local = operation.inputs.get("local", {})
+    return replace(payment, **local) if local else payment
+
+
+def _undone(reserved: Reserved, why: str, now: datetime) -> Settlement:
+    """Give back what the reserve took: a refund's share, a payment that never began."""
+    if reserved.refund is not None:
+        return settlement.refund_failed(reserved.payment, reserved.refund, why, now)
+    if reserved.operation.verb is Verb.CREATE:
+        row = replace(
+            reserved.payment,
+            status=PaymentStatus.FAILED,
+            error_message=why,
+            completed_at=now,
+            updated_at=now,
+            client_secret=None,
+        )
+        return Settlement(payment=row).tell("payment.failed", now, final=True, decline_code=None)
+    return Settlement(payment=reserved.payment, changed=False)
+
+
+def _both(settled: Settlement, refund: Refund, answer: ProviderRefund, now: datetime) -> Settlement:
+    """A refund's answer after a lost race: the payment is read anew, and the refund takes its answer."""
+    if any(row.id == refund.id for row in settled.refunds):
+        return settled
+    row = replace(refund, status=answer.status, provider_refund_id=answer.reference, updated_at=now)
+    return replace(settled, refunds=(*settled.refunds, row), changed=True)
+
+
+def _row_of(refund: Refund | None, rows: Sequence[Refund]) -> Refund | None:
+    if refund is None:
+        return None
+    return next((row for row in rows if row.id == refund.id), refund)
+
+
+def _refusal(operation: Operation, payment: Payment) -> Exception:
+    if operation.decline_code is not None:
+        return PaymentDeclined(
+            operation.error_message or "The payment method was declined",
+            decline_code=operation.decline_code,
+            provider_code=operation.error_code,
+            payment_id=payment.id,
+            provider_intent_id=payment.provider_intent_id,
+        )
+    return ProviderRejected(
+        operation.error_message or "The provider refused",
+        provider_code=operation.error_code,
+        request_id=operation.request_id,
+    )
+
+
+def _nothing() -> None:
+    """Nobody waits for commits."""

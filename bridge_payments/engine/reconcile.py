@@ -1,0 +1,190 @@
+"""
+Reconciliation: what became of the operations that we lost sight of.
+
+It looks up first. Time alone never turns unknown into failed, absence needs a
+proof and is believed only when nothing can be under way any more, and nothing
+that needs the payer is executed late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from ..errors import BridgeError, ProviderError
+from ..models import SYSTEM, Money, Operation, OperationState, Principal, Verb
+from ..providers.base import Absent, CannotSay, Evidence, Found, Lookup, PaymentProvider
+from ..stores.base import Unit
+from . import rules, settlement
+from .inputs import request_of
+from .operations import CALL_DEADLINE, LEASE_SECONDS, Answer, Operations, Reserved, with_refunds
+
+__all__ = ["Reconciliation", "Verdict", "verdict"]
+
+log = logging.getLogger(__name__)
+
+_CONCURRENT: Final = 8
+_BACKOFF: Final = (5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
+
+
+class Verdict(StrEnum):
+    """What may be done with an operation that was proved never executed."""
+
+    WAIT = "wait"
+    REPEAT = "repeat"
+    ABANDON = "abandon"
+
+
+def verdict(operation: Operation, provider: PaymentProvider, now: datetime) -> Verdict:
+    """Decide what absence means now (rules 8 and 11). Pure.
+
+    Before lease, deadline and the provider's own margin have passed, a call may still be under way.
+    Afterwards the verbs that return, release or collect held money are repeated with the same key while
+    the key is worth something; whatever needs the payer is abandoned.
+    """
+    quiet_after = operation.created_at + timedelta(
+        seconds=LEASE_SECONDS + CALL_DEADLINE + provider.absence_margin_seconds
+    )
+    if now < quiet_after:
+        return Verdict.WAIT
+    harmless = operation.verb is Verb.CREATE and not operation.inputs.get("confirm")
+    if operation.verb in rules.REPEATABLE or harmless:
+        window = timedelta(hours=max(provider.keys.window_hours - 1, 0))
+        if provider.keys.has_keys and now < operation.created_at + window:
+            return Verdict.REPEAT
+    return Verdict.ABANDON
+
+
+class Reconciliation(Operations):
+    """The part of the engine that finishes what was interrupted."""
+
+    async def reconcile(self, *, limit: int = 50) -> int:
+        """Look at every operation that is due; return how many were finished."""
+        token = secrets.token_hex(8)
+        leased_at = time.monotonic()
+        due = await self.store.run(
+            lambda unit: unit.operations.claim_due(limit=limit, lease_seconds=LEASE_SECONDS, token=token)
+        )
+        gate = asyncio.Semaphore(_CONCURRENT)
+
+        async def one(operation: Operation) -> bool:
+            async with gate:
+                return await self.shielded(self._finish(operation, token, leased_at))
+
+        return sum(await asyncio.gather(*(one(operation) for operation in due)))
+
+    async def list_unknown(self, *, limit: int = 50, principal: Principal = SYSTEM) -> Sequence[Operation]:
+        """Return the operations whose outcome is not known yet, oldest first: the operator's queue."""
+        return await self.store.run(lambda unit: unit.operations.list_open(limit=limit), write=False)
+
+    async def _finish(self, operation: Operation, token: str, leased_at: float) -> bool:
+        reserved = await self._load(replace(operation, lease_token=token))
+        if reserved is None:
+            log.error("operation %s names a payment that does not exist", operation.id)
+            return False
+        try:
+            provider = self.provider(operation.provider_id)
+            found = await self._look_up(reserved, provider)
+            return await self._act(reserved, provider, found, token, leased_at)
+        except BridgeError as error:
+            # One operation that cannot be finished must not keep the others from it.
+            log.warning("operation %s stays open: %s", operation.id, error)
+            await self._postpone(operation, token, _backoff(operation))
+            return False
+
+    async def _look_up(self, reserved: Reserved, provider: PaymentProvider) -> Lookup:
+        operation, payment = reserved.operation, reserved.payment
+        request = request_of(operation.verb, operation.inputs)
+        amount = getattr(request, "amount", None)
+        evidence = Evidence(
+            verb=operation.verb,
+            reference=operation.reference,
+            key=operation.id,
+            payment_id=payment.id,
+            payment=payment.provider_intent_id,
+            amount=amount if isinstance(amount, Money) else None,
+            refund_id=operation.refund_id,
+            started_at=operation.created_at,
+            baseline={
+                "status": payment.status.value,
+                "decline_reference": payment.decline_reference,
+                "captured_cents": payment.captured_cents,
+                "total_cents": payment.total_cents,
+            },
+        )
+        try:
+            async with asyncio.timeout(CALL_DEADLINE):
+                return await provider.find_operation(evidence)
+        except (ProviderError, TimeoutError) as error:
+            return CannotSay(str(error) or "the provider does not answer")
+
+    async def _act(
+        self, reserved: Reserved, provider: PaymentProvider, found: Lookup, token: str, leased_at: float
+    ) -> bool:
+        operation = reserved.operation
+        match found:
+            case Found(payment=None, refund=None):
+                await self._postpone(operation, token, _backoff(operation), why="found, but nothing was said of it")
+                return False
+            case Found(payment=payment, refund=refund):
+                answer = Answer(payment=payment, refund=refund, resolution="found at the provider")
+                outcome = await self.record(reserved, answer)
+                return not outcome.operation.is_open
+            case CannotSay(reason=reason):
+                await self._postpone(operation, token, _backoff(operation), why=reason)
+                return False
+            case Absent(proof=proof):
+                match verdict(operation, provider, self.clock()):
+                    case Verdict.WAIT:
+                        await self._postpone(operation, token, 15.0, why=f"absent so far: {proof}")
+                        return False
+                    case Verdict.REPEAT:
+                        answer = await self.ask(operation, leased_at=leased_at, repeat=True)
+                        outcome = await self.record(reserved, _repeated(answer))
+                        return not outcome.operation.is_open
+                    case _:
+                        return await self._abandon(reserved, proof)
+
+    async def _abandon(self, reserved: Reserved, proof: str) -> bool:
+        settled, operation = self.settle_absence(reserved, f"never executed: {proof}")
+        operation = replace(operation, error_message="It was never executed, and it is too late to execute it now")
+        return await self.write_outcome(reserved, settled, operation)
+
+    async def _postpone(self, operation: Operation, token: str, delay: float, why: str | None = None) -> None:
+        now = self.clock()
+        still_open = settlement.close_operation(
+            operation, OperationState.UNKNOWN, now, resolution=why or operation.resolution or "not known yet"
+        )
+
+        def work(unit: Unit) -> None:
+            if unit.operations.save(still_open, token=token):
+                unit.operations.hand_back(operation.id, token=token, delay_seconds=delay)
+
+        await self.store.run(work)
+
+    async def _load(self, operation: Operation) -> Reserved | None:
+        def read(unit: Unit) -> Reserved | None:
+            payment = unit.payments.get(operation.payment_id)
+            return None if payment is None else with_refunds(unit, operation, payment)
+
+        return await self.store.run(read, write=False)
+
+
+def _repeated(answer: Answer) -> Answer:
+    """A rejection of a repeat is not an answer (rule 9): whatever it says, look up again."""
+    if answer.refused is not None:
+        return Answer(lost=f"a repeat was refused, which proves nothing: {answer.refused}")
+    if answer.unsent is not None:
+        return Answer(lost=f"a repeat could not be sent: {answer.unsent}")
+    return replace(answer, resolution="repeated with the same key")
+
+
+def _backoff(operation: Operation) -> float:
+    return _BACKOFF[min(operation.attempts, len(_BACKOFF) - 1)]

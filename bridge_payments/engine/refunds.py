@@ -1,0 +1,156 @@
+"""Refunds: captured money given back, never more than was captured, whoever else refunds meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..errors import ConcurrentUpdate, NotFound, ProviderError, ProviderRejected, Unavailable
+from ..models import (
+    ID_PATTERN,
+    SYSTEM,
+    Money,
+    OperationState,
+    Principal,
+    Refund,
+    RefundStatus,
+    Verb,
+    new_id,
+    new_reference,
+)
+from ..providers.base import Capability, RefundRequest
+from ..stores.base import Unit
+from . import rules
+from .inputs import digest
+from .operations import Operations, Reserved
+
+__all__ = ["RefundVerbs"]
+
+
+class RefundVerbs(Operations):
+    """The part of the engine that gives money back."""
+
+    async def refund_payment(
+        self,
+        payment_id: str,
+        *,
+        amount_cents: int | None = None,
+        reason: str | None = None,
+        force: bool = False,
+        idempotency_key: str | None = None,
+        principal: Principal = SYSTEM,
+    ) -> Refund:
+        """Give back *amount_cents* (all that is left by default). *force* refunds a disputed payment too.
+
+        Returns a refund that succeeded, or one that is pending: accepted by the provider and not
+        settled, or of unknown outcome. A pending refund keeps its share reserved.
+
+        Raises: AccessDenied, IllegalState, InvalidRequest, NotAuthenticated, NotFound, OperationInProgress,
+        ProviderRejected, Unavailable, UnsupportedOperation.
+        """
+        if not ID_PATTERN.match(payment_id):
+            raise NotFound("Payment not found")
+        operation_id, refund_id, reference = new_id("op"), new_id("ref"), new_reference()
+        scope = f"{Verb.REFUND}:{payment_id}:{principal.scope()}"
+        body_hash = digest({"amount": amount_cents, "reason": reason, "force": force})
+
+        def work(unit: Unit) -> Reserved:
+            earlier = self.replay_or(
+                unit, scope=scope, key=idempotency_key, body_hash=body_hash,
+                payment_id=payment_id, operation_id=operation_id, refund_id=refund_id,
+            )  # fmt: skip
+            if earlier is not None:
+                return self.replayed(unit, earlier)
+            payment = unit.payments.get(payment_id)
+            if payment is None:
+                raise NotFound("Payment not found")
+            rules.require_trusted(principal, payment)
+            amount = rules.check_refund(payment, amount_cents, force=force)
+            assert payment.provider_id is not None
+            assert payment.provider_intent_id is not None
+            gateway = self.provider(payment.provider_id)
+            gateway.require(Verb.REFUND)
+            if amount < payment.captured_cents:
+                gateway.require(Capability.PARTIAL_REFUND, instead="refund the whole payment")
+            now = self.clock()
+            refund = Refund(
+                id=refund_id,
+                payment_id=payment.id,
+                provider_id=payment.provider_id,
+                operation_id=operation_id,
+                amount_cents=amount,
+                currency=payment.currency,
+                status=RefundStatus.PENDING,
+                reason=reason,
+                created_at=now,
+                updated_at=now,
+            )
+            request = RefundRequest(
+                payment=payment.provider_intent_id,
+                charge=payment.provider_payment_id,
+                refund_id=refund_id,
+                amount=Money(amount, payment.currency),
+                reference=reference,
+                reason=reason,
+                metadata={"bridge_payment_id": payment.id, "bridge_refund_id": refund_id, "bridge_reference": reference},
+            )
+            operation = self.draft_operation(
+                Verb.REFUND, payment.id, gateway, payment.provider_id, request, principal,
+                operation_id=operation_id, reference=reference, refund_id=refund_id,
+            )  # fmt: skip
+            self.take_slot(unit, operation)
+            reserved = replace(payment, refund_reserved_cents=payment.refund_reserved_cents + amount, updated_at=now)
+            if not unit.payments.save(reserved, expected_version=payment.version):
+                raise ConcurrentUpdate
+            unit.refunds.add(refund)
+            return Reserved(
+                operation=operation, payment=replace(reserved, version=payment.version + 1), refund=refund
+            )
+
+        reserved, leased_at = await self.reserve(operation_id, work)
+        if reserved.replayed:
+            self.check_not_in_flight(reserved.operation)
+            return _answer(reserved)
+        return _answer(await self.shielded(self._give_back(reserved, leased_at)))
+
+    async def _give_back(self, reserved: Reserved, leased_at: float) -> Reserved:
+        outcome = await self.carry_out(reserved, leased_at)
+        if outcome.operation.state is OperationState.REJECTED:
+            # A refused refund often means that somebody refunded in the dashboard: read what is true now.
+            try:
+                await self.refresh(outcome.payment.id)
+            except ProviderError:
+                return outcome
+        return outcome
+
+    async def list_refunds(self, payment_id: str, *, principal: Principal = SYSTEM) -> Sequence[Refund]:
+        """Return every refund of a payment, oldest first, wherever it was made.
+
+        Raises: AccessDenied, NotAuthenticated, NotFound.
+        """
+
+        def read(unit: Unit) -> Sequence[Refund]:
+            payment = unit.payments.get(payment_id)
+            if payment is None:
+                raise NotFound("Payment not found")
+            rules.may_read(principal, payment)
+            return unit.refunds.for_payment(payment_id)
+
+        return await self.store.run(read, write=False)
+
+
+def _answer(outcome: Reserved) -> Refund:
+    operation, refund = outcome.operation, outcome.refund
+    assert refund is not None
+    match operation.state:
+        case OperationState.REJECTED:
+            raise ProviderRejected(
+                operation.error_message or "The provider refused the refund",
+                provider_code=operation.error_code,
+                decline_code=operation.decline_code,
+                request_id=operation.request_id,
+            )
+        case OperationState.ABANDONED:
+            raise Unavailable("The provider could not be reached; nothing was refunded")
+        case _:
+            return refund

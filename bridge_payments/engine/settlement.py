@@ -1,0 +1,483 @@
+"""
+What a provider's answer makes of our rows. Pure: rows and an answer in, rows and events out.
+
+The provider outranks every local state, but only for the object we mean: before
+a money state is written, account mode, currency, our reference and the amount
+must match the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final
+
+from ..models import (
+    OPEN_OPERATION_STATES,
+    Event,
+    Operation,
+    OperationState,
+    Payment,
+    PaymentFlag,
+    PaymentStatus,
+    Refund,
+    RefundStatus,
+    Verb,
+    new_id,
+)
+from ..providers.base import UNRECOGNISED, Decline, ProviderPayment, ProviderRefund
+from .rules import next_sync_at
+
+__all__ = [
+    "WIPE_IN",
+    "Settlement",
+    "close_operation",
+    "created",
+    "declined",
+    "merge",
+    "mismatch",
+    "price_taken_over",
+    "refund_failed",
+    "refund_merged",
+    "wipe_secret",
+]
+
+_MONEY: Final = frozenset({PaymentStatus.PROCESSING, PaymentStatus.REQUIRES_CAPTURE, PaymentStatus.SUCCEEDED})
+WIPE_IN: Final = frozenset(
+    {
+        PaymentStatus.SUCCEEDED,
+        PaymentStatus.PARTIALLY_REFUNDED,
+        PaymentStatus.REFUNDED,
+        PaymentStatus.CANCELED,
+    }
+)
+"""Statuses that need no client secret any more; kept after a failure, so that the payer may retry."""
+_TOLD: Final = {
+    PaymentStatus.PROCESSING: "payment.processing",
+    PaymentStatus.REQUIRES_ACTION: "payment.requires_action",
+    PaymentStatus.REQUIRES_CAPTURE: "payment.requires_capture",
+    PaymentStatus.CANCELED: "payment.canceled",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """Rows to write and events to tell, together or not at all."""
+
+    payment: Payment
+    refunds: tuple[Refund, ...] = ()
+    """Changed rows; their `version` is the one that was read, 0 for a new row."""
+    events: tuple[Event, ...] = ()
+    changed: bool = field(default=True)
+
+    def tell(self, type_: str, now: datetime, *, refund: Refund | None = None, **data: Any) -> Settlement:
+        """Add one event with the payment as it is in this settlement."""
+        return replace(self, events=(*self.events, _event(type_, self.payment, now, refund=refund, **data)))
+
+
+def _event(
+    type_: str, payment: Payment, now: datetime, *, refund: Refund | None = None, **data: Any
+) -> Event:
+    # The snapshot carries the version that the row will have once it is written with this event.
+    snapshot = replace(payment.without_secret(), version=payment.version + 1)
+    return Event(
+        id=new_id("evt"), type=type_, created_at=now, payment=snapshot, refund=refund, data=dict(data)
+    )
+
+
+# --- a payment and what the provider says of it ----------------------------------------------------
+
+
+def mismatch(payment: Payment, truth: ProviderPayment) -> str | None:
+    """Say how the provider's object is not the one that our row means; None when it is."""
+    return _foreign(payment, truth) or _priced_otherwise(payment, truth)
+
+
+def _foreign(payment: Payment, truth: ProviderPayment) -> str | None:
+    if payment.provider_intent_id is not None and truth.reference != payment.provider_intent_id:
+        return "another object"
+    if payment.livemode is not None and truth.livemode is not None and truth.livemode != payment.livemode:
+        return f"livemode is {truth.livemode}"
+    if truth.our_reference is not None and truth.our_reference != payment.reference:
+        return "another reference"
+    if truth.payment_id is not None and truth.payment_id != payment.id:
+        return "another payment id"
+    return None
+
+
+def _priced_otherwise(payment: Payment, truth: ProviderPayment) -> str | None:
+    if truth.amount.currency != payment.currency:
+        return f"currency is {truth.amount.currency}"
+    if truth.amount.minor_units != payment.total_cents:
+        return f"amount is {truth.amount}"
+    return None
+
+
+def merge(
+    payment: Payment,
+    truth: ProviderPayment,
+    now: datetime,
+    *,
+    refunds: Sequence[Refund] = (),
+    wipe_in: Collection[PaymentStatus] = WIPE_IN,
+) -> Settlement:
+    """Apply a re-fetched answer. Any order, any number of times, the last one read decides.
+
+    *refunds* are our rows of this payment; needed whenever *truth* carries refunds. In the statuses
+    *wipe_in* the client secret is deleted; one that was cleaned up never comes back by a re-fetch.
+    """
+    foreign = _foreign(payment, truth)
+    wrong = foreign or (_priced_otherwise(payment, truth) if truth.status in _MONEY else None)
+    known = replace(
+        payment,
+        provider_intent_id=payment.provider_intent_id or truth.reference,
+        livemode=payment.livemode if payment.livemode is not None else truth.livemode,
+        provider_status=truth.provider_status or payment.provider_status,
+        review=truth.review,
+    )
+    if wrong is not None:
+        return _mismatched(payment, known, wrong, truth.status in _MONEY, now)
+    if truth.status is UNRECOGNISED:
+        return _scheduled(payment, replace(known, flag=PaymentFlag.UNRECOGNISED), now)
+    assert isinstance(truth.status, PaymentStatus)
+
+    changed_refunds, refund_events = _merge_refunds(payment, truth, refunds, now)
+    rows = {refund.id: refund for refund in (*refunds, *changed_refunds)}.values()
+    captured = max(payment.captured_cents, truth.captured)
+    status = _status(truth, captured)
+    decline = truth.decline if status is not PaymentStatus.SUCCEEDED else None
+    merged = replace(
+        known,
+        status=status,
+        flag=None,
+        provider_payment_id=truth.charge or payment.provider_payment_id,
+        client_secret=None if status in wipe_in else payment.client_secret,
+        authorized_cents=max(truth.authorized, captured),
+        captured_cents=captured,
+        refunded_cents=min(truth.refunded, captured),
+        refund_reserved_cents=_reserved(truth, captured, rows),
+        disputed_cents=truth.disputed,
+        next_action=truth.next_action if status is PaymentStatus.REQUIRES_ACTION else None,
+        decline_code=decline.code if decline else None if status in _MONEY else payment.decline_code,
+        provider_decline_code=(
+            decline.provider_code if decline else None if status in _MONEY else payment.provider_decline_code
+        ),
+        decline_reference=(decline.reference if decline else None) or payment.decline_reference,
+        error_message=decline.message if decline else None,
+        paid_at=payment.paid_at or (now if captured > 0 else None),
+        completed_at=payment.completed_at or (now if _is_complete(status) else None),
+    )
+    settled = _scheduled(payment, merged, now, refunds=changed_refunds)
+    return replace(
+        settled,
+        events=(
+            *_payment_events(payment, settled.payment, decline, now),
+            *(
+                replace(event, payment=replace(settled.payment.without_secret(), version=payment.version + 1))
+                for event in refund_events
+            ),
+        ),
+    )
+
+
+def _mismatched(payment: Payment, known: Payment, wrong: str, money: bool, now: datetime) -> Settlement:
+    flagged = replace(
+        known,
+        provider_intent_id=payment.provider_intent_id,
+        status=PaymentStatus.PROCESSING if money and not payment.is_paid else payment.status,
+        flag=PaymentFlag.MISMATCH,
+        error_message=f"The provider's object does not match: {wrong}",
+    )
+    settled = _scheduled(payment, flagged, now)
+    if payment.flag is PaymentFlag.MISMATCH:
+        return settled
+    return settled.tell("payment.mismatch", now, reason=wrong)
+
+
+def _status(truth: ProviderPayment, captured: int) -> PaymentStatus:
+    assert isinstance(truth.status, PaymentStatus)
+    if truth.status is PaymentStatus.SUCCEEDED and truth.refunded > 0:
+        return PaymentStatus.REFUNDED if truth.refunded >= captured else PaymentStatus.PARTIALLY_REFUNDED
+    return truth.status
+
+
+def _is_complete(status: PaymentStatus) -> bool:
+    return status in (PaymentStatus.SUCCEEDED, PaymentStatus.FAILED) or status in (
+        PaymentStatus.REFUNDED,
+        PaymentStatus.PARTIALLY_REFUNDED,
+    )
+
+
+def _payment_events(old: Payment, new: Payment, decline: Decline | None, now: datetime) -> Iterable[Event]:
+    if new.paid_at is not None and old.paid_at is None:
+        yield _event("payment.success", new, now)
+    if new.status is not old.status and new.status in _TOLD:
+        yield _event(_TOLD[new.status], new, now)
+    if new.status is PaymentStatus.FAILED and old.status is not PaymentStatus.FAILED:
+        yield _event(
+            "payment.failed", new, now, final=True, decline_code=new.decline_code, after_success=old.is_paid
+        )
+    elif (
+        decline is not None
+        and new.is_open
+        and (decline.reference is None or decline.reference != old.decline_reference)
+        and (decline.reference is not None or decline.code != old.decline_code)
+    ):
+        yield _event("payment.failed", new, now, final=False, decline_code=decline.code)
+    if new.refunded_cents > old.refunded_cents:
+        yield _event("payment.refunded", new, now, refunded_cents=new.refunded_cents)
+
+
+def _is_news(decline: Decline, payment: Payment) -> bool:
+    """Whether this attempt has not been told yet: two reads of one attempt carry one reference."""
+    return (decline.reference or decline.code) != (payment.decline_reference or payment.decline_code)
+
+
+def _scheduled(old: Payment, new: Payment, now: datetime, refunds: Sequence[Refund] = ()) -> Settlement:
+    """Plan the next look of the sweep; an answer that changed something starts the schedule anew."""
+    moved = _substance(old) != _substance(new)
+    planned = replace(new, sync_count=0 if moved else old.sync_count + 1)
+    waiting = new.refund_reserved_cents > new.refunded_cents
+    planned = replace(
+        planned,
+        next_sync_at=next_sync_at(planned, now, refund_waiting=waiting),
+        updated_at=now if moved else old.updated_at,
+    )
+    return Settlement(
+        payment=planned, refunds=tuple(refunds), changed=moved or bool(refunds) or planned != old
+    )
+
+
+def _substance(payment: Payment) -> tuple[object, ...]:
+    return (
+        payment.status, payment.captured_cents, payment.authorized_cents, payment.refunded_cents,
+        payment.refund_reserved_cents, payment.disputed_cents, payment.decline_reference, payment.decline_code,
+        payment.flag, payment.review, payment.provider_intent_id, payment.provider_payment_id,
+        payment.total_cents, payment.currency, payment.next_action, payment.provider_status,
+    )  # fmt: skip
+
+
+# --- declines, as an answer to our own call --------------------------------------------------------
+
+
+def declined(payment: Payment, decline: Decline, now: datetime, *, intent: str | None) -> Settlement:
+    """A decline on an intent that can still be paid is an attempt: the payment stays open."""
+    row = replace(
+        payment,
+        status=PaymentStatus.PENDING if payment.is_open else payment.status,
+        provider_intent_id=payment.provider_intent_id or intent,
+        decline_code=decline.code,
+        provider_decline_code=decline.provider_code,
+        decline_reference=decline.reference or payment.decline_reference,
+        error_message=decline.message,
+        next_action=None,
+    )
+    settled = _scheduled(payment, row, now)
+    # The answer to our own call is a new attempt unless a webhook was faster with the same one.
+    if decline.reference is not None and not _is_news(decline, payment):
+        return settled
+    return settled.tell("payment.failed", now, final=False, decline_code=decline.code)
+
+
+# --- refunds ---------------------------------------------------------------------------------------
+
+
+def refund_merged(payment: Payment, refund: Refund, answer: ProviderRefund, now: datetime) -> Settlement:
+    """Apply the provider's answer to our own refund."""
+    if answer.status in (RefundStatus.FAILED, RefundStatus.CANCELED):
+        return refund_failed(
+            payment,
+            refund,
+            answer.failure or "The provider did not make the refund",
+            now,
+            reference=answer.reference,
+        )
+    if answer.amount != refund.amount:
+        row = replace(
+            refund,
+            provider_refund_id=answer.reference,
+            updated_at=now,
+            error_message=f"The provider refunded {answer.amount}",
+        )
+        flagged = replace(payment, flag=PaymentFlag.MISMATCH)
+        return _scheduled(payment, flagged, now, (row,)).tell(
+            "payment.mismatch", now, refund=row, reason=f"refund is {answer.amount}"
+        )
+    row = replace(
+        refund, status=answer.status, provider_refund_id=answer.reference, updated_at=now, error_message=None
+    )
+    # Counted once: a refund that already had its reference was counted when it got it.
+    counted = refund.amount_cents if refund.provider_refund_id is None else 0
+    refunded = min(payment.refunded_cents + counted, payment.captured_cents)
+    paid = replace(
+        payment,
+        refunded_cents=refunded,
+        refund_reserved_cents=max(payment.refund_reserved_cents, refunded),
+        status=_refund_status(payment, refunded),
+    )
+    settled = _scheduled(payment, paid, now, (row,))
+    if refund.provider_refund_id is None:
+        settled = settled.tell("refund.created", now, refund=row)
+        settled = settled.tell("payment.refunded", now, refund=row, refunded_cents=refunded)
+    if row.status is RefundStatus.SUCCEEDED and refund.status is not RefundStatus.SUCCEEDED:
+        settled = settled.tell("refund.succeeded", now, refund=row)
+    return settled
+
+
+def refund_failed(
+    payment: Payment, refund: Refund, why: str, now: datetime, *, reference: str | None = None
+) -> Settlement:
+    """A definite no: give the reserved share back, and the amount too if it had been counted."""
+    row = replace(
+        refund,
+        status=RefundStatus.FAILED,
+        error_message=why,
+        provider_refund_id=refund.provider_refund_id or reference,
+        updated_at=now,
+    )
+    counted = refund.amount_cents if refund.provider_refund_id is not None and refund.keeps_its_share else 0
+    refunded = max(payment.refunded_cents - counted, 0)
+    share = refund.amount_cents if refund.keeps_its_share else 0
+    freed = replace(
+        payment,
+        refunded_cents=refunded,
+        refund_reserved_cents=max(payment.refund_reserved_cents - share, refunded),
+        status=_refund_status(payment, refunded),
+    )
+    return _scheduled(payment, freed, now, (row,)).tell("refund.failed", now, refund=row)
+
+
+def _refund_status(payment: Payment, refunded: int) -> PaymentStatus:
+    if not payment.is_paid:
+        return payment.status
+    if refunded <= 0:
+        return PaymentStatus.SUCCEEDED
+    return PaymentStatus.REFUNDED if refunded >= payment.captured_cents else PaymentStatus.PARTIALLY_REFUNDED
+
+
+def _reserved(truth: ProviderPayment, captured: int, rows: Iterable[Refund]) -> int:
+    """What is promised: what the provider counts, plus our refunds that it does not show yet."""
+    seen = {refund.reference for refund in truth.refunds or ()}
+    in_flight = sum(
+        row.amount_cents
+        for row in rows
+        if row.keeps_its_share
+        and (
+            row.provider_refund_id is None
+            or (truth.refunds is not None and row.provider_refund_id not in seen)
+        )
+    )
+    return min(truth.refunded + in_flight, captured)
+
+
+def _merge_refunds(
+    payment: Payment, truth: ProviderPayment, rows: Sequence[Refund], now: datetime
+) -> tuple[tuple[Refund, ...], tuple[Event, ...]]:
+    """Match the provider's refunds with ours; one that we do not know was made elsewhere and gets a row."""
+    changed: list[Refund] = []
+    events: list[Event] = []
+    for seen in truth.refunds or ():
+        row = next(
+            (
+                r
+                for r in rows
+                if r.provider_refund_id == seen.reference
+                or (r.provider_refund_id is None and r.id == seen.refund_id)
+            ),
+            None,
+        )
+        if row is None:
+            row = Refund(
+                id=new_id("ref"),
+                payment_id=payment.id,
+                provider_id=payment.provider_id or "",
+                amount_cents=seen.amount.minor_units,
+                currency=seen.amount.currency,
+                status=seen.status,
+                provider_refund_id=seen.reference,
+                reason=seen.reason,
+                error_message=seen.failure,
+                created_at=now,
+                updated_at=now,
+                version=0,
+            )
+            changed.append(row)
+            events.append(_event("refund.created", payment, now, refund=row))
+            if row.status is RefundStatus.SUCCEEDED:
+                events.append(_event("refund.succeeded", payment, now, refund=row))
+        elif row.status is not seen.status or row.provider_refund_id is None:
+            new = replace(
+                row,
+                status=seen.status,
+                provider_refund_id=seen.reference,
+                error_message=seen.failure,
+                updated_at=now,
+            )
+            changed.append(new)
+            if row.provider_refund_id is None:
+                events.append(_event("refund.created", payment, now, refund=new))
+            if new.status is not row.status and new.status in (RefundStatus.SUCCEEDED, RefundStatus.FAILED):
+                events.append(_event(f"refund.{new.status.value}", payment, now, refund=new))
+    return tuple(changed), tuple(events)
+
+
+# --- operations ------------------------------------------------------------------------------------
+
+
+def close_operation(
+    operation: Operation,
+    state: OperationState,
+    now: datetime,
+    *,
+    resolution: str,
+    error_code: str | None = None,
+    error_message: str | None = None,
+    decline_code: str | None = None,
+    request_id: str | None = None,
+) -> Operation:
+    """Return the operation as it ended, or as it stays open when *state* is unknown."""
+    return replace(
+        operation,
+        state=state,
+        resolution=resolution,
+        error_code=error_code,
+        error_message=error_message,
+        decline_code=decline_code,
+        request_id=request_id or operation.request_id,
+        updated_at=now,
+        finished_at=None if state in OPEN_OPERATION_STATES else now,
+    )
+
+
+def created(payment: Payment, truth: ProviderPayment, now: datetime, *, secret_until: datetime) -> Settlement:
+    """The intent exists: the row gets its reference and its client secret, and `payment.created` is told."""
+    with_secret = replace(
+        payment,
+        client_secret=truth.client_secret or payment.client_secret,
+        client_secret_expires_at=secret_until,
+    )
+    settled = merge(with_secret, truth, now)
+    told = settled.events
+    first = replace(settled, events=()).tell("payment.created", now)
+    return replace(first, events=(*first.events, *told))
+
+
+def wipe_secret(payment: Payment, now: datetime) -> Payment:
+    """Forget the client secret. This revokes nothing at the provider."""
+    return replace(payment, client_secret=None, client_secret_expires_at=None, updated_at=now)
+
+
+def price_taken_over(payment: Payment, operation: Operation) -> Payment:
+    """Return the payment with the price that an update operation asked for."""
+    if operation.verb is not Verb.UPDATE or "pricing" not in operation.inputs:
+        return payment
+    pricing = operation.inputs["pricing"]
+    return replace(
+        payment,
+        subtotal_cents=pricing["subtotal"],
+        tax_cents=pricing["tax"],
+        discount_cents=pricing["discount"],
+        total_cents=pricing["total"],
+        currency=pricing["currency"],
+    )

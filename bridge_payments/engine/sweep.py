@@ -1,0 +1,133 @@
+"""The sweep: a browser confirms without us and the webhook is lost; we ask by ourselves until the payment is final."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from ..errors import BridgeError, ProviderError, ProviderNotFound
+from ..models import SYSTEM, Payment, PaymentFlag, PaymentStatus, Principal
+from ..stores.base import Unit
+from . import settlement
+from .operations import Operations
+
+__all__ = ["SweepWork"]
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS: Final = 120.0
+"""After a failed read the payment comes up again this much later."""
+_CONCURRENT: Final = 8
+_CHALLENGE_GRACE: Final = timedelta(minutes=50)
+"""How much longer a secret lives while its payer stands before a challenge; the job runs hourly or oftener."""
+
+
+class SweepWork(Operations):
+    """The part of the engine that asks by itself."""
+
+    async def cancel_payment(self, payment_id: str, *, principal: Principal = SYSTEM) -> Payment:
+        raise NotImplementedError
+
+    async def sweep(self, *, limit: int = 50) -> int:
+        """Read every payment that is due and not final at its provider; return how many were read."""
+        due = await self.store.run(lambda unit: unit.payments.claim_due(limit=limit, lease_seconds=LEASE_SECONDS))
+        gate = asyncio.Semaphore(_CONCURRENT)
+
+        async def one(payment: Payment) -> bool:
+            async with gate:
+                return await self.shielded(self._look_at(payment))
+
+        return sum(await asyncio.gather(*(one(payment) for payment in due)))
+
+    async def _look_at(self, payment: Payment) -> bool:
+        try:
+            await self.refresh(payment.id)
+        except ProviderNotFound:
+            await self._flag_missing(payment)
+        except BridgeError as error:
+            log.warning("payment %s could not be read: %s", payment.id, error)
+            return False
+        return True
+
+    async def _flag_missing(self, payment: Payment) -> None:
+        """The provider says that there is no such object: an operator has to look, nobody guesses."""
+        log.error("payment %s: its provider does not know %s", payment.id, payment.provider_intent_id)
+        now = self.clock()
+
+        def work(unit: Unit) -> None:
+            row = unit.payments.get(payment.id)
+            if row is None:
+                return
+            flagged = replace(
+                row,
+                flag=PaymentFlag.MISMATCH,
+                error_message="The provider has no such object",
+                next_sync_at=now + timedelta(days=1),
+                updated_at=now,
+            )
+            settled = settlement.Settlement(payment=flagged)
+            if row.flag is not PaymentFlag.MISMATCH:
+                settled = settled.tell("payment.mismatch", now, reason="the provider has no such object")
+            if unit.payments.save(settled.payment, expected_version=row.version):
+                for event in settled.events:
+                    unit.events.add(event)
+
+        await self.store.run(work)
+
+    async def clean_client_secrets(self, *, limit: int = 200) -> int:
+        """Forget client secrets that are over their age; return how many.
+
+        Deleting ours revokes nothing at the provider, so the payment is read there first; with
+        ``CLIENT_SECRET_EXPIRE=cancel`` an unpaid intent is canceled. A payment with an operation under
+        way, or a payer before a challenge, keeps its secret up to an hour more.
+        """
+        now = self.clock()
+        stale = await self.store.run(
+            lambda unit: unit.payments.with_stale_secrets(before=now, limit=limit), write=False
+        )
+        return sum([await self.shielded(self._clean(payment)) for payment in stale])
+
+    async def _clean(self, payment: Payment) -> bool:
+        now = self.clock()
+        expired_at = payment.client_secret_expires_at or now
+        grace_over = now >= expired_at + _CHALLENGE_GRACE
+        holder = await self.store.run(lambda unit: unit.operations.holder_of(payment.id), write=False)
+        if holder is not None and not grace_over:
+            return False
+        try:
+            fresh = await self.refresh(payment.id) or payment
+        except ProviderError as error:
+            log.warning("payment %s could not be read before its secret expires: %s", payment.id, error)
+            if not grace_over:
+                return False
+            fresh = payment
+        if fresh.status is PaymentStatus.REQUIRES_ACTION and not grace_over:
+            return False
+        if self.settings.client_secret_expire == "cancel" and holder is None and _is_unpaid(fresh):
+            try:
+                await self.cancel_payment(payment.id)
+            except BridgeError as error:
+                log.warning("payment %s could not be canceled at its expiry: %s", payment.id, error)
+        return await self._wipe(payment.id)
+
+    async def _wipe(self, payment_id: str) -> bool:
+        now = self.clock()
+
+        def work(unit: Unit) -> bool:
+            row = unit.payments.get(payment_id)
+            if row is None or row.client_secret is None:
+                return False
+            return unit.payments.save(settlement.wipe_secret(row, now), expected_version=row.version)
+
+        return await self.store.run(work)
+
+
+def _is_unpaid(payment: Payment) -> bool:
+    return payment.status in (
+        PaymentStatus.PENDING,
+        PaymentStatus.REQUIRES_CONFIRMATION,
+        PaymentStatus.REQUIRES_ACTION,
+    )
