@@ -25,6 +25,7 @@ from ..models import (
 from ..transport import Transport
 
 __all__ = [
+    "DECLINE_CODES",
     "UNRECOGNISED",
     "Absent",
     "CancelRequest",
@@ -173,13 +174,35 @@ UNRECOGNISED: Final = _Unrecognised.UNRECOGNISED
 
 ProviderStatus = PaymentStatus | _Unrecognised
 
+DECLINE_CODES: Final = frozenset(
+    {
+        "authentication_failed",
+        "authentication_required",
+        "card_not_supported",
+        "currency_not_supported",
+        "declined",
+        "expired_card",
+        "fraudulent",
+        "incorrect_address",
+        "incorrect_cvc",
+        "incorrect_number",
+        "insufficient_funds",
+        "invalid_account",
+        "limit_exceeded",
+        "lost_or_stolen",
+        "processing_error",
+        "try_again_later",
+    }
+)
+"""Why a payer is refused, for every provider; ``declined`` is what says nothing more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decline:
     """Why an attempt was refused."""
 
     code: str
-    """Normalised: the closed set of `docs/glossary`."""
+    """Normalised: one of `DECLINE_CODES`."""
     message: str
     """For the payer."""
     provider_code: str | None = None
@@ -332,7 +355,8 @@ class PaymentProvider(ABC):
     """The entry-point name: ``stripe``. The account's name (`provider_id`) belongs to the application."""
     keys: ClassVar[KeyRules]
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
-    api_version: ClassVar[str | None] = None
+    api_version: str | None = None
+    """The version of the provider's API that this account is spoken to in."""
     minimum_amounts: ClassVar[Mapping[str, int]] = {}
     """Minor units by currency, below which the provider refuses a charge; absent means 1."""
 

@@ -1,0 +1,95 @@
+"""Was it executed? Judgements on what was read after a call was lost. Pure.
+
+`Absent` is only said of what the read would show: a PaymentIntent itself, or the list of its parent.
+Stripe's lists show an object at once, its search up to a minute late or more
+(2026-11, https://docs.stripe.com/search#data-freshness), so nothing here is searched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from ...models import PaymentStatus, Verb
+from ..base import UNRECOGNISED, Absent, CannotSay, Evidence, Found, Lookup, ProviderPayment
+from .forms import UPDATE_REFERENCE
+
+__all__ = ["judge"]
+
+_MOVED: Final = frozenset(
+    {
+        PaymentStatus.PROCESSING,
+        PaymentStatus.REQUIRES_ACTION,
+        PaymentStatus.REQUIRES_CAPTURE,
+        PaymentStatus.SUCCEEDED,
+    }
+)
+
+
+def judge(seen: ProviderPayment, evidence: Evidence) -> Lookup:
+    """Judge a verb on an existing intent by the intent as it is now."""
+    if seen.status is UNRECOGNISED:
+        return CannotSay("Stripe reports a status that this version does not know")
+    return _JUDGEMENTS[evidence.verb](seen, evidence)
+
+
+def _confirm(seen: ProviderPayment, evidence: Evidence) -> Lookup:
+    """An intent moves on when it is confirmed, or shows the attempt that was declined.
+
+    The browser may have confirmed instead of us. That is the truth of the payment all the same, and
+    our own confirm can no longer run: it would be refused.
+    """
+    if seen.status in _MOVED:
+        return Found(seen)
+    known = evidence.baseline.get("decline_reference")
+    if seen.decline is not None and (seen.decline.reference != known or not _names_one_attempt(known)):
+        return Found(seen)
+    return Absent(
+        f"the intent is {seen.provider_status} and shows no attempt since the operation was reserved"
+    )
+
+
+def _capture(seen: ProviderPayment, evidence: Evidence) -> Lookup:
+    """What was collected grows by what was captured, and by nothing else."""
+    before = _known(evidence, "captured_cents")
+    wanted = evidence.amount.minor_units if evidence.amount else 1
+    if seen.captured >= before + wanted or seen.status is PaymentStatus.PROCESSING:
+        return Found(seen)
+    return Absent(f"the intent is {seen.provider_status}; {seen.captured} collected, {before} before")
+
+
+def _cancel(seen: ProviderPayment, evidence: Evidence) -> Lookup:
+    """Only a cancel makes an intent canceled, and nothing makes a canceled one anything else."""
+    if seen.status is PaymentStatus.CANCELED:
+        return Found(seen)
+    released = seen.status is PaymentStatus.SUCCEEDED and _known(evidence, "captured_cents") > 0
+    if released and seen.authorized == 0:
+        # Cancelling after a partial capture releases the rest and leaves a success.
+        return Found(seen)
+    return Absent(f"the intent is {seen.provider_status}, not canceled")
+
+
+def _update(seen: ProviderPayment, evidence: Evidence) -> Lookup:
+    """Every update stamps the intent with its operation."""
+    raw = seen.raw if isinstance(seen.raw, Mapping) else {}
+    if (raw.get("metadata") or {}).get(UPDATE_REFERENCE) == evidence.reference:
+        return Found(seen)
+    return Absent("the intent does not carry the stamp of this update")
+
+
+_JUDGEMENTS: Final[Mapping[Verb, Callable[[ProviderPayment, Evidence], Lookup]]] = {
+    Verb.UPDATE: _update,
+    Verb.CONFIRM: _confirm,
+    Verb.CAPTURE: _capture,
+    Verb.CANCEL: _cancel,
+}
+
+
+def _known(evidence: Evidence, name: str) -> int:
+    value = evidence.baseline.get(name, 0)
+    return value if isinstance(value, int) else 0
+
+
+def _names_one_attempt(reference: object) -> bool:
+    # A charge is one attempt. Two failed authentications of one method read alike; no money moved in either.
+    return isinstance(reference, str) and ":" not in reference

@@ -1,0 +1,28 @@
+"""Reading the fields that all of Stripe's objects share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+__all__ = ["Json", "moment_of", "reference_of", "text_of"]
+
+Json = Mapping[str, Any]
+
+
+def reference_of(thing: object) -> str | None:
+    """Return the id of an expandable field, expanded or not."""
+    value = thing.get("id") if isinstance(thing, Mapping) else thing
+    return value if isinstance(value, str) and value else None
+
+
+def text_of(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("an identity is missing")
+    return value
+
+
+def moment_of(seconds: object) -> datetime | None:
+    """Read a time; events of the second API generation say theirs as text, and nobody needs it."""
+    return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int) else None
