@@ -100,6 +100,15 @@ def test_importing_the_package_stays_a_small_program() -> None:
     assert len(after) - len(before) < 100
 
 
+def test_the_engine_loads_no_framework_no_database_driver_and_no_vendor() -> None:
+    # Whoever installs the library for one of them does not pay for the others.
+    loaded = in_a_fresh_process(
+        NAMES.format("from bridge_payments import Bridge, PaymentEngine, WebhookDispatcher")
+    )
+
+    assert not {"alembic", "fastapi", "flask", "pytest", "sqlalchemy", "starlette", "stripe"} & set(loaded)
+
+
 def test_a_name_is_loaded_at_its_first_use_and_kept() -> None:
     before, after = in_a_fresh_process(
         "import json, bridge_payments; before = 'Request' in vars(bridge_payments);"
