@@ -335,11 +335,11 @@ class Store(ABC):
         """Bring the schema to this code's version; safe to call from several processes at once."""
 
     async def clock_skew(self) -> float:
-        """Return by how many seconds the database's clock is ahead of this process's; 0 where they are one."""
+        """Return by how many seconds the database's clock is ahead of ours; 0 where they are one."""
         return 0.0
 
     async def hints(self) -> Sequence[str]:
-        """Return what an operator should change about this database, a sentence each (rule 37's durability)."""
+        """Return what an operator should change about this database, a sentence each (rule 37)."""
         return ()
 
     @abstractmethod

@@ -19,7 +19,7 @@ from ..stores.base import Store, Unit
 from ..transport import Transport
 from .attempts import call, post
 from .endpoints import Endpoint, Handler
-from .outcomes import Outcome, decide, kills_its_worker
+from .outcomes import Outcome, decide, failed, kills_its_worker
 
 __all__ = ["WebhookDispatcher"]
 
@@ -124,6 +124,8 @@ class WebhookDispatcher:
                 told, _ = await self._begin(limit)
             except StoreError as error:
                 logger.warning("webhooks wait for the database: %s", error)
+            except Exception:  # a worker outlives what it works on; the log has the reason
+                logger.exception("webhooks could not be looked at; trying again")
             if told < limit:
                 try:
                     async with asyncio.timeout(idle_seconds):
@@ -176,7 +178,7 @@ class WebhookDispatcher:
 
     async def _begin(self, limit: int) -> tuple[int, list[asyncio.Task[int]]]:
         """Expand, claim for every idle endpoint in the same transaction, and start one lane for each."""
-        self._passed_by.update(self._lanes)  # they may have more now: their lanes look again
+        busy = tuple(self._lanes)
         idle = [e for e in self.endpoints if e.name not in self._lanes and e.name not in self._gone]
         self._lanes |= dict.fromkeys([endpoint.name for endpoint in idle])
         started: list[asyncio.Task[int]] = []
@@ -192,11 +194,21 @@ class WebhookDispatcher:
                     lane = asyncio.create_task(self._lane(endpoint, claimed, limit))
                     self._lanes[endpoint.name] = lane
                     started.append(lane)
+            if told:
+                self._look_again(busy)
         finally:
             for endpoint in idle:
                 if self._lanes.get(endpoint.name) is None:
                     self._lanes.pop(endpoint.name, None)
         return told, started
+
+    def _look_again(self, names: Sequence[str]) -> None:
+        """See to it that endpoints which were busy while deliveries were made look before they rest."""
+        for name in names:
+            if name in self._lanes:
+                self._passed_by.add(name)
+            else:
+                self.wake()
 
     def _expand(self, unit: Unit, limit: int) -> int:
         """Give each untold event one delivery for every endpoint that wants it."""
@@ -219,12 +231,12 @@ class WebhookDispatcher:
 
     async def _lane(self, endpoint: Endpoint, claims: list[_Claim], limit: int) -> int:
         """Attempt what was claimed for one endpoint, and go on while there is more; return how many."""
-        handled = 0
+        handled, room = 0, min(endpoint.concurrency, limit)
         try:
-            while claims:
+            while True:
                 await asyncio.gather(*(self._attempt(endpoint, claim) for claim in claims))
                 handled += len(claims)
-                more = len(claims) == endpoint.concurrency or endpoint.name in self._passed_by
+                more = len(claims) == room or endpoint.name in self._passed_by
                 if not more or endpoint.name in self._gone:
                     break
                 room = min(endpoint.concurrency, limit - handled)
@@ -250,7 +262,11 @@ class WebhookDispatcher:
         else:
             what = f"{endpoint.name} {event.id}"
             passing("deliver", what)
-            outcome = await self._tell(endpoint, event)
+            try:
+                outcome = await self._tell(endpoint, event)
+            except Exception as error:  # a fault of ours in one delivery stays with that delivery
+                logger.exception("webhook delivery %s could not be attempted", delivery.id)
+                outcome = failed(f"not attempted: {type(error).__name__}")
             passing("delivered", what)
         await self._record(endpoint, claim, outcome)
 
