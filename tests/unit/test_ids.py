@@ -14,11 +14,23 @@ from bridge_payments.models import ID_PATTERN, id_bounds, new_id, new_reference,
 
 
 def test_ids_of_one_process_sort_in_the_order_they_were_drawn() -> None:
-    # More than one millisecond can count, so that the overflow of the counter is passed too.
-    drawn = [new_id("pay") for _ in range(20_000)]
+    drawn = [new_id("pay") for _ in range(5_000)]
 
     assert drawn == sorted(drawn)
     assert len(set(drawn)) == len(drawn)
+
+
+def test_more_ids_than_a_millisecond_can_count_are_still_in_order_and_still_uuids(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    standing_still = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: standing_still)
+
+    drawn = [new_id("pay") for _ in range(10_000)]
+
+    assert drawn == sorted(drawn)
+    assert len(set(drawn)) == len(drawn)
+    assert {uuid.UUID(drawn_id.removeprefix("pay_")).version for drawn_id in drawn} == {7}
 
 
 def test_ids_stay_in_order_when_the_clock_of_the_machine_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
