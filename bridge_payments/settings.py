@@ -1,0 +1,389 @@
+"""
+Settings: everything that an installation may choose, from environment variables or from Python.
+
+`Settings()` needs no environment. `Settings.from_env(os.environ)` reads one, and says everything that is
+wrong in it at once: names only, because values are secrets. What an account of a provider needs
+(``STRIPE_SECRET_KEY`` and the like) is read by that provider, when it is built.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
+
+from .errors import ConfigurationError
+
+__all__ = ["ProviderAccount", "Settings", "WebhookSettings", "parse_accounts"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderAccount:
+    """One account of one payment service, as an installation names it."""
+
+    id: str
+    """On the wire, in every row and in ``/webhooks/{id}``; payments stay with it for life."""
+    kind: str
+    """The entry point's name."""
+    prefix: str = ""
+    """What its variables begin with: ``EU_`` reads ``EU_STRIPE_SECRET_KEY``."""
+
+
+_ACCOUNT: Final = re.compile(
+    r"^(?P<id>[a-z][a-z0-9_]{0,49})(=(?P<kind>[a-z][a-z0-9_]*)(:(?P<prefix>[A-Z0-9_]*))?)?$"
+)
+
+
+def parse_accounts(text: str) -> tuple[ProviderAccount, ...]:
+    """Read ``stripe,paypal,stripe_eu=stripe:EU_``: an id, its kind if that differs, and its prefix.
+
+    Raises: ConfigurationError naming the variable ENABLED_PROVIDERS.
+    """
+    try:
+        return _accounts(text)
+    except ValueError as error:
+        raise ConfigurationError(invalid={"ENABLED_PROVIDERS": str(error)}) from None
+
+
+def _accounts(text: str) -> tuple[ProviderAccount, ...]:
+    found: dict[str, ProviderAccount] = {}
+    for entry in _listed(text):
+        # URLs spell authorize-net; a word has one spelling inside.
+        match = _ACCOUNT.match(entry.replace("-", "_"))
+        if match is None:
+            raise ValueError("is a list of ids, each as name, name=kind or name=kind:PREFIX_")
+        account = ProviderAccount(
+            id=match["id"], kind=match["kind"] or match["id"], prefix=match["prefix"] or ""
+        )
+        if account.id in found:
+            raise ValueError("names an account twice")
+        found[account.id] = account
+    return tuple(found.values())
+
+
+def _listed(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return tuple(item for item in (part.strip() for part in value.split(",")) if item)
+
+
+Words = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Accounts = Annotated[
+    tuple[ProviderAccount, ...],
+    BeforeValidator(lambda value: _accounts(value) if isinstance(value, str) else value),
+]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+
+
+class WebhookSettings(_Frozen):
+    """``WEBHOOK_n_*``: one endpoint that is told of events."""
+
+    name: str
+    url: SecretStr
+    """A chat webhook's URL is its credential."""
+    events: Words = Field(min_length=1)
+    secrets: tuple[SecretStr, ...] = ()
+    """From a comma-separated list: while subscribers move to a new secret, both sign."""
+    headers: Mapping[str, str] = Field(default_factory=dict, repr=False)
+    timeout: Seconds = 30.0
+    retries: int | None = Field(default=None, ge=0, le=50)
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: SecretStr) -> SecretStr:
+        parts = urlsplit(url.get_secret_value())
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("is an http or https URL")
+        return url
+
+    @field_validator("secrets", mode="before")
+    @classmethod
+    def _several(cls, value: object) -> object:
+        return _listed(value)
+
+    @field_validator("headers", mode="before")
+    @classmethod
+    def _from_json(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("is a JSON object of header names and values") from None
+
+
+def _env(default: Any, *names: str, scale: float | None = None, **rules: Any) -> Any:
+    """A setting that environment variables may set; the first of *names* that is there wins."""
+    extra: dict[str, Any] = {"env": list(names), "scale": scale}
+    return Field(default=default, validate_default=False, json_schema_extra=extra, **rules)
+
+
+_MS: Final = 0.001
+"""The published variables count some durations in milliseconds; every setting here is in seconds."""
+
+
+class Settings(_Frozen):
+    """All settings, with the defaults of the published contract. Durations are seconds."""
+
+    # server
+    environment: str = _env("development", "BRIDGE_ENV", "NODE_ENV", "ENVIRONMENT")
+    host: str = _env("0.0.0.0", "HOST")  # noqa: S104 - the contract's default; a container listens on all
+    port: int = _env(3001, "PORT", ge=0, le=65535)
+    base_url: str = _env("http://localhost:3001", "BASE_URL")
+    request_timeout: float = _env(30.0, "REQUEST_TIMEOUT", scale=_MS, gt=0)
+    max_request_size: int = _env(1_048_576, "MAX_REQUEST_SIZE", gt=0)
+    validate_content_type: bool = _env(True, "VALIDATE_CONTENT_TYPE")
+    row_mode: bool = _env(False, "ROW_MODE")
+    response_compat: Literal["", "flat"] = _env("", "RESPONSE_COMPAT")
+    trusted_proxies: Words = _env((), "BRIDGE_TRUSTED_PROXIES", "TRUSTED_PROXIES")
+    """Addresses and networks whose X-Forwarded-* headers are believed."""
+    inprocess_worker: bool = _env(True, "INPROCESS_WORKER")
+
+    # database
+    database_url: SecretStr | None = _env(None, "DATABASE_URL")
+    database_auth_token: SecretStr | None = _env(None, "DATABASE_AUTH_TOKEN", "LIBSQL_AUTH_TOKEN")
+    database_ssl: bool = _env(False, "DATABASE_SSL")
+    database_pool_min: int = _env(2, "DATABASE_POOL_MIN", ge=0)
+    database_pool_max: int = _env(10, "DATABASE_POOL_MAX", "DB_MAX_CONNECTIONS", gt=0)
+
+    # providers
+    enabled_providers: Accounts = _env(
+        (ProviderAccount(id="stripe", kind="stripe"),), "ENABLED_PROVIDERS", min_length=1
+    )
+    default_provider: str = _env("stripe", "DEFAULT_PAYMENT_PROVIDER")
+    provider_failover_enabled: bool = _env(True, "PROVIDER_FAILOVER_ENABLED")
+    allow_sandbox: bool = _env(False, "ALLOW_SANDBOX")
+    unique_reference: bool = _env(False, "UNIQUE_REFERENCE")
+
+    # the way out
+    proxy: SecretStr | None = _env(None, "BRIDGE_PROXY")
+    """An HTTP proxy for provider calls. The usual proxy variables are not read."""
+    ca_file: str | None = _env(None, "BRIDGE_CA_FILE", "SSL_CERT_FILE")
+    """Roots to trust instead of the packaged ones, for networks that inspect TLS."""
+
+    # who is asking
+    flowless_api_url: str | None = _env(None, "FLOWLESS_API_URL", "FLOWLESS_URL")
+    bridge_validation_secret: SecretStr | None = _env(None, "BRIDGE_VALIDATION_SECRET", "BRIDGE_SECRET")
+    bridge_validation_timeout: float = _env(5.0, "BRIDGE_VALIDATION_TIMEOUT", scale=_MS, gt=0)
+    bridge_retry_attempts: int = _env(3, "BRIDGE_RETRY_ATTEMPTS", ge=0, le=10)
+    admin_user_types: Words = _env(("admin",), "ADMIN_USER_TYPES")
+    money_session_max_age: float = _env(30.0, "MONEY_SESSION_MAX_AGE", gt=0)
+
+    # guests
+    guest_checkout_enabled: bool = _env(True, "GUEST_CHECKOUT_ENABLED")
+    guest_require_email: bool = _env(True, "GUEST_REQUIRE_EMAIL")
+    guest_require_name: bool = _env(False, "GUEST_REQUIRE_NAME")
+    guest_require_phone: bool = _env(False, "GUEST_REQUIRE_PHONE")
+    guest_max_payments_per_email: int = _env(5, "GUEST_MAX_PAYMENTS_PER_EMAIL", ge=0)
+
+    # client secrets
+    client_secret_max_age: int = _env(86_400, "CLIENT_SECRET_MAX_AGE", gt=0)
+    client_secret_auto_cleanup: bool = _env(True, "CLIENT_SECRET_AUTO_CLEANUP")
+    client_secret_cleanup_interval: int = _env(3600, "CLIENT_SECRET_CLEANUP_INTERVAL", gt=0)
+    client_secret_cleanup_on_success: bool = _env(True, "CLIENT_SECRET_CLEANUP_ON_SUCCESS")
+    client_secret_cleanup_on_failure: bool = _env(False, "CLIENT_SECRET_CLEANUP_ON_FAILURE")
+    client_secret_expire: Literal["keep", "cancel"] = _env("keep", "CLIENT_SECRET_EXPIRE")
+    """What becomes of an unpaid intent whose secret expired: ``cancel`` also cancels it at the provider."""
+
+    # browsers
+    cors_origins: Words = _env(("http://localhost:3000",), "CORS_ORIGINS")
+    cors_methods: Words = _env(("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"), "CORS_METHODS")
+    cors_headers: Words = _env(
+        ("Content-Type", "Authorization", "X-Session-ID", "X-Guest-Token"), "CORS_HEADERS"
+    )
+    cors_credentials: bool = _env(True, "CORS_CREDENTIALS")
+    cors_max_age: int = _env(86_400, "CORS_MAX_AGE", ge=0)
+    rate_limit_enabled: bool = _env(True, "RATE_LIMIT_ENABLED")
+    rate_limit_requests: int | None = _env(None, "RATE_LIMIT_REQUESTS", gt=0)
+    """One limit for everybody; by default each kind of caller has its own."""
+    rate_limit_window: float = _env(900.0, "RATE_LIMIT_WINDOW", scale=_MS, gt=0)
+
+    # webhooks out
+    external_webhooks_enabled: bool = _env(True, "EXTERNAL_WEBHOOKS_ENABLED")
+    webhooks: tuple[WebhookSettings, ...] = ()
+    webhook_allow_hosts: Words = _env((), "BRIDGE_WEBHOOK_ALLOW_HOSTS")
+    """Hosts that may be told of events although their addresses are not public; for development."""
+
+    # logs
+    log_level: Literal["debug", "info", "warn", "error"] = _env("info", "LOG_LEVEL")
+    log_format: Literal["json", "text"] = _env("json", "LOG_FORMAT")
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _level(cls, value: object) -> object:
+        return (
+            {"warning": "warn", "critical": "error"}.get(value.lower(), value.lower())
+            if isinstance(value, str)
+            else value
+        )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            for name in value:
+                ip_network(name, strict=False)
+        except ValueError:
+            raise ValueError("is a list of addresses and networks, as 10.0.0.0/8") from None
+        return value
+
+    @field_validator("bridge_validation_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 32:
+            raise ValueError("has at least 32 characters")
+        return value
+
+    @field_validator("default_provider")
+    @classmethod
+    def _one_spelling(cls, value: str) -> str:
+        return value.replace("-", "_")
+
+    @field_validator("flowless_api_url", "base_url")
+    @classmethod
+    def _url(cls, value: str | None) -> str | None:
+        if value is not None and not re.match(r"^https?://[^/\s]+", value):
+            raise ValueError("is an http or https URL")
+        return value.rstrip("/") if value else value
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        """Read *env*; what is empty counts as not set.
+
+        Raises: ConfigurationError naming every variable that is missing or wrong, and no value.
+        """
+        env = {name: value.strip() for name, value in env.items() if value.strip()}
+        given: dict[str, Any] = {}
+        source: dict[str, str] = {}
+        missing: set[str] = set()
+        invalid: dict[str, str] = {}
+        for field, names, scale in _variables(cls):
+            for name in names:
+                if name in env:
+                    given[field], source[field] = _scaled(env[name], scale), name
+                    break
+        webhooks = list(_webhooks(env, missing, invalid)) if _wants_webhooks(env) else []
+        settings: Self | None = None
+        try:
+            settings = cls(**given, webhooks=tuple(webhooks))
+        except ValidationError as error:
+            invalid.update((source[str(cause["loc"][0])], _why(cause)) for cause in error.errors())
+        if settings and "default_provider" in given and not settings.knows(settings.default_provider):
+            invalid["DEFAULT_PAYMENT_PROVIDER"] = "is not one of ENABLED_PROVIDERS"
+        if settings is None or missing or invalid:
+            raise ConfigurationError(missing=missing, invalid=invalid)
+        for warning in _warnings(cls, env):
+            _log.warning(warning)
+        return settings
+
+    def knows(self, provider_id: str) -> bool:
+        """Return whether an account of that id is enabled."""
+        return any(account.id == provider_id for account in self.enabled_providers)
+
+    def require(self, *fields: str) -> None:
+        """Raise ConfigurationError naming the variable of every one of *fields* that is not set."""
+        variables = {field: names[0] for field, names, _ in _variables(type(self))}
+        if missing := [
+            variables.get(field, field) for field in fields if getattr(self, field) in (None, "", ())
+        ]:
+            raise ConfigurationError(missing=missing)
+
+
+# --- reading the environment ------------------------------------------------------------------------
+
+
+def _variables(model: type[BaseModel]) -> Iterator[tuple[str, list[str], float | None]]:
+    for field, info in model.model_fields.items():
+        extra = info.json_schema_extra
+        if isinstance(extra, dict) and "env" in extra:
+            declared: Any = extra
+            yield field, declared["env"], declared["scale"]
+
+
+def _scaled(text: str, scale: float | None) -> str | float:
+    if scale is None:
+        return text
+    try:
+        return float(text) * scale
+    except ValueError:
+        return text  # left for the validation to refuse
+
+
+def _why(cause: Mapping[str, Any]) -> str:
+    # Pydantic's sentence about a SecretStr or a number quotes no input; the place inside a list does no harm.
+    return str(cause["msg"]).removeprefix("Value error, ").replace("Input should be", "should be")
+
+
+_WEBHOOK: Final = re.compile(r"^WEBHOOK_(\d+)_([A-Z]+)$")
+_WEBHOOK_FIELDS: Final = {
+    "NAME": "name",
+    "URL": "url",
+    "EVENTS": "events",
+    "SECRET": "secrets",
+    "HEADERS": "headers",
+    "TIMEOUT": "timeout",
+    "RETRIES": "retries",
+}
+
+
+def _wants_webhooks(env: Mapping[str, str]) -> bool:
+    return env.get("EXTERNAL_WEBHOOKS_ENABLED", "true").lower() not in ("false", "0", "no", "off", "f", "n")
+
+
+def _webhooks(
+    env: Mapping[str, str], missing: set[str], invalid: dict[str, str]
+) -> Iterator[WebhookSettings]:
+    found: dict[int, dict[str, str]] = {}
+    for variable, value in env.items():
+        if (match := _WEBHOOK.match(variable)) and (field := _WEBHOOK_FIELDS.get(match[2])):
+            found.setdefault(int(match[1]), {})[field] = value
+    names: dict[str, int] = {}
+    for number, given in sorted(found.items()):
+        variables = {field: f"WEBHOOK_{number}_{suffix}" for suffix, field in _WEBHOOK_FIELDS.items()}
+        if absent := {"name", "url", "events"} - given.keys():
+            missing.update(variables[field] for field in absent)
+            continue
+        if names.setdefault(given["name"], number) != number:
+            invalid[variables["name"]] = f"is taken by WEBHOOK_{names[given['name']]}_NAME"
+        try:
+            yield WebhookSettings.model_validate(given)
+        except ValidationError as error:
+            invalid.update((variables[str(cause["loc"][0])], _why(cause)) for cause in error.errors())
+
+
+_OURS: Final = re.compile(r"^(BRIDGE|CLIENT_SECRET|GUEST|RATE_LIMIT|CORS|EXTERNAL_WEBHOOKS)_|^WEBHOOK_\d+_")
+
+
+def _warnings(model: type[BaseModel], env: Mapping[str, str]) -> Iterator[str]:
+    renewals = sorted(name for name in env if name.startswith(("RENEWALS_", "RENEWAL_")))
+    if renewals and env.get("RENEWALS_ENABLED", "true").lower() in ("true", "1", "yes", "on"):
+        yield (
+            f"{', '.join(renewals)}: renewals are charged by the provider and mirrored here; this library "
+            "never charges one, and these variables are not read"
+        )
+    known = {name for _, names, _ in _variables(model) for name in names}
+    for name in sorted(env):
+        webhook = _WEBHOOK.match(name)
+        if _OURS.match(name) and name not in known and not (webhook and webhook[2] in _WEBHOOK_FIELDS):
+            yield f"{name} is not a variable that this release reads"
