@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .dispatcher import WebhookDispatcher
-from .endpoints import Endpoint, EndpointKind, Handler
+from .endpoints import Endpoint, EndpointKind, Handler, endpoints_from_settings
 from .schedule import DEFAULT_SCHEDULE, schedule_of
 from .signing import new_signing_secret
 
@@ -13,6 +13,7 @@ __all__ = [
     "EndpointKind",
     "Handler",
     "WebhookDispatcher",
+    "endpoints_from_settings",
     "new_signing_secret",
     "schedule_of",
 ]

@@ -14,7 +14,7 @@ from typing import Final
 
 from ..errors import BridgeError
 from ..models import Event
-from ..transport import AddressRefused, Transport, never_sent
+from ..transport import Transport, never_sent
 from .endpoints import Endpoint, EndpointKind, Handler
 from .formats import body_for_discord, body_for_slack
 from .outcomes import Outcome, answered, failed
@@ -60,6 +60,8 @@ async def post(endpoint: Endpoint, event: Event, *, transport: Transport, now: d
 
 def _what_failed(error: Exception) -> str:
     """Name a failure by its class alone: a message may quote the address, which may be a credential."""
+    from ..transport import AddressRefused  # brings the HTTP client, which a failure of it has loaded anyway
+
     if isinstance(error, AddressRefused):
         return "not sent: the address is not public"
     return f"{'not sent' if never_sent(error) else 'no answer'}: {type(error).__name__}"

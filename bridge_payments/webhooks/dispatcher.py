@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
@@ -47,6 +47,8 @@ class _Claim:
 class WebhookDispatcher:
     """Tells endpoints and handlers about events: at least once, in no order, from any number of processes.
 
+    Without a *transport* of yours, addresses that are not public are refused, but for *allow_hosts*.
+
     Every process that runs one must know every endpoint: whoever finds an event first decides, from
     the endpoints it knows, which deliveries the event gets.
     """
@@ -57,12 +59,14 @@ class WebhookDispatcher:
         *,
         endpoints: Sequence[Endpoint] = (),
         transport: Transport | None = None,
+        allow_hosts: Collection[str] = (),
         clock: Clock = utc_now,
         random: Random | None = None,
     ) -> None:
         self._store = store
         self._transport = transport
         self._owns_transport = transport is None
+        self._allow_hosts = frozenset(allow_hosts)
         self._clock = clock
         self._random = random or Random()  # noqa: S311 - spreads retries, protects nothing
         self._endpoints: dict[str, Endpoint] = {}
@@ -307,7 +311,9 @@ class WebhookDispatcher:
 
     def _open_transport(self) -> Transport:
         if self._transport is None:
-            self._transport = Transport(public_only=True, max_connections=_MAX_CONNECTIONS)
+            self._transport = Transport(
+                public_only=True, allow_hosts=self._allow_hosts, max_connections=_MAX_CONNECTIONS
+            )
         return self._transport
 
 

@@ -6,16 +6,19 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
 from ..models import Event
 from .patterns import matches
-from .schedule import DEFAULT_SCHEDULE
+from .schedule import DEFAULT_SCHEDULE, schedule_of
 from .signing import key_of
 
-__all__ = ["Endpoint", "EndpointKind", "Handler", "kind_of"]
+if TYPE_CHECKING:
+    from ..settings import Settings
+
+__all__ = ["Endpoint", "EndpointKind", "Handler", "endpoints_from_settings", "kind_of"]
 
 Handler = Callable[[Event], Awaitable[None] | None]
 
@@ -78,6 +81,24 @@ class Endpoint:
     def lease_seconds(self) -> float:
         """How long a claim must last: the exchange, and time to write down how it went."""
         return self.timeout_seconds + 30.0
+
+
+def endpoints_from_settings(settings: Settings) -> tuple[Endpoint, ...]:
+    """Return the endpoints of the ``WEBHOOK_n_*`` variables."""
+    if not settings.external_webhooks_enabled:
+        return ()
+    return tuple(
+        Endpoint(
+            name=given.name,
+            url=given.url.get_secret_value(),
+            events=given.events,
+            secrets=tuple(secret.get_secret_value() for secret in given.secrets),
+            headers=given.headers,
+            timeout_seconds=given.timeout,
+            schedule=DEFAULT_SCHEDULE if given.retries is None else schedule_of(given.retries),
+        )
+        for given in settings.webhooks
+    )
 
 
 def kind_of(url: str | None) -> EndpointKind:

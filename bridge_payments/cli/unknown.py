@@ -1,0 +1,88 @@
+"""bridge-payments unknown: operations of which nobody knows yet whether they were executed."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from datetime import datetime
+
+from ..errors import NotFound
+from ..models import Operation, utc_now
+from .application import add_app_option, open_store
+from .console import OK, add_json_option, execute, show, show_one
+
+__all__ = ["HELP", "configure", "run"]
+
+HELP = "operations whose outcome is open"
+
+
+def configure(parser: ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list|show")
+    listing = actions.add_parser("list", help="oldest first")
+    listing.add_argument("--limit", type=int, default=50, metavar="N")
+    showing = actions.add_parser("show", help="one operation: what is known of it, and its request id")
+    showing.add_argument("operation_id")
+    for action in (listing, showing):
+        add_app_option(action)
+        add_json_option(action)
+
+
+def run(arguments: Namespace) -> int:
+    return execute(_list(arguments) if arguments.action == "list" else _show(arguments))
+
+
+async def _list(arguments: Namespace) -> int:
+    async with open_store(arguments) as store:
+        found = await store.run(lambda unit: unit.operations.list_open(limit=arguments.limit), write=False)
+    now = utc_now()
+    show([_line(operation, now) for operation in found], as_json=arguments.json, empty="nothing is open")
+    return OK
+
+
+async def _show(arguments: Namespace) -> int:
+    async with open_store(arguments) as store:
+        found = await store.run(lambda unit: unit.operations.get(arguments.operation_id), write=False)
+    if found is None:
+        raise NotFound(f"there is no operation {arguments.operation_id}")
+    show_one(_whole(found), as_json=arguments.json)
+    return OK
+
+
+def _line(operation: Operation, now: datetime) -> dict[str, object]:
+    return {
+        "id": operation.id,
+        "verb": operation.verb.value,
+        "state": operation.state.value,
+        "payment": operation.payment_id,
+        "account": operation.provider_id,
+        "minutes": int((now - operation.created_at).total_seconds() // 60),
+        "looked at": operation.attempts,
+        "error": operation.error_code,
+    }
+
+
+def _whole(operation: Operation) -> dict[str, object]:
+    """Everything but inputs and step results: those may hold a payer's data or a secret."""
+    return {
+        "id": operation.id,
+        "verb": operation.verb.value,
+        "state": operation.state.value,
+        "payment": operation.payment_id,
+        "refund": operation.refund_id,
+        "account": operation.provider_id,
+        "reference": operation.reference,
+        "asked by": operation.principal,
+        "created": operation.created_at,
+        "updated": operation.updated_at,
+        "finished": operation.finished_at,
+        "looked at": operation.attempts,
+        "next look": operation.due_at,
+        "leased until": operation.lease_until,
+        "steps done": sorted(operation.steps),
+        "inputs hash": operation.inputs_hash,
+        "api version": operation.api_version,
+        "request id": operation.request_id,
+        "error": operation.error_code,
+        "message": operation.error_message,
+        "decline code": operation.decline_code,
+        "resolution": operation.resolution,
+    }
