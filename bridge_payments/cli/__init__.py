@@ -1,1 +1,57 @@
-"""The command bridge-payments."""
+"""The command bridge-payments: one file per command, imported only when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS: Final = {
+    "sandbox": "try everything: a shop, a fake payment gateway, and switches that break it",
+    "worker": "do the background work: deliveries, inbox, reconciliation, sweep, clean-up",
+    "reconcile": "ask the providers about operations whose outcome is open",
+    "sweep": "read payments that are not final at their providers",
+    "unknown": "operations whose outcome is open",
+    "webhooks": "received webhooks (list, show, replay) and sent ones (deliveries, redeliver)",
+    "db": "the database's schema: status, upgrade, check",
+    "doctor": "look for what is wrong with this installation",
+}
+"""Each is the module of that name beside this one, with ``HELP``, ``configure(parser)`` and ``run(arguments)``."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="bridge-payments", description="Payments that are not lost and not made twice."
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and stop")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    for name, text in _present().items():
+        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        if name in argv[:1]:  # only the command that is called is imported
+            importlib.import_module(f".{name}", __name__).configure(command)
+    arguments = parser.parse_args(argv)
+    if arguments.version:
+        print(_version())
+        return 0
+    if arguments.command is None:
+        parser.print_help()
+        return 2
+    result: int = importlib.import_module(f".{arguments.command}", __name__).run(arguments)
+    return result
+
+
+def _present() -> dict[str, str]:
+    return {name: text for name, text in COMMANDS.items() if importlib.util.find_spec(f".{name}", __name__)}
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("bridge-payments")

@@ -1,1 +1,1 @@
-"""Fake gateways over HTTP with fault switches, and a shop page: for trying, demos and tests."""
+"""Stateful fake gateways and a shop that pays through them: for trying, demos and tests."""

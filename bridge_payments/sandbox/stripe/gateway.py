@@ -1,0 +1,250 @@
+"""
+A Stripe account that lives in this process and speaks HTTP: for trying, for demos and for tests.
+
+    with FakeStripe() as gateway:
+        client = StripeClient(gateway.secret_key, base_addresses={"api": gateway.url})
+        gateway.lose_next_answer("/v1/payment_intents")
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import secrets
+import socket
+import threading
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+
+from ...models import Clock, MovableClock, utc_now
+from .api import Api, Exchange
+from .books import Books, Json
+from .faults import Fault, FaultKind, Faults
+from .idempotency import Keys, Saved
+from .server import build_app
+from .webhooks import Endpoint, Webhooks
+
+__all__ = ["FakeStripe"]
+
+
+class FakeStripe:
+    """The gateway and its controls. Objects it hands out are copies."""
+
+    def __init__(
+        self,
+        *,
+        secret_key: str | None = None,
+        publishable_key: str | None = None,
+        clock: Clock = utc_now,
+        port: int = 0,
+        saved: Json | None = None,
+    ) -> None:
+        self.secret_key = secret_key or f"sk_test_{secrets.token_hex(24)}"
+        self.publishable_key = publishable_key or f"pk_test_{secrets.token_hex(24)}"
+        if not (self.secret_key.startswith("sk_test_") and self.publishable_key.startswith("pk_test_")):
+            raise ValueError("a sandbox takes test keys only")
+        self.clock = clock if isinstance(clock, MovableClock) else MovableClock(clock)
+        self.books = Books(self.clock)
+        self.faults = Faults()
+        self.webhooks = Webhooks(self.clock)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", port))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.api = Api(
+            self.books,
+            Keys(self.clock),
+            secret_key=self.secret_key,
+            publishable_key=self.publishable_key,
+            url=self.url,
+        )
+        self.books.announce = self.webhooks.publish
+        if saved is not None:
+            self.books.load(saved)
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    # --- running ----------------------------------------------------------------------------------
+
+    @classmethod
+    def start(cls, **options: Any) -> Self:
+        """Return a gateway that is already listening; `stop` it, or use it as a context manager."""
+        gateway = cls(**options)
+        gateway.serve()
+        return gateway
+
+    def serve(self) -> None:
+        """Listen in a thread of its own, so that it answers whatever its callers do with their loops."""
+        if self._thread is not None:
+            return
+        config = uvicorn.Config(
+            build_app(self),
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            ws="none",
+            proxy_headers=False,
+            interface="asgi3",
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._socket]}, name="fake-stripe", daemon=True
+        )
+        self._thread.start()
+        pause = threading.Event()
+        while not self._server.started:
+            if not self._thread.is_alive():
+                raise RuntimeError("the gateway did not start")
+            pause.wait(0.005)
+
+    def stop(self) -> None:
+        self.faults.clear()
+        if self._server is not None and self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join(5)
+        with contextlib.suppress(OSError):
+            self._socket.close()
+
+    def __enter__(self) -> Self:
+        self.serve()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # --- what happened ----------------------------------------------------------------------------
+
+    def intents(self) -> list[Json]:
+        return self._copies(self.books.intents)
+
+    def charges(self, *, paid: bool | None = None) -> list[Json]:
+        """Return every charge, oldest first; with ``paid=True`` those that took or hold money."""
+        charges = self._copies(self.books.charges)
+        return charges if paid is None else [charge for charge in charges if charge["paid"] is paid]
+
+    def refunds(self) -> list[Json]:
+        return self._copies(self.books.refunds)
+
+    def events(self, kind: str | None = None) -> list[Json]:
+        return [event for event in self._copies(self.books.events) if kind in (None, event["type"])]
+
+    def keys(self) -> Mapping[str, Saved]:
+        """Return every idempotency key that was used, with what is saved under it."""
+        with self.books.lock:
+            return dict(self.api.keys.saved)
+
+    def requests(self, path: str = "", *, caller: str | None = None) -> list[Exchange]:
+        """Return the log of API requests whose path begins with *path*."""
+        with self.books.lock:
+            return [
+                exchange
+                for exchange in self.api.exchanges
+                if exchange.path.startswith(path) and caller in (None, exchange.caller)
+            ]
+
+    def intent(self, identity: str) -> Json:
+        with self.books.lock:
+            return copy.deepcopy(self.books.intents[identity])
+
+    # --- making things happen ---------------------------------------------------------------------
+
+    def lose_next_answer(self, path: str = "*", *, times: int = 1) -> Fault:
+        """The next matching POST is executed and its answer never arrives."""
+        return self.faults.add(FaultKind.DROP_AFTER, path=path, times=times)
+
+    def authenticate(self, intent_id: str, *, passed: bool = True) -> Json:
+        """Answer the 3-D Secure challenge for the payer."""
+        with self.books.lock:
+            intent = self.api.intents.get(intent_id)
+            self.api.intents.attempts.authenticate(intent, passed=passed)
+            return copy.deepcopy(intent)
+
+    def hold_next(self, count: int = 1) -> None:
+        """Let the next collections stay in `processing` until `settle`."""
+        with self.books.lock:
+            self.api.intents.attempts.held += count
+
+    def settle(self, identity: str, *, succeeded: bool = True) -> Json:
+        """Finish what is pending at the bank: an intent in `processing`, or a refund."""
+        with self.books.lock:
+            if identity in self.books.refunds:
+                return copy.deepcopy(self.api.refunds.settle(identity, succeeded=succeeded))
+            intent = self.api.intents.get(identity)
+            self.api.intents.attempts.settle(intent, succeeded=succeeded)
+            return copy.deepcopy(intent)
+
+    def refund_in_dashboard(self, intent_id: str, amount: int | None = None) -> Json:
+        """Refund behind the merchant's back, as a person in the gateway's dashboard does."""
+        wish = {"payment_intent": intent_id} | ({} if amount is None else {"amount": str(amount)})
+        return self._by_hand("/v1/refunds", wish)
+
+    def cancel_in_dashboard(self, intent_id: str) -> Json:
+        return self._by_hand(f"/v1/payment_intents/{intent_id}/cancel", {})
+
+    def _by_hand(self, path: str, wish: Mapping[str, str]) -> Json:
+        with self.books.lock:
+            return copy.deepcopy(self.api.do(path, wish))
+
+    @property
+    def charge_every_request(self) -> bool:
+        """A gateway without keys: every request is executed. Shows who sends two."""
+        return self.api.keys.ignored
+
+    @charge_every_request.setter
+    def charge_every_request(self, on: bool) -> None:
+        self.api.keys.ignored = on
+
+    def expire_keys(self) -> None:
+        """Let 24 hours pass for the keys and for nothing else."""
+        with self.books.lock:
+            for saved in self.api.keys.saved.values():
+                saved.created_at -= timedelta(hours=24)
+            self.api.keys.prune()
+
+    # --- webhooks ---------------------------------------------------------------------------------
+
+    def add_webhook(
+        self, url: str, *, secret: str | None = None, events: Collection[str] = ("*",)
+    ) -> Endpoint:
+        return self.webhooks.add(url, secret=secret, events=events)
+
+    def signed_webhook(
+        self, event: Json | str, *, secret: str | None = None, timestamp: int | None = None
+    ) -> tuple[Mapping[str, str], bytes]:
+        """Return headers and body of *event* (the event, its id or its type: then the last of that type)."""
+        if isinstance(event, str):
+            known = self.events()
+            event = next(one for one in reversed(known) if event in (one["id"], one["type"]))
+        if secret is None:
+            secret = self.webhooks.endpoints[0].secret
+        return self.webhooks.signed(event, secret, timestamp=timestamp)
+
+    # --- the account ------------------------------------------------------------------------------
+
+    def reset(self, *, endpoints: bool = False) -> None:
+        """Be as new, with the same API keys; with *endpoints* the webhook endpoints are forgotten too."""
+        with self.books.lock:
+            self.books.clear()
+            self.api.keys.saved.clear()
+            self.api.keys.ignored = False
+            self.api.exchanges.clear()
+            self.api.intents.attempts.held = 0
+        self.clock.offset = timedelta()
+        self.faults.clear()
+        self.webhooks.clear(endpoints=endpoints)
+
+    def dump(self) -> Json:
+        """Return the books as JSON values, for a gateway of the next run."""
+        with self.books.lock:
+            return self.books.dump()
+
+    def _copies(self, shelf: Mapping[str, Json]) -> list[Json]:
+        with self.books.lock:
+            return copy.deepcopy(list(shelf.values()))
