@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -113,15 +115,23 @@ def test_a_client_secret_of_our_own_holds_32_random_bytes_and_survives_a_url() -
     assert secret != new_secret()
 
 
+FORKING = """
+import os
+from bridge_payments.models import new_id
+new_id("pay")
+reading, writing = os.pipe()
+if os.fork() == 0:
+    os.write(writing, new_id("pay").encode())
+    os._exit(0)
+os.wait()
+print(new_id("pay"), os.read(reading, 100).decode())
+"""
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
-def test_a_child_process_draws_other_ids_than_its_parent() -> None:
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.write(writing, new_id("pay").encode())
-        os._exit(0)
-    os.close(writing)
-    mine = new_id("pay")
-    with os.fdopen(reading) as theirs:
-        assert theirs.read() != mine
-    os.waitpid(child, 0)
+def test_a_forked_worker_draws_other_ids_than_its_parent() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKING], check=True, capture_output=True, text=True)
+
+    mine, theirs = done.stdout.split()
+    assert mine != theirs
+    assert theirs.startswith("pay_")
