@@ -1,1 +1,1 @@
-"""Thin mounts: a framework's request becomes a messages.Request, and back."""
+"""Where it is asked: one thin file per web framework. Importing this imports none of them."""

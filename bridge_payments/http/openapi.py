@@ -1,0 +1,243 @@
+"""Derive the OpenAPI 3.1 document from the route table: it cannot disagree with what is served."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from ..errors import (
+    BridgeError,
+    InvalidRequest,
+    NotFound,
+    PayloadTooLarge,
+)
+from .problems import ValidationFailed, status_of
+from .route import UNSAFE, Access, Key, Route
+from .schemas.base import Envelope, ListEnvelope
+from .schemas.documents import Document
+from .schemas.problems import Problem
+from .version import release
+
+__all__ = [
+    "SECURITY_SCHEMES",
+    "answer_model",
+    "openapi",
+    "operation_id",
+    "operations",
+    "parameters",
+    "refusals",
+    "security_scheme",
+]
+
+_REF: Final = "#/components/schemas/{model}"
+
+SECURITY_SCHEMES: Final[Mapping[str, Mapping[str, str]]] = {
+    "session": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Session-ID",
+        "description": "The session of somebody signed in. What it is, the host application decides.",
+    },
+    "bearer": {"type": "http", "scheme": "bearer", "description": "The same session as a bearer token."},
+    "guest": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Guest-Token",
+        "description": "A guest token: it proves an e-mail address.",
+    },
+}
+
+
+def security_scheme(name: str) -> dict[str, str]:
+    """Return what a framework's own security classes want to know of a scheme."""
+    return {key: value for key, value in SECURITY_SCHEMES[name].items() if key in ("name", "description")}
+
+
+_NOUNS: Final = {
+    "payments": "Begin, confirm, collect, give up and read payments.",
+    "refunds": "Give captured money back. Admins only.",
+    "providers": "The accounts that payments can be made through.",
+    "webhooks": "What providers tell us.",
+    "health": "Whether payments can be taken.",
+    "documents": "What this API says about itself.",
+}
+_ABOUT: Final = (
+    "One API in front of payment providers. Amounts are integers in the minor unit of their currency. "
+    "Unknown fields are ignored, null means absent. An answer whose `outcome` is `unknown` is not a failure: "
+    "the instruction may have been executed and is being looked up, so it must not be given again."
+)
+
+
+def openapi(routes: Sequence[Route], *, prefix: str = "") -> dict[str, Any]:
+    """Return the document of *routes*, mounted at *prefix*."""
+    references, definitions = _schemas(routes)
+    paths: dict[str, dict[str, Any]] = {}
+    for route, method, path in operations(routes):
+        paths.setdefault(path, {})[method.lower()] = operation(route, method, path, references)
+    nouns = list(dict.fromkeys(route.noun for route in routes))
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Bridge Payments API", "version": release(), "description": _ABOUT},
+        "servers": [{"url": prefix or "/"}],
+        "tags": [{"name": noun, "description": _NOUNS.get(noun, noun)} for noun in nouns],
+        "paths": paths,
+        "components": {"schemas": definitions, "securitySchemes": dict(SECURITY_SCHEMES)},
+    }
+
+
+def operations(routes: Iterable[Route]) -> Iterator[tuple[Route, str, str]]:
+    """Yield every (route, method, path) that is served, aliases included."""
+    for route in routes:
+        for path in (route.path, *route.aliases):
+            for method in route.methods:
+                yield route, method, path
+
+
+def operation_id(route: Route, method: str, path: str) -> str:
+    """Return an id that is unique in the document: the handler's name for the first spelling."""
+    name = route.operation_id
+    if path != route.path:
+        name += "_alias" + (str(route.aliases.index(path) + 1) if len(route.aliases) > 1 else "")
+    return name if method == route.methods[0] else f"{name}_{method.lower()}"
+
+
+def answer_model(route: Route) -> type[BaseModel] | None:
+    """Return the shape of a route's whole answer, envelope included."""
+    if route.returns is None or not route.wrapped:
+        return route.returns
+    envelope: Any = ListEnvelope if route.many else Envelope
+    model: type[BaseModel] = envelope[route.returns]
+    return model
+
+
+def refusals(route: Route) -> dict[int, str]:
+    """Return every status that a route may refuse with, and why."""
+    errors: list[type[BridgeError]] = list(route.errors)
+    if route.takes is not None or route.key is not Key.UNUSED or route.query:
+        errors.append(ValidationFailed)
+    if set(route.methods) & UNSAFE:
+        errors.extend((InvalidRequest, PayloadTooLarge))
+    if "{" in route.path:
+        errors.append(NotFound)
+    reasons: dict[int, list[str]] = {}
+    for error in errors:
+        sentence = (error.__doc__ or "").strip().split("\n")[0]
+        found = reasons.setdefault(status_of(error), [])
+        if sentence not in found:
+            found.append(sentence)
+    return {status: " ".join(sentences) for status, sentences in sorted(reasons.items())}
+
+
+def security(route: Route) -> list[dict[str, list[str]]]:
+    """Return who may ask, as the document says it; an empty requirement is "nobody in particular"."""
+    if route.access is Access.OPEN:
+        return []
+    named: list[dict[str, list[str]]] = [{"session": []}, {"bearer": []}]
+    if route.access is not Access.ADMIN:
+        named.append({"guest": []})
+    return [*named, {}] if route.access is Access.ANYONE else named
+
+
+def parameters(route: Route, path: str) -> list[dict[str, Any]]:
+    """Return the parameters of one spelling of a route."""
+    found: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)}", path)
+    ]
+    found.extend(
+        {"name": one.name, "in": "query", "description": one.description, "schema": dict(one.schema)}
+        for one in route.query
+    )
+    if route.key is not Key.UNUSED:
+        found.append(
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": route.key is Key.REQUIRED,
+                "description": "The same key and body get the same answer again, and never a second payment.",
+                "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x21-\x7e]+$"},
+            }
+        )
+    return found
+
+
+def operation(
+    route: Route, method: str, path: str, references: Mapping[type[BaseModel], Any]
+) -> dict[str, Any]:
+    """Return one operation."""
+    found: dict[str, Any] = {
+        "operationId": operation_id(route, method, path),
+        "tags": [route.noun],
+        "summary": route.summary,
+        "parameters": parameters(route, path),
+        "responses": _responses(route, references),
+        "security": security(route),
+    }
+    if path != route.path:
+        found["description"] = f"Another spelling of `{method} {route.path}`."
+        found["deprecated"] = True
+    elif route.description:
+        found["description"] = route.description
+    if route.raw:
+        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": {}}}}
+    elif route.takes is not None:
+        found["requestBody"] = {
+            "required": _has_required_fields(route.takes),
+            "content": {"application/json": {"schema": references[route.takes]}},
+        }
+    return found
+
+
+def _responses(route: Route, references: Mapping[type[BaseModel], Any]) -> dict[str, Any]:
+    model = answer_model(route)
+    found: dict[str, Any] = {str(route.status): _content("As asked.", references[model] if model else {})}
+    for status, other in route.also.items():
+        found[str(status)] = _content("The same, and it is not well.", references[other])
+    for status, reason in refusals(route).items():
+        found[str(status)] = {
+            "description": reason,
+            "content": {
+                "application/json": {"schema": references[Problem], "example": _example(status, reason)}
+            },
+        }
+    found["default"] = _content("Anything else that went wrong.", references[Problem])
+    return found
+
+
+def _example(status: int, reason: str) -> dict[str, Any]:
+    return {
+        "success": False,
+        "error": reason.partition(".")[0].partition(";")[0],
+        "message": reason,
+        "details": reason,
+        "status": status,
+        "code": "error",
+        "timestamp": "2026-01-15T10:30:00.000Z",
+    }
+
+
+def _content(description: str, schema: Any) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _schemas(routes: Sequence[Route]) -> tuple[dict[type[BaseModel], Any], dict[str, Any]]:
+    taken = {route.takes for route in routes if route.takes is not None}
+    answers = (model for route in routes for model in (answer_model(route), *route.also.values()))
+    given = {model for model in answers if model is not None}
+    wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        *((model, "validation") for model in sorted(taken, key=lambda model: model.__name__)),
+        *((model, "serialization") for model in sorted(given | {Problem}, key=lambda model: model.__name__)),
+    ]
+    found, definitions = models_json_schema(wanted, ref_template=_REF)
+    references: dict[Any, Any] = {model: reference for (model, _), reference in found.items()}
+    if Document in references:  # a document describes itself badly: any object will do
+        references[Document] = {"type": "object"}
+    return references, definitions.get("$defs", {})
+
+
+def _has_required_fields(model: type[BaseModel]) -> bool:
+    return any(field.is_required() for field in model.model_fields.values())

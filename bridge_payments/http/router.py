@@ -1,0 +1,176 @@
+"""Match, identify, read, call, answer. Knows no framework and no payment rule."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from ..auth import Heard
+from ..errors import (
+    AccessDenied,
+    BridgeError,
+    ConfigurationError,
+    InvalidRequest,
+    NotAuthenticated,
+    StoreError,
+)
+from ..messages import Request, Response
+from ..models import Principal, PrincipalKind
+from . import bodies
+from .cors import Cors
+from .envelope import Wrapping
+from .paths import PathTable
+from .problems import MethodNotAllowed, RouteNotFound, internal_problem, problem
+from .route import UNSAFE, Access, Call, Route
+from .routes import ROUTES
+
+if TYPE_CHECKING:
+    from ..bridge import Bridge
+
+__all__ = ["Router"]
+
+log: Final = logging.getLogger(__name__)
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_\-.:/+=]{1,128}")
+
+
+class Router:
+    """Answers requests over one bridge. `answer` never raises."""
+
+    def __init__(self, bridge: Bridge, routes: Sequence[Route] = ROUTES) -> None:
+        settings = bridge.settings
+        self.bridge = bridge
+        self.routes = tuple(routes)
+        self.max_body = settings.max_request_size
+        self._table = PathTable(self.routes)
+        self._wrapping = Wrapping(flat=settings.response_compat == "flat", rows=settings.row_mode)
+        self._validate_content_type = settings.validate_content_type
+        self._cors = Cors.of(
+            origins=settings.cors_origins,
+            methods=settings.cors_methods,
+            headers=settings.cors_headers,
+            credentials=settings.cors_credentials,
+            max_age=settings.cors_max_age,
+        )
+
+    def ask_here(self, request: Request) -> Heard | None:
+        """Ask the host's plain login function in the calling thread, if the route wants to know who asks."""
+        found = self._table.find(request.path)
+        match = found.route(request.method) if found else None
+        if match is None or match[0].access is Access.OPEN:
+            return None
+        return self.bridge.auth.ask_here(request)
+
+    async def answer(
+        self, request: Request, *, heard: Heard | None = None, refusal: BridgeError | None = None
+    ) -> Response:
+        """Answer *request*, whatever happens; with a *refusal* that the mount came to before, with that."""
+        started = time.perf_counter()
+        request_id = _request_id(request)
+        found = self._table.find(request.path)
+        match = found.route(request.method) if found else None
+        route, variables = match or (None, {})
+        try:
+            if refusal is not None:
+                raise refusal
+            if found is None:
+                raise RouteNotFound(request.method, request.path)
+            if request.method == "OPTIONS":
+                response = self._cors.preflight(found.allow())
+            elif route is None:
+                raise MethodNotAllowed(request.method, request.path, allow=found.allow())
+            else:
+                response = await self._call(route, variables, request, heard)
+        except BridgeError as error:
+            if isinstance(error, (ConfigurationError, StoreError)):
+                log.exception("%s %s failed", *_where(route, request), extra={"request_id": request_id})
+            text = route.text_for(error) if route else None
+            response = problem(error, now=self._now(), text=text, variables=variables)
+        except Exception:
+            log.exception("%s %s failed", *_where(route, request), extra={"request_id": request_id})
+            response = internal_problem(now=self._now())
+        if log.isEnabledFor(logging.INFO):
+            milliseconds = round((time.perf_counter() - started) * 1000, 1)
+            log.info(
+                "%s %s %s",
+                *_where(route, request),
+                response.status,
+                extra={"request_id": request_id, "status": response.status, "duration_ms": milliseconds},
+            )
+        return self._dressed(request, response, request_id)
+
+    async def _call(
+        self, route: Route, variables: Mapping[str, str], request: Request, heard: Heard | None
+    ) -> Response:
+        bodies.check_size(request, self.max_body)
+        principal = await self._admit(route, request, heard)
+        unsafe = request.method in UNSAFE
+        if unsafe and not route.raw:
+            by_cookie = "cookie" in request.headers and not principal.is_anonymous
+            if (self._validate_content_type or by_cookie) and not bodies.is_json(request):
+                raise InvalidRequest("Content-Type must be application/json")
+            self._cors.check_cookie(request, principal)
+        call = Call(
+            bridge=self.bridge,
+            request=request,
+            path=variables,
+            principal=principal,
+            routes=self.routes,
+            body=bodies.read_body(request, route.takes) if route.takes else None,
+            idempotency_key=bodies.idempotency_key(request, route.key),
+        )
+        reply = await route.handler(call)
+        return Response(
+            status=reply.status or route.status, body=self._wrapping.wrap(reply, wrapped=route.wrapped)
+        )
+
+    async def _admit(self, route: Route, request: Request, heard: Heard | None) -> Principal:
+        """Return who asks, or refuse at the door. Whose payment it is, is the engine's question."""
+        if route.access is Access.OPEN:
+            principal = Principal.anonymous(peer=request.peer)
+        else:
+            try:
+                principal = await self.bridge.auth.identify(request, heard=heard)
+            except NotAuthenticated:
+                if route.access is not Access.ANYONE:
+                    raise
+                principal = Principal.anonymous(peer=request.peer)
+        if route.access is Access.SIGNED_IN and principal.is_anonymous:
+            raise NotAuthenticated("Authentication required")
+        if route.access is Access.ADMIN and principal.kind is not PrincipalKind.ADMIN:
+            if principal.is_anonymous:
+                raise NotAuthenticated("Admin authentication required")
+            raise AccessDenied("Admin privileges required")
+        return principal
+
+    def _dressed(self, request: Request, response: Response, request_id: str) -> Response:
+        headers = {
+            **response.headers,
+            **self._cors.answer(request),
+            "cache-control": "no-store",
+            "x-content-type-options": "nosniff",
+            "x-request-id": request_id,
+        }
+        if response.status == 204:
+            headers.pop("content-type", None)
+        else:
+            headers["content-length"] = str(len(response.body))
+        body = b"" if request.method == "HEAD" else response.body
+        return Response(status=response.status, body=body, headers=headers)
+
+    def _now(self) -> datetime:
+        return self.bridge.engine.clock()
+
+
+def _request_id(request: Request) -> str:
+    given = request.header("x-request-id", "")
+    return given if given and _REQUEST_ID.fullmatch(given) else "req_" + secrets.token_hex(12)
+
+
+def _where(route: Route | None, request: Request) -> tuple[str, str]:
+    # The template, not the path: paths hold e-mail addresses, and ids would make every line unique.
+    return request.method, route.path if route else "(no route)"

@@ -1,0 +1,22 @@
+"""The route table. Read this folder to know the whole HTTP surface: one file per noun."""
+
+from __future__ import annotations
+
+from ..route import Route
+from .documents import DOCUMENT_ROUTES
+from .health import HEALTH_ROUTES
+from .payments import PAYMENT_ROUTES
+from .providers import PROVIDER_ROUTES
+from .refunds import REFUND_ROUTES
+from .webhooks import WEBHOOK_ROUTES
+
+__all__ = ["HEALTH_ROUTES", "ROUTES"]
+
+ROUTES: tuple[Route, ...] = (
+    *PAYMENT_ROUTES,
+    *REFUND_ROUTES,
+    *PROVIDER_ROUTES,
+    *WEBHOOK_ROUTES,
+    *HEALTH_ROUTES,
+    *DOCUMENT_ROUTES,
+)

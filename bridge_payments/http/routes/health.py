@@ -1,0 +1,154 @@
+"""Whether this installation can take payments. Asks the database, never a provider (a provider's bad day must
+not take us out of the load balancer, and a monitor must not use up its rate limit)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import sys
+import time
+from typing import Any, Final
+
+from ...errors import StoreError
+from ..envelope import Reply
+from ..route import Access, Call, Route
+from ..schemas.health import (
+    Alive,
+    Configuration,
+    DatabaseHealth,
+    Health,
+    HealthDetailed,
+    ProviderHealth,
+    ProvidersHealth,
+    Ready,
+    ReadyChecks,
+    Services,
+)
+from ..version import release
+
+__all__ = ["HEALTH_ROUTES"]
+
+log: Final = logging.getLogger(__name__)
+_LOADED: Final = time.monotonic()
+_PATIENCE: Final = 5.0
+_OK: Final = 200
+_NOT_OK: Final = 503
+
+
+async def health(call: Call) -> Reply:
+    """Say whether payments can be taken: 200 when healthy, 503 otherwise."""
+    answer = Health(**await _health(call))
+    return Reply(data=answer, status=_status(answer.status == "healthy"))
+
+
+async def health_detailed(call: Call) -> Reply:
+    """Say the same, with memory, uptime and the configuration that is no secret."""
+    settings, engine = call.bridge.settings, call.bridge.engine
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    answer = HealthDetailed(
+        **await _health(call),
+        uptime_seconds=_uptime(),
+        memory_usage={"max_rss_bytes": memory * (1 if sys.platform == "darwin" else 1024)},
+        configuration=Configuration(
+            guest_checkout_enabled=settings.guest_checkout_enabled,
+            enabled_providers=list(engine.provider_ids),
+            default_provider=settings.default_provider,
+            failover_enabled=settings.provider_failover_enabled,
+            cors_origins=list(settings.cors_origins),
+            rate_limiting_enabled=settings.rate_limit_enabled,
+        ),
+    )
+    return Reply(data=answer, status=_status(answer.status == "healthy"))
+
+
+async def health_database(call: Call) -> Reply:
+    """Say whether the database answers."""
+    answer = await _database(call)
+    return Reply(data=answer, status=_status(answer.healthy))
+
+
+async def health_providers(call: Call) -> Reply:
+    """Say which accounts are configured; nothing is asked of them."""
+    answer = _providers(call)
+    return Reply(data=answer, status=_status(answer.healthy))
+
+
+async def health_ready(call: Call) -> Reply:
+    """Say whether to send requests here."""
+    database, providers = await _database(call), _providers(call)
+    ready = database.healthy and providers.healthy
+    checks = ReadyChecks(database=database.healthy, payment_providers=providers.healthy)
+    return Reply(data=Ready(ready=ready, checks=checks), status=_status(ready))
+
+
+async def health_live(_: Call) -> Reply:
+    """Say that this process answers."""
+    return Reply(data=Alive(uptime_seconds=_uptime()))
+
+
+async def _health(call: Call) -> dict[str, Any]:
+    started = time.perf_counter()
+    database, providers = await _database(call), _providers(call)
+    status = "unhealthy" if not database.healthy else "healthy" if providers.healthy else "degraded"
+    return {
+        "status": status,
+        "timestamp": call.bridge.engine.clock(),
+        "response_time_ms": round((time.perf_counter() - started) * 1000, 2),
+        "version": release(),
+        "environment": call.bridge.settings.environment,
+        "services": Services(database=database, payment_providers=providers),
+    }
+
+
+async def _database(call: Call) -> DatabaseHealth:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await call.bridge.engine.store.check()
+    except (StoreError, TimeoutError) as error:
+        log.warning("the database does not answer: %s", error)
+        return DatabaseHealth(status="unavailable", healthy=False)
+    return DatabaseHealth(status="connected", healthy=True)
+
+
+def _providers(call: Call) -> ProvidersHealth:
+    engine = call.bridge.engine
+    providers = {
+        name: ProviderHealth(success=None, latency=None, error=None, livemode=engine.provider(name).livemode)
+        for name in engine.provider_ids
+    }
+    return ProvidersHealth(
+        status="configured" if providers else "none", healthy=bool(providers), providers=providers
+    )
+
+
+def _uptime() -> float:
+    return round(time.monotonic() - _LOADED, 3)
+
+
+def _status(good: bool) -> int:
+    return _OK if good else _NOT_OK
+
+
+def _route(path: str, handler: Any, returns: Any) -> Route:
+    return Route(
+        methods=("GET",),
+        path=path,
+        noun="health",
+        handler=handler,
+        returns=returns,
+        wrapped=False,
+        access=Access.OPEN,
+        also={} if returns is Alive else {_NOT_OK: returns},
+    )
+
+
+HEALTH_ROUTES: Final = (
+    _route("/health", health, Health),
+    _route("/health/live", health_live, Alive),
+    _route("/health/ready", health_ready, Ready),
+    _route("/health/database", health_database, DatabaseHealth),
+    _route("/health/providers", health_providers, ProvidersHealth),
+    _route("/health/detailed", health_detailed, HealthDetailed),
+)
+"""Served under the prefix, and by every mount at the root of the host as well."""

@@ -1,0 +1,193 @@
+"""What every shape on the wire has in common: null is absent, integers are integers, times end in Z."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
+
+from ...models import MAX_MINOR_UNITS
+
+__all__ = [
+    "Cents",
+    "Currency",
+    "Email",
+    "Envelope",
+    "Identity",
+    "Input",
+    "ListEnvelope",
+    "Meta",
+    "Moment",
+    "Output",
+    "Pagination",
+    "PositiveCents",
+    "Token",
+    "Url",
+    "UserContext",
+    "rfc3339",
+]
+
+# --- in -------------------------------------------------------------------------------------------
+
+
+class Input(BaseModel):
+    """A body from a stranger. Unknown fields are ignored and null is absent: published clients send both."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            return {name: value for name, value in given.items() if value is not None}
+        return given
+
+
+_CURRENCY: Final = re.compile(r"[A-Za-z]{3}")
+_VISIBLE: Final = re.compile(r"[\x21-\x7e]*")
+_EMAIL: Final = re.compile(r"[^@\s\x00-\x1f,;<>()\[\]\\\"]{1,64}@[^@\s\x00-\x1f,;<>()\[\]\\\"]{1,189}")
+_URL: Final = re.compile(r"[a-z][a-z0-9+.\-]*://[^\s\x00-\x1f\x7f\\]+", re.IGNORECASE)
+_SCHEMES_THAT_RUN: Final = ("javascript:", "data:", "vbscript:", "file:")
+
+
+def _a_currency(value: str) -> str:
+    if not _CURRENCY.fullmatch(value):
+        raise ValueError("is three letters (ISO 4217)")
+    return value
+
+
+def _visible(value: str) -> str:
+    if not _VISIBLE.fullmatch(value):
+        raise ValueError("has visible ASCII characters only")
+    return value
+
+
+def _an_email(value: str) -> str:
+    if not _EMAIL.fullmatch(value):
+        raise ValueError("is not an e-mail address")
+    return value
+
+
+def _a_url(value: str) -> str:
+    # Custom schemes are welcome: a mobile application comes back through its own.
+    if not _URL.fullmatch(value) or value.lower().startswith(_SCHEMES_THAT_RUN):
+        raise ValueError("is not an absolute URL")
+    return value
+
+
+Cents = Annotated[int, Field(ge=0, le=MAX_MINOR_UNITS, examples=[5500])]
+"""Minor units of the currency: cents for USD, yen for JPY."""
+PositiveCents = Annotated[int, Field(ge=1, le=MAX_MINOR_UNITS, examples=[5500])]
+Currency = Annotated[
+    str, AfterValidator(_a_currency), Field(json_schema_extra={"pattern": "^[A-Za-z]{3}$"}, examples=["USD"])
+]
+Identity = Annotated[
+    str,
+    AfterValidator(_visible),
+    Field(min_length=1, max_length=191, json_schema_extra={"pattern": r"^[\x21-\x7e]+$"}),
+]
+"""An id of ours, a provider's or the host's: no blanks, no control characters; otherwise opaque."""
+Token = Annotated[
+    str,
+    AfterValidator(_visible),
+    Field(min_length=1, max_length=4096, json_schema_extra={"pattern": r"^[\x21-\x7e]+$"}),
+]
+"""A reference that may be a one-time token: Accept.js makes some of more than a thousand characters."""
+Email = Annotated[str, AfterValidator(_an_email), Field(max_length=254, examples=["ada@example.com"])]
+Url = Annotated[str, AfterValidator(_a_url), Field(max_length=2048, examples=["https://shop.example/done"])]
+
+
+# --- out ------------------------------------------------------------------------------------------
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return *moment* in UTC with milliseconds and a Z: the form that every published client parses."""
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return aware.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+Moment = Annotated[
+    datetime,
+    PlainSerializer(rfc3339, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-15T10:30:00.000Z"]}),
+]
+
+
+class Output(BaseModel):
+    """An answer: exactly the declared fields, all of them."""
+
+    model_config = ConfigDict(from_attributes=True, extra="ignore", use_attribute_docstrings=True)
+
+
+T = TypeVar("T", bound=BaseModel)
+
+
+class Pagination(Output):
+    total: int
+    page: int
+    pageSize: int  # noqa: N815 - the published name
+    totalPages: int  # noqa: N815
+
+
+class Meta(Output):
+    """Where in a list this answer is. Both published spellings."""
+
+    query: str = ""
+    page: int
+    limit: int
+    total: int
+    totalPages: int  # noqa: N815 - the published name
+    hasMore: bool  # noqa: N815
+    orderBy: str | None = None  # noqa: N815
+    orderDir: Literal["asc", "desc"] | None = None  # noqa: N815
+    pagination: Pagination
+
+
+class UserContext(Output):
+    """As whom the request was answered."""
+
+    authenticated: bool
+    user_id: str | None
+    user_type: str | None
+    user_email: str | None
+    search_method: Literal["user_id", "guest_email", "admin"] | None = None
+    access_method: Literal["user_id_access", "guest_token_access", "admin_access"] | None = None
+    is_owner: bool | None = None
+    is_admin: bool | None = None
+
+
+class Envelope(Output, Generic[T]):
+    """How one thing is answered."""
+
+    success: Literal[True] = True
+    data: T
+    message: str | None = None
+    meta: Meta | None = None
+    user_context: UserContext | None = None
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        return f"{params[0].__name__}Answer"
+
+
+class ListEnvelope(Output, Generic[T]):
+    """How a list is answered."""
+
+    success: Literal[True] = True
+    data: list[T]
+    meta: Meta
+    user_context: UserContext | None = None
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        return f"{params[0].__name__}ListAnswer"

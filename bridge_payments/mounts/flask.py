@@ -1,0 +1,96 @@
+"""
+Mount on Flask.
+
+    app.register_blueprint(payments_blueprint(bridge), url_prefix="/bridge-payment")
+    app.register_blueprint(health_blueprint(bridge))
+
+A view runs in the request's thread: the host's plain `who` is asked there, where `flask.session` lives, and
+the rest is done by the bridge's event loop, which starts at the first request of each process.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from flask import Blueprint, Response, request
+from flask.blueprints import BlueprintSetupState
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.routing import PathConverter, Rule
+
+from ..http import HEALTH_ROUTES, Router
+from ..http.peers import Proxies
+from ..messages import Request
+from .asgi import query_of
+
+if TYPE_CHECKING:
+    from ..bridge import Bridge
+
+__all__ = ["health_blueprint", "payments_blueprint"]
+
+_PATHS: Final = ("/", "/<bridge_payments_path:below>")
+
+
+class _Path(PathConverter):
+    """Everything below the prefix: double slashes are the route table's to refuse, too."""
+
+    regex = ".*?"
+
+
+def payments_blueprint(bridge: Bridge, *, name: str = "bridge_payments") -> Blueprint:
+    """Return every route; unknown paths and methods below the prefix are answered here too."""
+    return _blueprint(bridge, Router(bridge), name, _PATHS)
+
+
+def health_blueprint(bridge: Bridge, *, name: str = "bridge_payments_health") -> Blueprint:
+    """Return the health routes for the root of the host, where monitors look."""
+    return _blueprint(
+        bridge, Router(bridge, HEALTH_ROUTES), name, tuple(route.path for route in HEALTH_ROUTES)
+    )
+
+
+def _blueprint(bridge: Bridge, router: Router, name: str, paths: tuple[str, ...]) -> Blueprint:
+    blueprint = Blueprint(name, __name__)
+    proxies = Proxies.of(bridge.settings.trusted_proxies)
+
+    def view(prefix: str) -> Response:
+        asked = _read(prefix, router.max_body, proxies)
+        heard = router.ask_here(asked)
+        answer = bridge.call(router.answer, asked, heard=heard)
+        return Response(answer.body, status=answer.status, headers=list(answer.headers.items()))
+
+    def register(state: BlueprintSetupState) -> None:
+        # Not add_url_rule: it insists on a list of methods, and the methods are the route table's business.
+        prefix = (state.url_prefix or "").rstrip("/")
+        state.app.url_map.converters.setdefault("bridge_payments_path", _Path)
+        endpoint = f"{state.name_prefix}.{state.name}.answer".lstrip(".")
+        for path in paths:
+            state.app.url_map.add(Rule(prefix + path, endpoint=endpoint, methods=None, merge_slashes=False))
+        state.app.view_functions[endpoint] = lambda **_: view(prefix)
+
+    blueprint.record(register)
+    return blueprint
+
+
+def _read(prefix: str, limit: int, proxies: Proxies) -> Request:
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    peer, scheme = proxies.seen(request.remote_addr, request.scheme, headers)
+    return Request(
+        method=request.method,
+        path=request.path[len(prefix) :] or "/",
+        headers=headers,
+        query=query_of(request.query_string),
+        body=_body(limit),
+        peer=peer,
+        scheme=scheme,
+        prefix=request.script_root.rstrip("/") + prefix,
+    )
+
+
+def _body(limit: int) -> bytes:
+    """Return the raw body, at most one byte over *limit*: also where the host's own limit is lower."""
+    try:
+        return request.stream.read(limit + 1)
+    except RequestEntityTooLarge:
+        return bytes(limit + 1)
+    except ClientDisconnected:
+        return b""

@@ -1,0 +1,67 @@
+"""
+Mount on Starlette, or on any ASGI host, or run alone.
+
+    app = Starlette(
+        routes=[Mount("/bridge-payment", app=payments_app(bridge)), *health_routes(bridge)],
+        lifespan=bridge.lifespan,
+    )
+
+Starlette does not run the lifespan of what is mounted: hence ``lifespan=bridge.lifespan``. A request that
+finds the bridge not started says so in the log, once, and starts it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..http import HEALTH_ROUTES, Router
+from .asgi import Disconnected, Served, below, send_response
+
+if TYPE_CHECKING:
+    from ..bridge import Bridge
+
+__all__ = ["health_routes", "payments_app"]
+
+
+def payments_app(bridge: Bridge) -> ASGIApp:
+    """Return every route as an ASGI application; unknown paths below its prefix are answered here too."""
+    return _App(Served(bridge, Router(bridge)))
+
+
+def health_routes(bridge: Bridge) -> list[Route]:
+    """Return the health routes for the root of the host, where monitors look."""
+    app = _App(Served(bridge, Router(bridge, HEALTH_ROUTES)))
+    return [Route(route.path, endpoint=app, include_in_schema=False) for route in HEALTH_ROUTES]
+
+
+class _App:
+    def __init__(self, served: Served) -> None:
+        self._served = served
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            try:
+                body = await self._served.read_body(receive)
+            except Disconnected:
+                return
+            path, prefix = below(scope)
+            await send_response(send, await self._served.answer(scope, body, path=path, prefix=prefix))
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self._served.bridge.start()
+        except Exception as error:  # noqa: BLE001 - the server is told, and stops
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._served.bridge.aclose()
+        await send({"type": "lifespan.shutdown.complete"})
