@@ -85,7 +85,7 @@ class Shop:
 
     async def sell(self, token: str = "dummy_ok", reference: str = "order-1") -> str:
         payment = await self.engine.create_payment_intent(
-            Money(2000, "USD"), provider="dummy", reference_code=reference, user_id="u1"
+            Money(2000, "USD"), provider="dummy", reference_code=reference
         )
         assert payment.client_secret
         paid = await self.engine.confirm_payment(payment.id, payment_method=token)
