@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -13,12 +12,12 @@ import pytest
 
 NEEDY = "import pytest\n@pytest.mark.needs('chromium')\ndef test_the_shop() -> None: ...\n"
 INSTALL = "apt-get install chromium"
+SUPPORT = Path(__file__).parents[1] / "support"
 
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Path:
     """A suite with one test that needs a browser, on a machine that has none."""
-    shutil.copy(Path(__file__).parents[1] / "conftest.py", tmp_path)
     tmp_path.joinpath("test_shop.py").write_text(NEEDY)
     return tmp_path
 
@@ -39,7 +38,7 @@ def run(suite: Path, **env: str) -> subprocess.CompletedProcess[str]:
             "no:cacheprovider",
             str(suite),
         ],
-        env={**quiet, "PATH": str(suite), **env},
+        env={**quiet, "PATH": str(suite), "PYTHONPATH": str(SUPPORT), **env},
         capture_output=True,
         text=True,
         check=False,

