@@ -11,6 +11,7 @@ from ..base import CancelRequest, CaptureRequest, ConfirmRequest, IntentRequest,
 from .money import to_stripe
 
 __all__ = [
+    "CAPTURE_REFERENCE",
     "CHARGE",
     "CHARGE_AND_REFUNDS",
     "PAYMENT_ID",
@@ -33,6 +34,7 @@ PAYMENT_ID: Final = "bridge_payment_id"
 REFERENCE: Final = "bridge_reference"
 REFUND_ID: Final = "bridge_refund_id"
 UPDATE_REFERENCE: Final = "bridge_update"
+CAPTURE_REFERENCE: Final = "bridge_capture"
 REASON: Final = "bridge_reason"
 
 CHARGE: Final = ["latest_charge"]
@@ -120,10 +122,12 @@ def confirm_form(request: ConfirmRequest) -> Form:
     return form
 
 
-def capture_form(request: CaptureRequest) -> Form:
+def capture_form(request: CaptureRequest, *, reference: str) -> Form:
+    """One capture of several is stamped with its operation; the last one closes the intent, which shows."""
     form: Form = {"amount_to_capture": to_stripe(request.amount), "expand": CHARGE}
     if not request.final:
         form["final_capture"] = False
+        form["metadata"] = {CAPTURE_REFERENCE: reference}
     return form
 
 

@@ -12,7 +12,8 @@ from typing import Final
 
 from ...models import PaymentStatus, Verb
 from ..base import UNRECOGNISED, Absent, CannotSay, Evidence, Found, Lookup, ProviderPayment
-from .forms import UPDATE_REFERENCE
+from .forms import CAPTURE_REFERENCE, UPDATE_REFERENCE
+from .mapping import charge_of
 
 __all__ = ["judge"]
 
@@ -41,8 +42,10 @@ def _confirm(seen: ProviderPayment, evidence: Evidence) -> Lookup:
     """
     if seen.status in _MOVED:
         return Found(seen)
-    known = evidence.baseline.get("decline_reference")
-    if seen.decline is not None and (seen.decline.reference != known or not _names_one_attempt(known)):
+    if seen.decline is not None and (
+        seen.decline.reference != evidence.baseline.get("decline_reference")
+        or _attempted_at(seen) >= int(evidence.started_at.timestamp())
+    ):
         return Found(seen)
     return Absent(
         f"the intent is {seen.provider_status} and shows no attempt since the operation was reserved"
@@ -50,20 +53,26 @@ def _confirm(seen: ProviderPayment, evidence: Evidence) -> Lookup:
 
 
 def _capture(seen: ProviderPayment, evidence: Evidence) -> Lookup:
-    """What was collected grows by what was captured, and by nothing else."""
-    before = _known(evidence, "captured_cents")
+    """The last capture closes the intent; one that leaves the rest held stamps it."""
     wanted = evidence.amount.minor_units if evidence.amount else 1
-    if seen.captured >= before + wanted or seen.status is PaymentStatus.PROCESSING:
+    closed = seen.status is PaymentStatus.SUCCEEDED and seen.captured >= wanted
+    if (
+        closed
+        or seen.status is PaymentStatus.PROCESSING
+        or _stamp(seen, CAPTURE_REFERENCE) == evidence.reference
+    ):
         return Found(seen)
-    return Absent(f"the intent is {seen.provider_status}; {seen.captured} collected, {before} before")
+    return Absent(
+        f"the intent is {seen.provider_status}, {seen.captured} collected, without this capture's stamp"
+    )
 
 
 def _cancel(seen: ProviderPayment, evidence: Evidence) -> Lookup:
     """Only a cancel makes an intent canceled, and nothing makes a canceled one anything else."""
     if seen.status is PaymentStatus.CANCELED:
         return Found(seen)
-    released = seen.status is PaymentStatus.SUCCEEDED and _known(evidence, "captured_cents") > 0
-    if released and seen.authorized == 0:
+    collected = evidence.baseline.get("captured_cents")
+    if seen.status is PaymentStatus.SUCCEEDED and collected and seen.authorized == 0:
         # Cancelling after a partial capture releases the rest and leaves a success.
         return Found(seen)
     return Absent(f"the intent is {seen.provider_status}, not canceled")
@@ -71,8 +80,7 @@ def _cancel(seen: ProviderPayment, evidence: Evidence) -> Lookup:
 
 def _update(seen: ProviderPayment, evidence: Evidence) -> Lookup:
     """Every update stamps the intent with its operation."""
-    raw = seen.raw if isinstance(seen.raw, Mapping) else {}
-    if (raw.get("metadata") or {}).get(UPDATE_REFERENCE) == evidence.reference:
+    if _stamp(seen, UPDATE_REFERENCE) == evidence.reference:
         return Found(seen)
     return Absent("the intent does not carry the stamp of this update")
 
@@ -85,11 +93,12 @@ _JUDGEMENTS: Final[Mapping[Verb, Callable[[ProviderPayment, Evidence], Lookup]]]
 }
 
 
-def _known(evidence: Evidence, name: str) -> int:
-    value = evidence.baseline.get(name, 0)
-    return value if isinstance(value, int) else 0
+def _stamp(seen: ProviderPayment, name: str) -> object:
+    raw = seen.raw if isinstance(seen.raw, Mapping) else {}
+    return (raw.get("metadata") or {}).get(name)
 
 
-def _names_one_attempt(reference: object) -> bool:
-    # A charge is one attempt. Two failed authentications of one method read alike; no money moved in either.
-    return isinstance(reference, str) and ":" not in reference
+def _attempted_at(seen: ProviderPayment) -> int:
+    """When the declined attempt was made; 0 where it left no charge."""
+    charge = charge_of(seen.raw) if isinstance(seen.raw, Mapping) else None
+    return int((charge or {}).get("created") or 0)

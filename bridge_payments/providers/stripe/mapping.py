@@ -223,9 +223,13 @@ def _method(intent: Json, charge: Json | None) -> ProviderMethod | None:
 def _decline_of(intent: Json, status: ProviderStatus, charge: Json | None) -> Decline | None:
     if status in (PaymentStatus.SUCCEEDED, PaymentStatus.REQUIRES_CAPTURE, PaymentStatus.PROCESSING):
         return None
-    if error := intent.get("last_payment_error"):
+    error = intent.get("last_payment_error") or {}
+    if error.get("code") or error.get("decline_code") or error.get("message"):
         return decline_from(error)
-    return charge_decline_from(charge) if charge is not None and charge.get("status") == "failed" else None
+    # A failed charge under a challenge is the issuer asking for it, not a refusal.
+    if status is PaymentStatus.PENDING and charge is not None and charge.get("status") == "failed":
+        return charge_decline_from(charge)
+    return None
 
 
 def next_action_from(action: Json | None, status: ProviderStatus) -> NextAction | None:

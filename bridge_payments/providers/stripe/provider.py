@@ -165,7 +165,7 @@ class StripeProvider(PaymentProvider):
 
     async def capture_payment(self, request: CaptureRequest, *, step: Step) -> ProviderPayment:
         intent = forms.checked_id(request.payment, "payment")
-        form: Any = forms.capture_form(request)
+        form: Any = forms.capture_form(request, reference=step.reference)
         return await self._payment(
             lambda sdk, options: sdk.v1.payment_intents.capture_async(intent, form, options),
             step=step,
