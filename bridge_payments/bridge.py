@@ -133,9 +133,7 @@ class Bridge:
         """Run an engine function from an ordinary thread and return its result, or raise its error."""
         return self.blocking.call(self._called, func, *args, **kwargs)
 
-    async def _called(
-        self, func: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def _called(self, func: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         await self.start()
         return await func(*args, **kwargs)
 

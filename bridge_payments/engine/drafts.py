@@ -49,7 +49,7 @@ class PaymentDraft:
     manual_payment_reference: str | None = None
     manual_payment_date: datetime | None = None
     claims_accepted: bool = False
-    """Whether the host vouches for `organization_id` and `project_id`; they stay a claim in the metadata else."""
+    """Whether the host vouches for `organization_id` and `project_id`; else they stay mere claims."""
 
     @property
     def amount(self) -> Money:
@@ -69,7 +69,7 @@ class PaymentDraft:
 
 
 Approve = Callable[[PaymentDraft, Principal], PaymentDraft | Awaitable[PaymentDraft]]
-"""Runs before every create and update; returns the draft to go on with, or raises AccessDenied or InvalidRequest."""
+"""Runs before every create and update; returns the draft to go on with, or raises a refusal."""
 
 
 def full_price(total: int) -> Pricing:
@@ -81,12 +81,12 @@ async def approved(draft: PaymentDraft, principal: Principal, approve: Approve |
     """Ask the merchant's hook, if there is one; a plain function runs in a worker thread."""
     if approve is None:
         return draft
-    if inspect.iscoroutinefunction(approve) or inspect.iscoroutinefunction(
-        getattr(approve, "__call__", None)
-    ):  # noqa: B004
-        answer = approve(draft, principal)
+    # A plain function may block (a database of the shop's); a coroutine function only returns its coroutine.
+    ask: Callable[..., Any] = approve
+    if inspect.iscoroutinefunction(approve):
+        answer = ask(draft, principal)
     else:
-        answer = await asyncio.to_thread(approve, draft, principal)
+        answer = await asyncio.to_thread(ask, draft, principal)
     result = await answer if inspect.isawaitable(answer) else answer
     if not isinstance(result, PaymentDraft):
         raise InvalidRequest("this payment was not approved")

@@ -14,7 +14,9 @@ from ..stores.base import Store
 from ..transport import Transport
 from .drafts import Approve
 from .inbox import InboxWork
+from .intents import IntentVerbs
 from .payments import PaymentVerbs
+from .reads import Reads
 from .reconcile import Reconciliation
 from .refunds import RefundVerbs
 from .sweep import SweepWork
@@ -22,7 +24,7 @@ from .sweep import SweepWork
 __all__ = ["PaymentEngine"]
 
 
-class PaymentEngine(PaymentVerbs, RefundVerbs, InboxWork, Reconciliation, SweepWork):
+class PaymentEngine(IntentVerbs, PaymentVerbs, RefundVerbs, Reads, InboxWork, Reconciliation, SweepWork):
     """Moves money through providers and remembers everything in a store.
 
     *providers* names accounts to build from the environment (``"stripe,paypal,stripe_eu=stripe:EU_"``)
@@ -91,7 +93,7 @@ class PaymentEngine(PaymentVerbs, RefundVerbs, InboxWork, Reconciliation, SweepW
 
     async def aclose(self) -> None:
         """Let calls under way finish, then release what the engine opened."""
-        await self.drain(timeout=30.0)
+        await self.drain(within=30.0)
         for provider in self._providers.values():
             await provider.aclose()
         if self._owns_transport:

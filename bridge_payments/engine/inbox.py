@@ -119,7 +119,7 @@ class InboxWork(Operations):
         except ProviderError as error:
             await self._retry(entries, token, f"{type(error).__name__}: {error}")
         except Exception:
-            # A poison entry must neither stop the others nor be lost: it keeps its traceback and is tried again.
+            # A poison entry must neither stop the others nor be lost: its traceback is kept.
             log.exception("inbox entry %s (%s) failed", first.id, first.event_type)
             await self._retry(entries, token, traceback.format_exc(limit=20))
         else:
@@ -135,7 +135,10 @@ class InboxWork(Operations):
         """Read the payment that an event hints at; None if it is not known here."""
         if entry.reference is None:
             return None
-        if entry.livemode is not None and self.provider(entry.provider_id).livemode not in (None, entry.livemode):
+        if entry.livemode is not None and self.provider(entry.provider_id).livemode not in (
+            None,
+            entry.livemode,
+        ):
             log.error("inbox entry %s: its livemode is not that of account %s", entry.id, entry.provider_id)
             return None
         reference, ours = entry.reference, entry.our_reference
@@ -153,7 +156,7 @@ class InboxWork(Operations):
         try:
             return await self.refresh(payment.id) or payment
         except ProviderNotFound:
-            log.error("payment %s: its provider does not know %s", payment.id, reference)
+            log.warning("payment %s: its provider does not know %s", payment.id, reference)
             return payment
 
     async def _park(self, entry: InboxEntry, token: str) -> None:
@@ -164,9 +167,13 @@ class InboxWork(Operations):
             await self._finish_entry(entry, token, InboxState.PARKED, retry_in=_PARK_DELAY)
         elif ours:
             log.error("inbox entry %s names our payment, which has no intent: adopt it", entry.id)
-            await self._finish_entry(entry, token, InboxState.DEAD, error="carries our reference; nothing to apply it to")
+            await self._finish_entry(
+                entry, token, InboxState.DEAD, error="carries our reference; nothing to apply it to"
+            )
         else:
-            await self._finish_entry(entry, token, InboxState.IGNORED, error="names an object that is not ours")
+            await self._finish_entry(
+                entry, token, InboxState.IGNORED, error="names an object that is not ours"
+            )
 
     async def _is_ours(self, reference: str) -> bool:
         return await self.store.run(
@@ -180,7 +187,7 @@ class InboxWork(Operations):
     async def _retry(self, entries: Sequence[InboxEntry], token: str, error: str) -> None:
         for entry in entries:
             if entry.attempts > len(_RETRIES):
-                log.error("inbox entry %s (%s) is dead: %s", entry.id, entry.event_type, error.splitlines()[-1])
+                log.critical("inbox entry %s is given up: replay it by hand", entry.id)
                 await self._finish_entry(entry, token, InboxState.DEAD, error=error)
             else:
                 delay = _RETRIES[max(entry.attempts - 1, 0)]

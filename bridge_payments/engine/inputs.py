@@ -9,11 +9,20 @@ from dataclasses import fields
 from typing import Any, Final
 
 from ..models import CaptureMethod, Money, Verb
-from ..providers.base import CancelRequest, CaptureRequest, ConfirmRequest, IntentRequest, RefundRequest, UpdateRequest
+from ..providers.base import (
+    CancelRequest,
+    CaptureRequest,
+    ConfirmRequest,
+    IntentRequest,
+    RefundRequest,
+    UpdateRequest,
+)
 
 __all__ = ["ProviderRequest", "digest", "inputs_of", "request_of"]
 
-ProviderRequest = IntentRequest | UpdateRequest | ConfirmRequest | CaptureRequest | CancelRequest | RefundRequest
+ProviderRequest = (
+    IntentRequest | UpdateRequest | ConfirmRequest | CaptureRequest | CancelRequest | RefundRequest
+)
 
 _REQUESTS: Final[Mapping[Verb, type[ProviderRequest]]] = {
     Verb.CREATE: IntentRequest,

@@ -15,25 +15,18 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar, cast
-
-import tenacity
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final, TypeVar
 
 from ..errors import (
     ConcurrentUpdate,
     IdempotencyMismatch,
-    InvalidRequest,
     OperationInProgress,
-    PaymentDeclined,
     ProviderDeclined,
     ProviderError,
-    ProviderNeverSent,
-    ProviderRejected,
     ProviderStateConflict,
-    ProviderUnknown,
     StoreError,
     Unavailable,
 )
@@ -45,71 +38,34 @@ from ..models import (
     PaymentStatus,
     Principal,
     Refund,
-    RefundStatus,
     Verb,
-    new_id,
     new_reference,
 )
-from ..providers.base import Decline, PaymentProvider, ProviderPayment, ProviderRefund, Step
+from ..providers.base import PaymentProvider
 from ..settings import Settings
 from ..stores.base import IdempotencyRecord, Store, Unit
 from . import settlement
-from .inputs import ProviderRequest, digest, inputs_of, request_of
+from .asking import LEASE_SECONDS, ask
+from .inputs import ProviderRequest, digest, inputs_of
+from .outcome import Answer, Policy, Reserved, row_of, settle
 from .settlement import Settlement
 
-__all__ = ["CALL_DEADLINE", "LEASE_SECONDS", "Answer", "Operations", "Reserved", "with_refunds"]
+__all__ = ["Operations", "with_refunds"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-CALL_DEADLINE: Final = 25.0
-"""Seconds for one call to a provider, all in."""
-LEASE_SECONDS: Final = 60.0
-"""How long a sender owns its operation; longer than a call and its retries before the first byte."""
 MERGE_ATTEMPTS: Final = 5
 """How often a record reads again after somebody else wrote the row."""
 UNKNOWN_DELAY: Final = 2.0
 """Seconds until reconciliation first looks up what a sender lost sight of."""
 
-_NEVER_SENT_RETRY: Final = tenacity.AsyncRetrying(
-    # Nothing left this process, so the same key and body may go again: the only retry without a look-up.
-    retry=tenacity.retry_if_exception_type(ProviderNeverSent),
-    stop=tenacity.stop_after_attempt(3),
-    wait=tenacity.wait_exponential_jitter(initial=0.1, max=1.0, jitter=0.1),
-    reraise=True,
-)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reserved:
-    """What the reserve transaction agreed on."""
-
-    operation: Operation
-    payment: Payment
-    refund: Refund | None = None
-    refunds: tuple[Refund, ...] | None = None
-    """Every refund row of the payment, where it was read again; None where it was not needed."""
-    replayed: bool = False
-    """The Idempotency-Key was used before, with the same body: nothing was written, nothing is sent."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What came back: a payment or refund as the provider sees it, a definite no, or nothing certain."""
-
-    payment: ProviderPayment | None = None
-    refund: ProviderRefund | None = None
-    refused: ProviderRejected | None = None
-    unsent: ProviderError | None = None
-    lost: str | None = None
-    resolution: str = "answered"
-
-
-class _LostRace(Exception):  # noqa: N818 - not an error: it rolls a record back so that it is made anew
+class _LostRace(Exception):
     """Somebody else wrote the payment between our read and our write."""
 
 
-class _LostLease(Exception):  # noqa: N818 - neither is this one
+class _LostLease(Exception):
     """Reconciliation took this operation over while we were not looking."""
 
 
@@ -130,6 +86,12 @@ class Operations:
         self._shielded: set[asyncio.Task[Any]] = set()
 
     def provider(self, provider_id: str) -> PaymentProvider:
+        """Return one account's provider. Raises InvalidRequest if it is not enabled."""
+        raise NotImplementedError
+
+    @property
+    def provider_ids(self) -> tuple[str, ...]:
+        """The accounts of this application, in the order in which they were named."""
         raise NotImplementedError
 
     # --- reserve ----------------------------------------------------------------------------------
@@ -137,13 +99,12 @@ class Operations:
     def draft_operation(
         self,
         verb: Verb,
-        payment_id: str,
-        provider: PaymentProvider,
-        provider_id: str,
         request: ProviderRequest,
-        principal: Principal,
         *,
-        operation_id: str | None = None,
+        payment: Payment,
+        provider: PaymentProvider,
+        principal: Principal,
+        operation_id: str,
         reference: str | None = None,
         refund_id: str | None = None,
         more: Mapping[str, Any] | None = None,
@@ -152,9 +113,9 @@ class Operations:
         now = self.clock()
         inputs = {**inputs_of(request), **(more or {})}
         return Operation(
-            id=operation_id or new_id("op"),
-            payment_id=payment_id,
-            provider_id=provider_id,
+            id=operation_id,
+            payment_id=payment.id,
+            provider_id=payment.provider_id or "",
             verb=verb,
             state=OperationState.RESERVED,
             reference=reference or new_reference(),
@@ -212,7 +173,7 @@ class Operations:
         operation_id: str | None,
         refund_id: str | None = None,
     ) -> IdempotencyRecord | None:
-        """Claim the Idempotency-Key, the first statement of a reserve; return the earlier use if there is one.
+        """Claim the Idempotency-Key, the first statement of a reserve; return its earlier use, if any.
 
         Raises: IdempotencyMismatch if the key was used with another body.
         """
@@ -252,7 +213,7 @@ class Operations:
                 f"Operation {holder} on this payment is still open", operation_id=holder
             )
 
-    # --- ask --------------------------------------------------------------------------------------
+    # --- ask and record -----------------------------------------------------------------------------
 
     async def shielded(self, work: Coroutine[Any, Any, T]) -> T:
         """Run ask and record to their end even if the caller goes away meanwhile."""
@@ -261,64 +222,22 @@ class Operations:
         task.add_done_callback(self._shielded.discard)
         return await asyncio.shield(task)
 
-    async def drain(self, *, timeout: float) -> None:
+    async def drain(self, *, within: float) -> None:
         """Wait for calls under way; what is not finished by then is found by reconciliation."""
         if self._shielded:
-            await asyncio.wait(set(self._shielded), timeout=timeout)
+            await asyncio.wait(set(self._shielded), timeout=within)
 
     async def carry_out(self, reserved: Reserved, leased_at: float) -> Reserved:
         """Ask the provider and record the answer; return the rows as they are afterwards."""
-        answer = await self.ask(reserved.operation, leased_at=leased_at)
-        return await self.record(reserved, answer)
-
-    async def ask(self, operation: Operation, *, leased_at: float, repeat: bool = False) -> Answer:
-        """Call the provider once. Every ending is an answer; nothing is raised but cancellation of the loop."""
-        provider = self.provider(operation.provider_id)
-        request = request_of(operation.verb, operation.inputs)
-        step = Step(
-            key=operation.id,
-            reference=operation.reference,
-            deadline=CALL_DEADLINE,
-            repeat=repeat,
-            api_version=operation.api_version,
-        )
-
-        async def send() -> ProviderPayment | ProviderRefund:
-            # No zombie sends: whoever was frozen longer than the lease hands the operation back unsent.
-            if time.monotonic() + CALL_DEADLINE >= leased_at + LEASE_SECONDS:
-                raise _LostLease
-            async with asyncio.timeout(CALL_DEADLINE + 1):
-                return await _call(provider, operation.verb, request, step)
-
-        try:
-            answer = await _NEVER_SENT_RETRY.copy()(send)
-        except ProviderNeverSent as error:
-            return Answer(unsent=error)
-        except _LostLease:
-            return Answer(lost="handed back unsent: the lease would not have outlived the call")
-        except ProviderRejected as error:
-            return Answer(refused=error)
-        except (ProviderUnknown, TimeoutError) as error:
-            return Answer(lost=str(error) or type(error).__name__)
-        except InvalidRequest as error:
-            # An adapter refuses before it sends: the contract of PaymentProvider, rule 2.
-            return Answer(refused=ProviderRejected(error.message, provider_code=error.code))
-        except Exception as error:
-            # An adapter that fails in its own code may have sent: that is unknown, never failed.
-            log.exception("%s.%s failed in the adapter", operation.provider_id, operation.verb)
-            return Answer(lost=f"the adapter failed with {type(error).__name__}")
-        if isinstance(answer, ProviderRefund):
-            return Answer(refund=answer)
-        return Answer(payment=answer)
-
-    # --- record -----------------------------------------------------------------------------------
+        provider = self.provider(reserved.operation.provider_id)
+        return await self.record(reserved, await ask(provider, reserved.operation, leased_at=leased_at))
 
     async def record(self, reserved: Reserved, answer: Answer) -> Reserved:
-        """Run transaction 2. No answer is discarded: after a lost race the provider is read again and merged."""
+        """Run transaction 2. No answer is discarded: after a lost race the provider is read again."""
         answer = await self._with_truth(reserved, answer)
         current = reserved
         for _ in range(MERGE_ATTEMPTS):
-            settled, operation = self.settle(current, answer)
+            settled, operation = settle(current, answer, self.clock(), self.policy)
             try:
                 written = await self._write(current, settled, operation)
             except _LostRace:
@@ -327,88 +246,22 @@ class Operations:
             except _LostLease:
                 return await self._after_lost_lease(current, answer)
             except StoreError:
-                log.warning("operation %s: the answer could not be recorded; reconciliation will", operation.id)
+                log.warning(
+                    "operation %s: the answer could not be recorded; reconciliation will", operation.id
+                )
                 return replace(current, operation=replace(current.operation, state=OperationState.UNKNOWN))
             self.on_commit()
             return written
         log.warning("operation %s: its payment changes faster than it can be recorded", reserved.operation.id)
         return await self._leave_unknown(current)
 
-    def settle(self, reserved: Reserved, answer: Answer) -> tuple[Settlement, Operation]:
-        """Decide what *answer* makes of the rows. No I/O."""
-        now = self.clock()
-        operation, payment, refund = reserved.operation, reserved.payment, reserved.refund
-        done = settlement.close_operation
-
-        if answer.payment is not None:
-            # Without our rows at hand the provider's refunds cannot be matched: the next sync does it.
-            rows = reserved.refunds if reserved.refunds is not None else (refund,) if refund else ()
-            truth = answer.payment if reserved.refunds is not None else replace(answer.payment, refunds=None)
-            priced = settlement.price_taken_over(payment, operation)
-            if operation.verb is Verb.CREATE:
-                until = payment.created_at + timedelta(seconds=self.settings.client_secret_max_age)
-                settled = settlement.created(priced, truth, now, secret_until=until)
-            else:
-                settled = settlement.merge(priced, truth, now, refunds=rows, wipe_in=self.wipe_in)
-            if operation.verb is Verb.UPDATE:
-                settled = replace(settled, payment=_updated(settled.payment, operation))
-            if answer.refund is not None and refund is not None:
-                settled = _both(settled, refund, answer.refund, now)
-            return settled, done(
-                operation, *_ending(operation, answer, truth), now,
-                resolution=answer.resolution, request_id=truth.request_id, **_decline_of(operation, truth),
-            )  # fmt: skip
-        if answer.refund is not None:
-            assert refund is not None
-            settled = settlement.refund_merged(payment, refund, answer.refund, now)
-            failed = answer.refund.status in (RefundStatus.FAILED, RefundStatus.CANCELED)
-            state = OperationState.REJECTED if failed else OperationState.SUCCEEDED
-            return settled, done(operation, state, now, resolution=answer.resolution)
-        if answer.refused is not None:
-            return self._settle_refusal(reserved, answer.refused, now)
-        if answer.unsent is not None:
-            return self.settle_absence(reserved, f"never sent: {answer.unsent}")
-        return (
-            Settlement(payment=payment, changed=False),
-            done(operation, OperationState.UNKNOWN, now, resolution=answer.lost or "no answer"),
-        )
-
-    def settle_absence(self, reserved: Reserved, proof: str) -> tuple[Settlement, Operation]:
-        """Decide what is left of an operation that was proved never executed."""
-        now = self.clock()
-        operation = settlement.close_operation(
-            reserved.operation, OperationState.ABANDONED, now, resolution=proof, error_code="abandoned"
-        )
-        return _undone(reserved, "It never reached the provider", now), operation
-
-    def _settle_refusal(
-        self, reserved: Reserved, refused: ProviderRejected, now: datetime
-    ) -> tuple[Settlement, Operation]:
-        operation = settlement.close_operation(
-            reserved.operation,
-            OperationState.REJECTED,
-            now,
-            resolution="refused by the provider",
-            error_code=refused.provider_code or refused.code,
-            error_message=refused.message,
-            decline_code=refused.decline_code,
-            request_id=refused.request_id,
-        )
-        if isinstance(refused, ProviderDeclined) and reserved.refund is None:
-            decline = Decline(
-                code=refused.decline_code or "declined",
-                message=refused.message,
-                provider_code=refused.provider_code,
-                reference=refused.attempt,
-            )
-            return settlement.declined(reserved.payment, decline, now, intent=refused.payment), operation
-        return _undone(reserved, refused.message, now), operation
-
     @property
-    def wipe_in(self) -> frozenset[PaymentStatus]:
-        """In which statuses the client secret is deleted at once."""
+    def policy(self) -> Policy:
+        """What the installation decided about client secrets."""
         wiped = settlement.WIPE_IN if self.settings.client_secret_cleanup_on_success else frozenset()
-        return wiped | {PaymentStatus.FAILED} if self.settings.client_secret_cleanup_on_failure else wiped
+        if self.settings.client_secret_cleanup_on_failure:
+            wiped |= {PaymentStatus.FAILED}
+        return Policy(wipe_in=wiped, secret_max_age=timedelta(seconds=self.settings.client_secret_max_age))
 
     async def _with_truth(self, reserved: Reserved, answer: Answer) -> Answer:
         """Read the payment where the answer alone does not say what became of it.
@@ -462,7 +315,7 @@ class Operations:
                 raise _LostLease
             payment = replace(settled.payment, version=version + 1) if settled.changed else settled.payment
             return Reserved(
-                operation=operation, payment=payment, refund=_row_of(reserved.refund, settled.refunds)
+                operation=operation, payment=payment, refund=row_of(reserved.refund, settled.refunds)
             )
 
         return await self.store.run(work)
@@ -478,7 +331,7 @@ class Operations:
             return with_refunds(unit, operation, payment)
 
         fresh = await self.store.run(read, write=False)
-        # The lease that we hold is the one that we reserved with; a row with another one is not ours any more.
+        # The lease that we hold is the one that we reserved with; a row with another one is not ours.
         fresh = replace(fresh, operation=replace(fresh.operation, lease_token=reserved.operation.lease_token))
         if answer.payment is None and answer.refund is None:
             return fresh, answer
@@ -490,7 +343,10 @@ class Operations:
         except ProviderError as error:
             log.warning("operation %s: could not read the payment again: %s", fresh.operation.id, error)
             return fresh, answer
-        kept = replace(truth, client_secret=truth.client_secret or (answer.payment.client_secret if answer.payment else None))
+        kept = replace(
+            truth,
+            client_secret=truth.client_secret or (answer.payment.client_secret if answer.payment else None),
+        )
         return fresh, replace(answer, payment=kept)
 
     async def _after_lost_lease(self, reserved: Reserved, answer: Answer) -> Reserved:
@@ -513,7 +369,7 @@ class Operations:
 
     # --- refresh: the provider's word without an instruction ----------------------------------------
 
-    async def refresh(self, payment_id: str) -> Payment | None:
+    async def refresh(self, payment_id: str, *, swept: bool = False) -> Payment | None:
         """Read one payment at its provider and apply what it says; None if there is nothing to read.
 
         Whoever asks read the row's version before, and records against it; after a lost race both are
@@ -523,13 +379,19 @@ class Operations:
         """
         payment: Payment | None = None
         for _ in range(MERGE_ATTEMPTS):
-            payment, refunds = await self.store.run(lambda unit: _payment_and_refunds(unit, payment_id), write=False)
+            payment, refunds = await self.store.run(
+                lambda unit: _payment_and_refunds(unit, payment_id), write=False
+            )
             if payment is None or payment.provider_intent_id is None or payment.provider_id is None:
                 return payment
             truth = await self.provider(payment.provider_id).sync_payment_status(payment.provider_intent_id)
             if truth.refunds and not refunds:
-                refunds = await self.store.run(lambda unit: tuple(unit.refunds.for_payment(payment_id)), write=False)
-            settled = settlement.merge(payment, truth, self.clock(), refunds=refunds, wipe_in=self.wipe_in)
+                refunds = await self.store.run(
+                    lambda unit: tuple(unit.refunds.for_payment(payment_id)), write=False
+                )
+            settled = settlement.merge(
+                payment, truth, self.clock(), refunds=refunds, wipe_in=self.policy.wipe_in, swept=swept
+            )
             if await self.apply(payment, settled):
                 return replace(settled.payment, version=payment.version + 1) if settled.changed else payment
         log.warning("payment %s changes faster than it can be read", payment_id)
@@ -564,36 +426,9 @@ class Operations:
                 operation_id=operation.id,
             )
 
-    @staticmethod
-    def answer_payment(outcome: Reserved) -> Payment:
-        """Return the payment as its caller hears of it. Raises PaymentDeclined, ProviderRejected, Unavailable.
-
-        An unknown outcome is a payment that is processing and names its operation, never an error: an
-        error invites a second charge. Only a create that would not have charged may say "try again".
-        """
-        operation, payment = outcome.operation, outcome.payment
-        match operation.state:
-            case OperationState.SUCCEEDED:
-                return payment
-            case OperationState.REJECTED:
-                raise _refusal(operation, payment)
-            case OperationState.ABANDONED:
-                raise Unavailable("The provider could not be reached; nothing was charged")
-            case OperationState.RESERVED | OperationState.UNKNOWN:
-                if operation.verb is Verb.CREATE and not operation.inputs.get("confirm"):
-                    raise Unavailable("The provider did not answer; repeat with the same Idempotency-Key")
-                return unknown_view(payment, operation)
-
-
-def unknown_view(payment: Payment, operation: Operation) -> Payment:
-    """Return the payment while an operation on it is open."""
-    return replace(
-        payment, status=PaymentStatus.PROCESSING, next_action=None, unknown_operation_id=operation.id
-    )
-
 
 def write_settlement(unit: Unit, settled: Settlement, *, expected_version: int) -> bool:
-    """Write payment, refunds and events in the running transaction; False if the payment was written since."""
+    """Write payment, refunds and events in the running transaction; False if the row was written since."""
     if not unit.payments.save(settled.payment, expected_version=expected_version):
         return False
     for refund in settled.refunds:
@@ -604,14 +439,6 @@ def write_settlement(unit: Unit, settled: Settlement, *, expected_version: int) 
     for event in settled.events:
         unit.events.add(event)
     return True
-
-
-async def _call(
-    provider: PaymentProvider, verb: Verb, request: ProviderRequest, step: Step
-) -> ProviderPayment | ProviderRefund:
-    # The verb is the method's name: a provider that claims a verb has the method, and nothing dispatches by hand.
-    method = cast("Callable[..., Awaitable[ProviderPayment | ProviderRefund]]", getattr(provider, verb.value))
-    return await method(request, step=step)
 
 
 def with_refunds(unit: Unit, operation: Operation, payment: Payment) -> Reserved:
@@ -626,80 +453,6 @@ def _payment_and_refunds(unit: Unit, payment_id: str) -> tuple[Payment | None, t
     if payment is None or not payment.captured_cents:
         return payment, ()
     return payment, tuple(unit.refunds.for_payment(payment_id))
-
-
-def _ending(operation: Operation, answer: Answer, truth: ProviderPayment) -> tuple[OperationState]:
-    if answer.refused is not None and not isinstance(answer.refused, ProviderStateConflict):
-        return (OperationState.REJECTED,)
-    if answer.refund is not None and answer.refund.status in (RefundStatus.FAILED, RefundStatus.CANCELED):
-        return (OperationState.REJECTED,)
-    declined = operation.verb in (Verb.CONFIRM, Verb.CREATE) and truth.decline is not None
-    if declined and truth.status in (PaymentStatus.PENDING, PaymentStatus.FAILED):
-        return (OperationState.REJECTED,)
-    return (OperationState.SUCCEEDED,)
-
-
-def _decline_of(operation: Operation, truth: ProviderPayment) -> dict[str, str | None]:
-    if truth.decline is None or operation.verb not in (Verb.CONFIRM, Verb.CREATE):
-        return {}
-    return {
-        "decline_code": truth.decline.code,
-        "error_code": truth.decline.provider_code,
-        "error_message": truth.decline.message,
-    }
-
-
-def _updated(payment: Payment, operation: Operation) -> Payment:
-    """Take over the local fields that an update changes, now that the provider has agreed."""
-    local = operation.inputs.get("local", {})
-    return replace(payment, **local) if local else payment
-
-
-def _undone(reserved: Reserved, why: str, now: datetime) -> Settlement:
-    """Give back what the reserve took: a refund's share, a payment that never began."""
-    if reserved.refund is not None:
-        return settlement.refund_failed(reserved.payment, reserved.refund, why, now)
-    if reserved.operation.verb is Verb.CREATE:
-        row = replace(
-            reserved.payment,
-            status=PaymentStatus.FAILED,
-            error_message=why,
-            completed_at=now,
-            updated_at=now,
-            client_secret=None,
-        )
-        return Settlement(payment=row).tell("payment.failed", now, final=True, decline_code=None)
-    return Settlement(payment=reserved.payment, changed=False)
-
-
-def _both(settled: Settlement, refund: Refund, answer: ProviderRefund, now: datetime) -> Settlement:
-    """A refund's answer after a lost race: the payment is read anew, and the refund takes its answer."""
-    if any(row.id == refund.id for row in settled.refunds):
-        return settled
-    row = replace(refund, status=answer.status, provider_refund_id=answer.reference, updated_at=now)
-    return replace(settled, refunds=(*settled.refunds, row), changed=True)
-
-
-def _row_of(refund: Refund | None, rows: Sequence[Refund]) -> Refund | None:
-    if refund is None:
-        return None
-    return next((row for row in rows if row.id == refund.id), refund)
-
-
-def _refusal(operation: Operation, payment: Payment) -> Exception:
-    if operation.decline_code is not None:
-        return PaymentDeclined(
-            operation.error_message or "The payment method was declined",
-            decline_code=operation.decline_code,
-            provider_code=operation.error_code,
-            payment_id=payment.id,
-            provider_intent_id=payment.provider_intent_id,
-        )
-    return ProviderRejected(
-        operation.error_message or "The provider refused",
-        provider_code=operation.error_code,
-        request_id=operation.request_id,
-    )
 
 
 def _nothing() -> None:

@@ -23,8 +23,10 @@ from ..models import SYSTEM, Money, Operation, OperationState, Principal, Verb
 from ..providers.base import Absent, CannotSay, Evidence, Found, Lookup, PaymentProvider
 from ..stores.base import Unit
 from . import rules, settlement
+from .asking import CALL_DEADLINE, LEASE_SECONDS, ask
 from .inputs import request_of
-from .operations import CALL_DEADLINE, LEASE_SECONDS, Answer, Operations, Reserved, with_refunds
+from .operations import Operations, with_refunds
+from .outcome import Answer, Reserved, settle_absence
 
 __all__ = ["Reconciliation", "Verdict", "verdict"]
 
@@ -131,7 +133,9 @@ class Reconciliation(Operations):
         operation = reserved.operation
         match found:
             case Found(payment=None, refund=None):
-                await self._postpone(operation, token, _backoff(operation), why="found, but nothing was said of it")
+                await self._postpone(
+                    operation, token, _backoff(operation), why="found, but nothing was said of it"
+                )
                 return False
             case Found(payment=payment, refund=refund):
                 answer = Answer(payment=payment, refund=refund, resolution="found at the provider")
@@ -146,15 +150,14 @@ class Reconciliation(Operations):
                         await self._postpone(operation, token, 15.0, why=f"absent so far: {proof}")
                         return False
                     case Verdict.REPEAT:
-                        answer = await self.ask(operation, leased_at=leased_at, repeat=True)
+                        answer = await ask(provider, operation, leased_at=leased_at, repeat=True)
                         outcome = await self.record(reserved, _repeated(answer))
                         return not outcome.operation.is_open
                     case _:
                         return await self._abandon(reserved, proof)
 
     async def _abandon(self, reserved: Reserved, proof: str) -> bool:
-        settled, operation = self.settle_absence(reserved, f"never executed: {proof}")
-        operation = replace(operation, error_message="It was never executed, and it is too late to execute it now")
+        settled, operation = settle_absence(reserved, f"never executed: {proof}", self.clock())
         return await self.write_outcome(reserved, settled, operation)
 
     async def _postpone(self, operation: Operation, token: str, delay: float, why: str | None = None) -> None:

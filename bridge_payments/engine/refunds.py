@@ -22,7 +22,8 @@ from ..providers.base import Capability, RefundRequest
 from ..stores.base import Unit
 from . import rules
 from .inputs import digest
-from .operations import Operations, Reserved
+from .operations import Operations
+from .outcome import Reserved
 
 __all__ = ["RefundVerbs"]
 
@@ -92,14 +93,20 @@ class RefundVerbs(Operations):
                 amount=Money(amount, payment.currency),
                 reference=reference,
                 reason=reason,
-                metadata={"bridge_payment_id": payment.id, "bridge_refund_id": refund_id, "bridge_reference": reference},
+                metadata={
+                    "bridge_payment_id": payment.id,
+                    "bridge_refund_id": refund_id,
+                    "bridge_reference": reference,
+                },
             )
             operation = self.draft_operation(
-                Verb.REFUND, payment.id, gateway, payment.provider_id, request, principal,
+                Verb.REFUND, request, payment=payment, provider=gateway, principal=principal,
                 operation_id=operation_id, reference=reference, refund_id=refund_id,
             )  # fmt: skip
             self.take_slot(unit, operation)
-            reserved = replace(payment, refund_reserved_cents=payment.refund_reserved_cents + amount, updated_at=now)
+            reserved = replace(
+                payment, refund_reserved_cents=payment.refund_reserved_cents + amount, updated_at=now
+            )
             if not unit.payments.save(reserved, expected_version=payment.version):
                 raise ConcurrentUpdate
             unit.refunds.add(refund)

@@ -191,7 +191,7 @@ def check_metadata(metadata: Mapping[str, Any]) -> None:
     if len(metadata) > 40:
         raise InvalidRequest("has more than 40 keys", field="metadata")
     for key in metadata:
-        if not isinstance(key, str) or not 0 < len(key) <= 40:
+        if not 0 < len(key) <= 40:
             raise InvalidRequest("keys have 1 to 40 characters", field="metadata")
         if key.lower().startswith(_RESERVED_PREFIX):
             raise InvalidRequest(f"keys that begin with {_RESERVED_PREFIX} are ours", field="metadata")

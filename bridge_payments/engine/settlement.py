@@ -37,6 +37,7 @@ __all__ = [
     "declined",
     "merge",
     "mismatch",
+    "never_began",
     "price_taken_over",
     "refund_failed",
     "refund_merged",
@@ -121,6 +122,7 @@ def merge(
     *,
     refunds: Sequence[Refund] = (),
     wipe_in: Collection[PaymentStatus] = WIPE_IN,
+    swept: bool = False,
 ) -> Settlement:
     """Apply a re-fetched answer. Any order, any number of times, the last one read decides.
 
@@ -137,9 +139,9 @@ def merge(
         review=truth.review,
     )
     if wrong is not None:
-        return _mismatched(payment, known, wrong, truth.status in _MONEY, now)
+        return _mismatched(payment, known, wrong, now, money=truth.status in _MONEY, swept=swept)
     if truth.status is UNRECOGNISED:
-        return _scheduled(payment, replace(known, flag=PaymentFlag.UNRECOGNISED), now)
+        return _scheduled(payment, replace(known, flag=PaymentFlag.UNRECOGNISED), now, swept=swept)
     assert isinstance(truth.status, PaymentStatus)
 
     changed_refunds, refund_events = _merge_refunds(payment, truth, refunds, now)
@@ -168,7 +170,7 @@ def merge(
         paid_at=payment.paid_at or (now if captured > 0 else None),
         completed_at=payment.completed_at or (now if _is_complete(status) else None),
     )
-    settled = _scheduled(payment, merged, now, refunds=changed_refunds)
+    settled = _scheduled(payment, merged, now, changed_refunds, swept=swept)
     return replace(
         settled,
         events=(
@@ -181,7 +183,9 @@ def merge(
     )
 
 
-def _mismatched(payment: Payment, known: Payment, wrong: str, money: bool, now: datetime) -> Settlement:
+def _mismatched(
+    payment: Payment, known: Payment, wrong: str, now: datetime, *, money: bool, swept: bool
+) -> Settlement:
     flagged = replace(
         known,
         provider_intent_id=payment.provider_intent_id,
@@ -189,7 +193,7 @@ def _mismatched(payment: Payment, known: Payment, wrong: str, money: bool, now: 
         flag=PaymentFlag.MISMATCH,
         error_message=f"The provider's object does not match: {wrong}",
     )
-    settled = _scheduled(payment, flagged, now)
+    settled = _scheduled(payment, flagged, now, swept=swept)
     if payment.flag is PaymentFlag.MISMATCH:
         return settled
     return settled.tell("payment.mismatch", now, reason=wrong)
@@ -218,12 +222,7 @@ def _payment_events(old: Payment, new: Payment, decline: Decline | None, now: da
         yield _event(
             "payment.failed", new, now, final=True, decline_code=new.decline_code, after_success=old.is_paid
         )
-    elif (
-        decline is not None
-        and new.is_open
-        and (decline.reference is None or decline.reference != old.decline_reference)
-        and (decline.reference is not None or decline.code != old.decline_code)
-    ):
+    elif decline is not None and new.is_open and _is_news(decline, old):
         yield _event("payment.failed", new, now, final=False, decline_code=decline.code)
     if new.refunded_cents > old.refunded_cents:
         yield _event("payment.refunded", new, now, refunded_cents=new.refunded_cents)
@@ -234,27 +233,28 @@ def _is_news(decline: Decline, payment: Payment) -> bool:
     return (decline.reference or decline.code) != (payment.decline_reference or payment.decline_code)
 
 
-def _scheduled(old: Payment, new: Payment, now: datetime, refunds: Sequence[Refund] = ()) -> Settlement:
-    """Plan the next look of the sweep; an answer that changed something starts the schedule anew."""
+def _scheduled(
+    old: Payment, new: Payment, now: datetime, refunds: Sequence[Refund] = (), *, swept: bool = False
+) -> Settlement:
+    """Plan the next look of the sweep. What changed something starts the schedule anew; the sweep's own
+    look moves it on; any other look leaves it, so that a browser that polls cannot push it away."""
     moved = _substance(old) != _substance(new)
-    planned = replace(new, sync_count=0 if moved else old.sync_count + 1)
+    if not moved and not swept:
+        return Settlement(payment=new, refunds=tuple(refunds), changed=bool(refunds) or new != old)
+    count, updated_at = (0, now) if moved else (old.sync_count + 1, old.updated_at)
+    planned = replace(new, sync_count=count, updated_at=updated_at)
     waiting = new.refund_reserved_cents > new.refunded_cents
-    planned = replace(
-        planned,
-        next_sync_at=next_sync_at(planned, now, refund_waiting=waiting),
-        updated_at=now if moved else old.updated_at,
-    )
-    return Settlement(
-        payment=planned, refunds=tuple(refunds), changed=moved or bool(refunds) or planned != old
-    )
+    planned = replace(planned, next_sync_at=next_sync_at(planned, now, refund_waiting=waiting))
+    return Settlement(payment=planned, refunds=tuple(refunds))
 
 
 def _substance(payment: Payment) -> tuple[object, ...]:
     return (
         payment.status, payment.captured_cents, payment.authorized_cents, payment.refunded_cents,
-        payment.refund_reserved_cents, payment.disputed_cents, payment.decline_reference, payment.decline_code,
-        payment.flag, payment.review, payment.provider_intent_id, payment.provider_payment_id,
-        payment.total_cents, payment.currency, payment.next_action, payment.provider_status,
+        payment.refund_reserved_cents, payment.disputed_cents, payment.decline_reference,
+        payment.decline_code, payment.flag, payment.review, payment.provider_intent_id,
+        payment.provider_payment_id, payment.total_cents, payment.currency, payment.next_action,
+        payment.provider_status,
     )  # fmt: skip
 
 
@@ -450,17 +450,37 @@ def close_operation(
     )
 
 
-def created(payment: Payment, truth: ProviderPayment, now: datetime, *, secret_until: datetime) -> Settlement:
+def created(
+    payment: Payment,
+    truth: ProviderPayment,
+    now: datetime,
+    *,
+    secret_until: datetime,
+    wipe_in: Collection[PaymentStatus] = WIPE_IN,
+) -> Settlement:
     """The intent exists: the row gets its reference and its client secret, and `payment.created` is told."""
     with_secret = replace(
         payment,
         client_secret=truth.client_secret or payment.client_secret,
         client_secret_expires_at=secret_until,
     )
-    settled = merge(with_secret, truth, now)
+    settled = merge(with_secret, truth, now, wipe_in=wipe_in)
     told = settled.events
     first = replace(settled, events=()).tell("payment.created", now)
     return replace(first, events=(*first.events, *told))
+
+
+def never_began(payment: Payment, why: str, now: datetime) -> Settlement:
+    """There is no intent at the provider and there will be none: the payment is over."""
+    row = replace(
+        payment,
+        status=PaymentStatus.FAILED,
+        error_message=why,
+        completed_at=now,
+        updated_at=now,
+        client_secret=None,
+    )
+    return Settlement(payment=row).tell("payment.failed", now, final=True, decline_code=None)
 
 
 def wipe_secret(payment: Payment, now: datetime) -> Payment:

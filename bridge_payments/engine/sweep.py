@@ -1,4 +1,4 @@
-"""The sweep: a browser confirms without us and the webhook is lost; we ask by ourselves until the payment is final."""
+"""The sweep: a browser confirms without us and the webhook is lost, so we ask until the payment is final."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LEASE_SECONDS: Final = 120.0
 """After a failed read the payment comes up again this much later."""
 _CONCURRENT: Final = 8
 _CHALLENGE_GRACE: Final = timedelta(minutes=50)
-"""How much longer a secret lives while its payer stands before a challenge; the job runs hourly or oftener."""
+"""How much longer a secret lives while its payer stands before a challenge; the job runs often enough."""
 
 
 class SweepWork(Operations):
@@ -33,7 +33,9 @@ class SweepWork(Operations):
 
     async def sweep(self, *, limit: int = 50) -> int:
         """Read every payment that is due and not final at its provider; return how many were read."""
-        due = await self.store.run(lambda unit: unit.payments.claim_due(limit=limit, lease_seconds=LEASE_SECONDS))
+        due = await self.store.run(
+            lambda unit: unit.payments.claim_due(limit=limit, lease_seconds=LEASE_SECONDS)
+        )
         gate = asyncio.Semaphore(_CONCURRENT)
 
         async def one(payment: Payment) -> bool:
@@ -44,7 +46,7 @@ class SweepWork(Operations):
 
     async def _look_at(self, payment: Payment) -> bool:
         try:
-            await self.refresh(payment.id)
+            await self.refresh(payment.id, swept=True)
         except ProviderNotFound:
             await self._flag_missing(payment)
         except BridgeError as error:

@@ -34,7 +34,7 @@ Fault = Literal["lost_answer", "never_sent", "broken_before", "broken_after"]
 _WINDOW: Final = timedelta(hours=24)
 
 
-class Refused(Exception):  # noqa: N818 - the gateway's "no", which the provider translates
+class Refused(Exception):
     """The gateway's definite no, with its own code."""
 
     def __init__(self, code: str, message: str, **details: Any) -> None:
@@ -97,7 +97,11 @@ class DummyGateway:
 
     def list_since(self, moment: datetime) -> list[dict[str, Any]]:
         """Read every intent that began at *moment* or later. Does not lag."""
-        return [self.get(intent["id"]) for intent in self.intents.values() if intent["created"] >= moment.timestamp()]
+        return [
+            self.get(intent["id"])
+            for intent in self.intents.values()
+            if intent["created"] >= moment.timestamp()
+        ]
 
     def challenge(self, reference: str, *, passed: bool) -> dict[str, Any]:
         """The payer answers the challenge in the browser; we hear of it by webhook, or not."""
@@ -118,9 +122,16 @@ class DummyGateway:
                 raise Refused("key_reused", "this key came with another body before")
             answer: dict[str, Any] = json.loads(known[2])
             return answer
-        verb = _VERBS[path.rsplit("/", 1)[-1]]
+        verbs: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+            "intents": self._create,
+            "update": self._update,
+            "confirm": self._confirm,
+            "capture": self._capture,
+            "cancel": self._cancel,
+            "refunds": self._refund,
+        }
         try:
-            answer = verb(self, body)
+            answer = verbs[path](body)
         except Refused as refused:
             answer = {"refused": {"code": refused.code, "message": refused.message, **refused.details}}
         self._answers[key] = (self.clock(), print_of_body, json.dumps(answer))
@@ -143,7 +154,9 @@ class DummyGateway:
         }
         self.intents[intent["id"]] = intent
         self._tell("intent.created", intent)
-        return self._confirm({"intent": intent["id"], **body}) if body.get("confirm") else self.get(intent["id"])
+        return (
+            self._confirm({"intent": intent["id"], **body}) if body.get("confirm") else self.get(intent["id"])
+        )
 
     def _update(self, body: Mapping[str, Any]) -> dict[str, Any]:
         intent = self._open_intent(body["intent"])
@@ -177,7 +190,9 @@ class DummyGateway:
         if not 0 < body["amount"] <= intent["authorized"]:
             raise Refused("too_much", "more than is authorised")
         intent.update(state="paid", captured=body["amount"])
-        self.charges.append({"intent": intent["id"], "amount": body["amount"], "currency": intent["currency"]})
+        self.charges.append(
+            {"intent": intent["id"], "amount": body["amount"], "currency": intent["currency"]}
+        )
         self._tell("intent.paid", intent)
         return self.get(intent["id"])
 
@@ -212,7 +227,9 @@ class DummyGateway:
             self._tell("intent.held", intent)
             return
         intent.update(state="paid", authorized=intent["amount"], captured=intent["amount"], last_decline=None)
-        self.charges.append({"intent": intent["id"], "amount": intent["amount"], "currency": intent["currency"]})
+        self.charges.append(
+            {"intent": intent["id"], "amount": intent["amount"], "currency": intent["currency"]}
+        )
         self._tell("intent.paid", intent)
 
     def _decline(self, intent: dict[str, Any], code: str) -> None:
@@ -239,13 +256,3 @@ class DummyGateway:
     def _id(self, prefix: str) -> str:
         self._count += 1
         return f"{prefix}_{self._count:06d}"
-
-
-_VERBS: Final[Mapping[str, Callable[[DummyGateway, Mapping[str, Any]], dict[str, Any]]]] = {
-    "intents": DummyGateway._create,
-    "update": DummyGateway._update,
-    "confirm": DummyGateway._confirm,
-    "capture": DummyGateway._capture,
-    "cancel": DummyGateway._cancel,
-    "refunds": DummyGateway._refund,
-}

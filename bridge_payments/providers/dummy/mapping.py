@@ -12,8 +12,24 @@ from ...errors import (
     ProviderStateConflict,
     ProviderUnknown,
 )
-from ...models import CaptureMethod, Money, NextAction, NextActionKind, PaymentStatus, ProviderEvent, RefundStatus
-from ..base import UNRECOGNISED, Decline, IntentRequest, ProviderPayment, ProviderRefund, ProviderStatus, RefundRequest
+from ...models import (
+    CaptureMethod,
+    Money,
+    NextAction,
+    NextActionKind,
+    PaymentStatus,
+    ProviderEvent,
+    RefundStatus,
+)
+from ..base import (
+    UNRECOGNISED,
+    Decline,
+    IntentRequest,
+    ProviderPayment,
+    ProviderRefund,
+    ProviderStatus,
+    RefundRequest,
+)
 from .gateway import Refused
 
 __all__ = ["body_for_intent", "body_for_refund", "error_from", "event_from", "payment_from", "refund_from"]

@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class DummyProvider(PaymentProvider):
-    """Pays by token: ``dummy_ok``, ``dummy_challenge``, ``dummy_declined``, ``dummy_insufficient``, ``dummy_expired``."""
+    """Pays by token: ``dummy_ok``, ``dummy_challenge``, and the refusals named in `gateway.DECLINED`."""
 
     kind: ClassVar[str] = "dummy"
     keys: ClassVar[KeyRules] = KeyRules(max_length=64, window_hours=24)
@@ -47,7 +47,9 @@ class DummyProvider(PaymentProvider):
     )
     sandbox_only: ClassVar[bool] = True
 
-    def __init__(self, gateway: DummyGateway | None = None, *, webhook_secret: str = "dummy-webhook-secret") -> None:
+    def __init__(
+        self, gateway: DummyGateway | None = None, *, webhook_secret: str = "dummy-webhook-secret"
+    ) -> None:
         self.gateway = gateway or DummyGateway()
         self._secret = webhook_secret
 
@@ -123,12 +125,23 @@ def judged(evidence: Evidence, payment: ProviderPayment) -> Lookup:
             mine = next((refund for refund in refunds if refund.refund_id == evidence.refund_id), None)
             return Found(payment, mine) if mine else Absent("the intent shows no refund with our id")
         case Verb.CONFIRM:
-            fresh = payment.decline is not None and payment.decline.reference != evidence.baseline["decline_reference"]
-            return Found(payment) if state != "open" or fresh else Absent("the intent is open and shows no new attempt")
+            fresh = (
+                payment.decline is not None
+                and payment.decline.reference != evidence.baseline["decline_reference"]
+            )
+            return (
+                Found(payment)
+                if state != "open" or fresh
+                else Absent("the intent is open and shows no new attempt")
+            )
         case Verb.CAPTURE:
             return Absent("the money is still held") if state == "held" else Found(payment)
         case Verb.CANCEL:
-            return Absent("the intent is not canceled") if state in ("open", "challenge", "held") else Found(payment)
+            return (
+                Absent("the intent is not canceled")
+                if state in ("open", "challenge", "held")
+                else Found(payment)
+            )
         case Verb.UPDATE:
             same = evidence.amount is None or payment.amount == evidence.amount
             return Found(payment) if same else Absent("the intent has the amount that it had before")

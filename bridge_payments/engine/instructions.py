@@ -1,0 +1,99 @@
+"""One instruction on a payment that exists: who asks, what may be asked, and how it is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import IllegalState, NotFound
+from ..models import ID_PATTERN, Operation, Payment, Principal, Verb
+from ..providers.base import PaymentProvider
+from ..stores.base import Unit
+from . import rules
+from .inputs import digest
+from .operations import Operations
+from .outcome import Reserved, payment_answer
+
+__all__ = ["Answered", "Instructions", "intent_of"]
+
+
+class Answered(Exception):
+    def __init__(self, payment: Payment) -> None:
+        self.payment = payment
+
+
+class Instructions(Operations):
+    """What the verbs on an existing payment share."""
+
+    async def instruct(
+        self,
+        verb: Verb,
+        payment_id: str,
+        build: Callable[[Payment], Operation],
+        *,
+        operation_id: str,
+        principal: Principal,
+        idempotency_key: str | None,
+        body: Mapping[str, Any],
+    ) -> Payment:
+        """Reserve, ask and record one verb on an existing payment.
+
+        *build* sees the row inside the reserve transaction: it checks who asks and what may be asked, and
+        writes the instruction down.
+        """
+        if not ID_PATTERN.match(payment_id):
+            raise NotFound("Payment not found")
+        scope = f"{verb}:{payment_id}:{principal.scope()}"
+        body_hash = digest(body)
+
+        def work(unit: Unit) -> Reserved:
+            earlier = self.replay_or(
+                unit, scope=scope, key=idempotency_key, body_hash=body_hash,
+                payment_id=payment_id, operation_id=operation_id,
+            )  # fmt: skip
+            if earlier is not None:
+                return self.replayed(unit, earlier)
+            payment = unit.payments.get(payment_id)
+            if payment is None:
+                raise NotFound("Payment not found")
+            operation = build(payment)
+            self.take_slot(unit, operation)
+            return Reserved(operation=operation, payment=payment)
+
+        try:
+            reserved, leased_at = await self.reserve(operation_id, work)
+        except Answered as known:
+            return self.seen_by(principal, known.payment)
+        if reserved.replayed:
+            self.check_not_in_flight(reserved.operation)
+            return self.seen_by(principal, payment_answer(reserved))
+        outcome = await self.shielded(self.carry_out(reserved, leased_at))
+        return self.seen_by(principal, payment_answer(outcome))
+
+    def seen_by(self, principal: Principal, payment: Payment) -> Payment:
+        """Return the payment as *principal* may see it: no secret that an anonymous caller did not bring."""
+        return (
+            payment.without_secret()
+            if principal.is_anonymous
+            else rules.visible_secret(payment, self.clock())
+        )
+
+    async def visible(self, payment_id: str) -> Payment:
+        if not ID_PATTERN.match(payment_id):
+            raise NotFound("Payment not found")
+        payment = await self.store.run(lambda unit: unit.payments.get(payment_id), write=False)
+        if payment is None:
+            raise NotFound("Payment not found")
+        return payment
+
+    def account_of(self, payment: Payment) -> PaymentProvider:
+        """Return the account that a payment stays with for life."""
+        if payment.provider_id is None:
+            raise IllegalState("This payment was collected by hand; no provider knows it")
+        return self.provider(payment.provider_id)
+
+
+def intent_of(payment: Payment) -> str:
+    if payment.provider_intent_id is None:
+        raise IllegalState("The payment has no intent at its provider")
+    return payment.provider_intent_id

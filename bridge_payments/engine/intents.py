@@ -1,0 +1,354 @@
+"""Intents: the beginning of a payment, and what may change before money is held."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..errors import AccessDenied, DuplicateReference, IllegalState, InvalidRequest, NotFound, RateLimited
+from ..models import (
+    SYSTEM,
+    CaptureMethod,
+    GuestData,
+    Money,
+    Operation,
+    Payment,
+    PaymentStatus,
+    Pricing,
+    Principal,
+    Verb,
+    new_id,
+)
+from ..providers.base import PaymentProvider, UpdateRequest
+from ..stores.base import Unit
+from . import rules, settlement
+from .drafting import (
+    capture_method_of,
+    changed_draft,
+    check_account,
+    check_draft,
+    guest_values,
+    intent_request,
+    money_inputs_differ,
+    new_payment,
+    price_values,
+    provider_metadata,
+)
+from .drafts import Approve, PaymentDraft, approved, full_price
+from .inputs import digest
+from .instructions import Instructions, intent_of
+from .outcome import Reserved, payment_answer
+
+__all__ = ["IntentVerbs"]
+
+
+class IntentVerbs(Instructions):
+    """The part of the engine that begins payments."""
+
+    approve: Approve | None
+
+    def account(self, provider: str | None) -> tuple[str, PaymentProvider]:
+        """Return the named account, or the default one."""
+        raise NotImplementedError
+
+    # --- begin ------------------------------------------------------------------------------------
+
+    async def create_payment_intent(
+        self,
+        amount: Money | None = None,
+        *,
+        pricing: Pricing | None = None,
+        subtotal_cents: int | None = None,
+        tax_cents: int | None = None,
+        discount_cents: int | None = None,
+        total_cents: int | None = None,
+        currency: str | None = None,
+        provider: str | None = None,
+        payment_method: str | None = None,
+        confirm: bool = False,
+        capture_method: CaptureMethod | str = CaptureMethod.AUTOMATIC,
+        return_url: str | None = None,
+        setup_future_usage: str | None = None,
+        description: str | None = None,
+        concept: str | None = None,
+        reference_code: str | None = None,
+        category: str | None = None,
+        tags: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        guest: GuestData | None = None,
+        customer_id: str | None = None,
+        organization_id: str | None = None,
+        project_id: str | None = None,
+        billing_address_id: str | None = None,
+        applied_coupons: Sequence[Any] | None = None,
+        is_manual_payment: bool = False,
+        manual_payment_method: str | None = None,
+        manual_payment_reference: str | None = None,
+        manual_payment_date: datetime | None = None,
+        unique_reference: bool | None = None,
+        extra: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+        principal: Principal = SYSTEM,
+    ) -> Payment:
+        """Agree on an amount with a provider; with *confirm* and a *payment_method* pay it at once.
+
+        Give an `amount`, a `pricing`, or any balancing combination of the four ``*_cents`` with a
+        *currency*. With *unique_reference* at most one payment that is open or paid carries
+        *reference_code* on this account. *extra* goes into the provider's body as it is.
+
+        Returns the payment with its client secret. With *confirm* the outcome may be unknown: the status
+        is then ``processing`` and `unknown_operation_id` is set.
+
+        Raises: InvalidRequest, AccessDenied, DuplicateReference, IdempotencyMismatch, OperationInProgress,
+        PaymentDeclined, ProviderRejected, RateLimited, Unavailable, UnsupportedOperation.
+        """
+        if amount is not None:
+            pricing, currency = full_price(amount.minor_units), amount.currency
+        if pricing is None:
+            pricing = rules.price(
+                subtotal=subtotal_cents, tax=tax_cents, discount=discount_cents, total=total_cents
+            )
+        if currency is None:
+            raise InvalidRequest("is required", field="currency")
+        asked = PaymentDraft(
+            currency=Money(pricing.total, currency).currency,
+            pricing=pricing,
+            provider_id=provider,
+            payment_method=payment_method,
+            confirm=confirm,
+            capture_method=capture_method_of(capture_method),
+            return_url=return_url,
+            setup_future_usage=setup_future_usage,
+            description=description,
+            concept=concept,
+            reference_code=reference_code,
+            category=category,
+            tags=tags,
+            metadata=dict(metadata or {}),
+            guest=guest,
+            customer_id=customer_id,
+            organization_id=organization_id,
+            project_id=project_id,
+            billing_address_id=billing_address_id,
+            applied_coupons=tuple(applied_coupons) if applied_coupons is not None else None,
+            is_manual_payment=is_manual_payment,
+            manual_payment_method=manual_payment_method,
+            manual_payment_reference=manual_payment_reference,
+            manual_payment_date=manual_payment_date,
+        )
+        check_draft(asked, principal, extra, self.settings)
+        body_hash = digest(
+            {
+                "draft": repr(asked),
+                "method": payment_method,
+                "metadata": asked.metadata,
+                "guest": repr(guest_values(guest)),
+                "extra": dict(extra or {}),
+            }
+        )
+        draft = await approved(asked, principal, self.approve)
+        if draft.is_manual_payment:
+            return await self._record_manual(draft, principal, idempotency_key, body_hash)
+
+        provider_id, gateway = self.account(draft.provider_id)
+        check_account(draft, gateway)
+        unique = self.settings.unique_reference if unique_reference is None else unique_reference
+        payment = new_payment(
+            draft, provider_id, principal, self.clock(), secret_max_age=self.policy.secret_max_age
+        )
+        operation = self.draft_operation(
+            Verb.CREATE,
+            intent_request(draft, payment, extra),
+            payment=payment,
+            provider=gateway,
+            principal=principal,
+            operation_id=new_id("op"),
+            reference=payment.reference,
+        )
+        scope = f"{Verb.CREATE}:{principal.scope(guest.email if guest else None)}"
+
+        def work(unit: Unit) -> Reserved:
+            earlier = self.replay_or(
+                unit, scope=scope, key=idempotency_key, body_hash=body_hash,
+                payment_id=payment.id, operation_id=operation.id,
+            )  # fmt: skip
+            if earlier is not None:
+                return self.replayed(unit, earlier)
+            if unique and draft.reference_code is not None:
+                _hold_reference(unit, provider_id, draft.reference_code, payment.id)
+            self._check_guest_limit(unit, payment)
+            unit.payments.add(payment)
+            self.take_slot(unit, operation)
+            return Reserved(operation=operation, payment=payment)
+
+        reserved, leased_at = await self.reserve(operation.id, work)
+        if reserved.replayed:
+            return self._replayed_create(reserved, principal)
+        outcome = await self.shielded(self.carry_out(reserved, leased_at))
+        return payment_answer(outcome)
+
+    def _replayed_create(self, reserved: Reserved, principal: Principal) -> Payment:
+        """Rebuild the answer of a create from the rows; an anonymous caller gets no secret by it."""
+        self.check_not_in_flight(reserved.operation)
+        return self.seen_by(principal, payment_answer(reserved))
+
+    async def _record_manual(
+        self, draft: PaymentDraft, principal: Principal, idempotency_key: str | None, body_hash: str
+    ) -> Payment:
+        """Write down money that was collected by hand. No provider is asked."""
+        if not principal.is_trusted:
+            raise AccessDenied("Only the merchant records payments that were made by hand")
+        now = self.clock()
+        paid = draft.manual_payment_date
+        payment = replace(
+            new_payment(draft, None, principal, now, secret_max_age=self.policy.secret_max_age),
+            status=PaymentStatus.SUCCEEDED if paid else PaymentStatus.PENDING,
+            captured_cents=draft.pricing.total if paid else 0,
+            authorized_cents=draft.pricing.total if paid else 0,
+            paid_at=paid,
+            completed_at=paid,
+            reference=None,
+            client_secret_expires_at=None,
+        )
+        told = settlement.Settlement(payment=replace(payment, version=0)).tell("payment.created", now)
+        told = told.tell("payment.success", now) if paid else told
+        scope = f"manual:{principal.scope()}"
+
+        def work(unit: Unit) -> Payment:
+            earlier = self.replay_or(
+                unit,
+                scope=scope,
+                key=idempotency_key,
+                body_hash=body_hash,
+                payment_id=payment.id,
+                operation_id=None,
+            )
+            if earlier is not None:
+                return unit.payments.get(earlier.payment_id) or payment
+            unit.payments.add(payment)
+            for event in told.events:
+                unit.events.add(event)
+            return payment
+
+        written = await self.store.run(work)
+        self.on_commit()
+        return written
+
+    def _check_guest_limit(self, unit: Unit, payment: Payment) -> None:
+        limit = self.settings.guest_max_payments_per_email
+        if payment.guest_email is None or limit <= 0:
+            return
+        since = payment.created_at - timedelta(hours=24)
+        if unit.payments.count_recent_guest(payment.guest_email, since=since) >= limit:
+            raise RateLimited(
+                f"Guest payment limit exceeded. Maximum {limit} payments per email.", retry_after=3600
+            )
+
+    # --- change -----------------------------------------------------------------------------------
+
+    async def update_payment_intent(
+        self,
+        payment_id: str,
+        *,
+        subtotal_cents: int | None = None,
+        tax_cents: int | None = None,
+        discount_cents: int | None = None,
+        total_cents: int | None = None,
+        currency: str | None = None,
+        description: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        setup_future_usage: str | None = None,
+        customer_id: str | None = None,
+        client_secret: str | None = None,
+        idempotency_key: str | None = None,
+        principal: Principal = SYSTEM,
+    ) -> Payment:
+        """Change a payment on which no money is held. What is None stays as it is.
+
+        Raises: AccessDenied, IllegalState, InvalidRequest, NotFound, OperationInProgress, Unavailable.
+        """
+        asked = {
+            "payment": payment_id, "subtotal": subtotal_cents, "tax": tax_cents, "discount": discount_cents,
+            "total": total_cents, "currency": currency, "description": description,
+            "metadata": dict(metadata) if metadata is not None else None, "usage": setup_future_usage,
+        }  # fmt: skip
+        seen = await self.visible(payment_id)
+        rules.may_update_or_cancel(principal, seen, client_secret, self.clock(), Verb.UPDATE)
+        if metadata is not None:
+            rules.check_metadata(metadata)
+        rules.check_tracking(description=description)
+        if customer_id is not None and not principal.is_trusted:
+            raise NotFound("Customer not found")
+        if seen.setup_future_usage == "off_session" and setup_future_usage == "on_session":
+            raise InvalidRequest(
+                "Invalid setup_future_usage",
+                field="setup_future_usage",
+                details={"current_value": "off_session", "requested_value": "on_session"},
+            )
+        rules.check_state(Verb.UPDATE, seen)
+        gateway = self.account_of(seen)
+        gateway.require(Verb.UPDATE, instead="cancel the payment and create another")
+        draft = await approved(
+            changed_draft(seen, asked, metadata, description, setup_future_usage), principal, self.approve
+        )
+        if draft.pricing.total <= 0:
+            raise InvalidRequest("must be positive", field="total_cents")
+        gateway.check_amount(draft.amount)
+        local = {"description": description, "setup_future_usage": setup_future_usage}
+        operation_id = new_id("op")
+
+        def build(payment: Payment) -> Operation:
+            if money_inputs_differ(payment, seen):
+                raise IllegalState("The payment changed meanwhile; read it again")
+            return self.draft_operation(
+                Verb.UPDATE,
+                UpdateRequest(
+                    payment=intent_of(payment),
+                    amount=draft.amount if draft.amount != payment.total else None,
+                    description=description,
+                    setup_future_usage=setup_future_usage,
+                    metadata=provider_metadata(payment, draft.metadata) if metadata is not None else None,
+                ),
+                payment=payment,
+                provider=gateway,
+                principal=principal,
+                operation_id=operation_id,
+                more={
+                    "pricing": {**price_values(draft.pricing), "currency": draft.currency},
+                    "local": {
+                        **{name: value for name, value in local.items() if value is not None},
+                        **({"metadata": dict(draft.metadata)} if metadata is not None else {}),
+                    },
+                },
+            )
+
+        return await self.instruct(
+            Verb.UPDATE,
+            payment_id,
+            build,
+            operation_id=operation_id,
+            principal=principal,
+            idempotency_key=idempotency_key,
+            body=asked,
+        )
+
+
+def _hold_reference(unit: Unit, provider_id: str, reference_code: str, payment_id: str) -> None:
+    """Make this payment the only open or paid one with the merchant's reference on this account."""
+    holder_id = unit.payments.take_merchant_reference(provider_id, reference_code, payment_id)
+    if holder_id == payment_id:
+        return
+    holder = unit.payments.get(holder_id)
+    free = holder is None or holder.status in (
+        PaymentStatus.FAILED,
+        PaymentStatus.CANCELED,
+        PaymentStatus.REFUNDED,
+    )
+    if not free or not unit.payments.replace_merchant_reference(
+        provider_id, reference_code, old=holder_id, new=payment_id
+    ):
+        raise DuplicateReference(
+            f"Payment {holder_id} already carries this reference and is open or paid", payment_id=holder_id
+        )

@@ -1,0 +1,96 @@
+"""Reading: what we know of payments, and what their providers say now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..errors import NotAuthenticated, NotFound, ProviderError, Unavailable
+from ..models import ID_PATTERN, SYSTEM, Event, Operation, Payment, PaymentStatus, Principal, PrincipalKind
+from ..stores.base import Page, PaymentQuery, Unit
+from . import rules
+from .instructions import Instructions
+
+__all__ = ["Reads"]
+
+
+class Reads(Instructions):
+    """The part of the engine that looks."""
+
+    async def sync_payment(
+        self,
+        payment_id: str,
+        *,
+        provider: str | None = None,
+        expected_status: PaymentStatus | str | None = None,
+        principal: Principal = SYSTEM,
+    ) -> Payment:
+        """Read the payment at its provider and record what it says: one fetch, no waiting.
+
+        *payment_id* is ours or, failing that, a provider's reference (of *provider*, or of any account).
+        *expected_status* is accepted for older clients and changes nothing.
+
+        Raises: AccessDenied, NotFound, Unavailable.
+        """
+        payment = await self._by_any_id(payment_id, provider)
+        rules.may_confirm_or_sync(principal, payment)
+        fresh = await self.shielded(self._refreshed(payment))
+        return self.seen_by(principal, fresh)
+
+    async def get_payment(self, payment_id: str, *, principal: Principal = SYSTEM) -> Payment:
+        """Return one payment; the client secret only while its owner still needs it.
+
+        Raises: NotAuthenticated, AccessDenied, NotFound.
+        """
+        if principal.is_anonymous:
+            raise NotAuthenticated("Authentication required to view payments")
+        payment = await self.visible(payment_id)
+        rules.may_read(principal, payment)
+        return rules.visible_secret(payment, self.clock())
+
+    async def list_payments(self, query: PaymentQuery, *, principal: Principal = SYSTEM) -> Page:
+        """Return a page of payments without client secrets; users and guests see only their own."""
+        match principal.kind:
+            case PrincipalKind.ANONYMOUS:
+                raise NotAuthenticated("Authentication required to view payments")
+            case PrincipalKind.USER:
+                query = replace(query, user_id=principal.id, guest_email=None)
+            case PrincipalKind.GUEST:
+                query = replace(query, user_id=None, guest_email=principal.email)
+            case _:
+                pass
+        page = await self.store.run(lambda unit: unit.payments.list(query), write=False)
+        return replace(page, items=tuple(payment.without_secret() for payment in page.items))
+
+    async def list_operations(self, payment_id: str, *, principal: Principal = SYSTEM) -> Sequence[Operation]:
+        """Return every instruction that was given on a payment, oldest first. The merchant's view."""
+        rules.require_trusted(principal, await self.visible(payment_id))
+        return await self.store.run(lambda unit: unit.operations.for_payment(payment_id), write=False)
+
+    async def list_events(self, payment_id: str, *, principal: Principal = SYSTEM) -> Sequence[Event]:
+        """Return every event of a payment, oldest first. The merchant's view."""
+        rules.require_trusted(principal, await self.visible(payment_id))
+        return await self.store.run(lambda unit: unit.events.for_payment(payment_id), write=False)
+
+    async def _by_any_id(self, payment_id: str, provider: str | None) -> Payment:
+        if not ID_PATTERN.match(payment_id):
+            raise NotFound("Payment not found")
+        accounts = (provider,) if provider else self.provider_ids
+
+        def find(unit: Unit) -> Payment | None:
+            own = unit.payments.get(payment_id)
+            if own is not None:
+                return own
+            found = (unit.payments.get_by_reference(account, payment_id) for account in accounts)
+            return next((payment for payment in found if payment is not None), None)
+
+        payment = await self.store.run(find, write=False)
+        if payment is None:
+            raise NotFound("Payment not found")
+        return payment
+
+    async def _refreshed(self, payment: Payment) -> Payment:
+        try:
+            return await self.refresh(payment.id) or payment
+        except ProviderError as error:
+            raise Unavailable(f"The provider does not answer: {error}") from None
