@@ -1,0 +1,118 @@
+"""Deliveries: one event on its way to one endpoint, with attempts, lease and token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from ...models import Delivery, DeliveryState
+from .rows import delivery_from, delivery_row
+from .session import Insertion, Repository, claim_of, lease_of
+from .tables import deliveries
+from .types import UtcDateTime, moment
+
+__all__ = ["Deliveries"]
+
+_C: Final = deliveries.c
+_READ: Final = sa.select(deliveries)
+_GET: Final = _READ.where(_C.id == sa.bindparam("id"))
+_ADD: Final = Insertion("deliveries.add", deliveries, "event_id", "endpoint", available_at=moment("due"))
+_DUE: Final = claim_of(deliveries, "available_at")
+_DUE_FOR: Final = claim_of(
+    deliveries, "available_at", _C.endpoint.in_(sa.bindparam("endpoints", expanding=True))
+)
+_LEASE: Final = lease_of(
+    deliveries, available_at=moment("until"), claim_token=sa.bindparam("token"), attempts=_C.attempts + 1
+)
+_MINE: Final = deliveries.update().where(
+    _C.id == sa.bindparam("its_id"), _C.claim_token == sa.bindparam("its_token")
+)
+_PENDING: Final = _MINE.values(claim_token=None, delivered_at=None, available_at=moment("due"))
+_DEAD: Final = _MINE.values(claim_token=None, delivered_at=None, available_at=None)
+_DELIVERED: Final = _MINE.values(
+    claim_token=None,
+    available_at=None,
+    delivered_at=sa.func.coalesce(sa.bindparam("told_at", type_=UtcDateTime()), moment("due")),
+)
+_REDELIVER: Final = (
+    deliveries.update()
+    .where(_C.id == sa.bindparam("its_id"), _C.state != DeliveryState.PENDING.value)
+    .values(
+        state=DeliveryState.PENDING.value,
+        attempts=0,
+        available_at=moment("due"),
+        delivered_at=None,
+        claim_token=None,
+    )
+)
+
+
+class Deliveries(Repository):
+    def add(self, delivery: Delivery) -> bool:
+        row = delivery_row(delivery)
+        del row["available_at"]
+        return _ADD.run(self._session, {**row, **self._session.moment("due")})
+
+    def get(self, delivery_id: str) -> Delivery | None:
+        row = self._session.row("deliveries.get", _GET, id=delivery_id)
+        return delivery_from(row) if row is not None else None
+
+    def claim_due(
+        self, *, limit: int, lease_seconds: float, token: str, endpoints: Sequence[str] | None = None
+    ) -> Sequence[Delivery]:
+        session = self._session
+        until = session.moment("until", lease_seconds)
+        values: dict[str, Any] = {"limit": limit, **session.moment("now"), **until}
+        if endpoints is None:
+            rows = session.rows("deliveries.find_due", _DUE, **values)
+        else:
+            rows = session.rows("deliveries.find_due", _DUE_FOR, endpoints=list(endpoints), **values)
+        if not rows:
+            return []
+        ids = [row["id"] for row in rows]
+        session.write("deliveries.claim_due", _LEASE, {"ids": ids, "token": token, **until})
+        return [
+            delivery_from(row, available_at=row["until"], claim_token=token, attempts=row["attempts"] + 1)
+            for row in rows
+        ]
+
+    def finish(
+        self,
+        delivery: Delivery,
+        *,
+        token: str,
+        state: DeliveryState,
+        retry_in_seconds: float | None = None,
+    ) -> bool:
+        values: dict[str, Any] = {
+            "its_id": delivery.id,
+            "its_token": token,
+            "state": state.value,
+            "status_code": delivery.status_code,
+            "error": delivery.error,
+        }
+        statement = _DEAD
+        if state is DeliveryState.DELIVERED:
+            statement = _DELIVERED
+            values |= {"told_at": delivery.delivered_at, **self._session.moment("due")}
+        elif state is DeliveryState.PENDING:
+            statement = _PENDING
+            values |= self._session.moment("due", retry_in_seconds or 0)
+        return self._session.write("deliveries.finish", statement, values) == 1
+
+    def redeliver(self, delivery_id: str) -> bool:
+        values = {"its_id": delivery_id, **self._session.moment("due")}
+        return self._session.write("deliveries.redeliver", _REDELIVER, values) == 1
+
+    def list(
+        self, *, state: DeliveryState | None = None, event_id: str | None = None, limit: int = 50
+    ) -> Sequence[Delivery]:
+        query, values = _READ, dict[str, Any]()
+        if state is not None:
+            query, values["its_state"] = query.where(_C.state == sa.bindparam("its_state")), state.value
+        if event_id is not None:
+            query, values["its_event"] = query.where(_C.event_id == sa.bindparam("its_event")), event_id
+        rows = self._session.rows("deliveries.list", query.order_by(_C.id.desc()).limit(limit), **values)
+        return [delivery_from(row) for row in rows]

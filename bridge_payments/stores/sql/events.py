@@ -1,0 +1,72 @@
+"""The outbox: events that were committed together with what they tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import sqlalchemy as sa
+
+from ...models import DeliveryState, Event
+from .rows import event_from, event_row
+from .session import Repository, claim_of, lease_of
+from .tables import deliveries, outbox
+from .types import UtcDateTime, moment
+
+__all__ = ["Events"]
+
+_C: Final = outbox.c
+_READ: Final = sa.select(outbox)
+_GET: Final = _READ.where(_C.id == sa.bindparam("id"))
+_FOR_PAYMENT: Final = _READ.where(_C.payment_id == sa.bindparam("its_payment")).order_by(_C.id)
+_ADD: Final = outbox.insert().values(available_at=moment("due"))
+_UNTOLD: Final = claim_of(outbox, "available_at")
+_LEASE: Final = lease_of(outbox, available_at=moment("until"))
+_TOLD: Final = outbox.update().where(_C.id == sa.bindparam("its_id")).values(available_at=None)
+_OLD: Final = (
+    sa.select(_C.id)
+    .where(
+        _C.created_at < sa.bindparam("moment", type_=UtcDateTime()),
+        _C.available_at.is_(None),
+        # A delivery that is still on its way needs the event that it carries.
+        ~sa.exists().where(deliveries.c.event_id == _C.id, deliveries.c.state == DeliveryState.PENDING.value),
+    )
+    .order_by(_C.id)
+    .limit(sa.bindparam("limit", type_=sa.Integer()))
+)
+_IDS: Final[sa.BindParameter[str]] = sa.bindparam("ids", expanding=True)
+_DELETE_DELIVERIES: Final = deliveries.delete().where(deliveries.c.event_id.in_(_IDS))
+_DELETE: Final = outbox.delete().where(_C.id.in_(_IDS))
+
+
+class Events(Repository):
+    def add(self, event: Event) -> None:
+        self._session.write("events.add", _ADD, {**event_row(event), **self._session.moment("due")})
+
+    def get(self, event_id: str) -> Event | None:
+        row = self._session.row("events.get", _GET, id=event_id)
+        return event_from(row) if row is not None else None
+
+    def for_payment(self, payment_id: str) -> Sequence[Event]:
+        rows = self._session.rows("events.for_payment", _FOR_PAYMENT, its_payment=payment_id)
+        return [event_from(row) for row in rows]
+
+    def claim_untold(self, *, limit: int, lease_seconds: float) -> Sequence[Event]:
+        session = self._session
+        until = session.moment("until", lease_seconds)
+        rows = session.rows("events.find_untold", _UNTOLD, limit=limit, **session.moment("now"), **until)
+        if rows:
+            session.write("events.claim_untold", _LEASE, {"ids": [row["id"] for row in rows], **until})
+        return [event_from(row) for row in rows]
+
+    def mark_told(self, event_id: str) -> None:
+        self._session.write("events.mark_told", _TOLD, {"its_id": event_id})
+
+    def delete_told_before(self, moment: datetime, *, limit: int) -> int:
+        rows = self._session.rows("events.find_old", _OLD, moment=moment, limit=limit)
+        if not rows:
+            return 0
+        ids = {"ids": [row["id"] for row in rows]}
+        self._session.write("events.delete_deliveries", _DELETE_DELIVERIES, ids)
+        return self._session.write("events.delete_told", _DELETE, ids)

@@ -1,0 +1,237 @@
+"""Payments, and the references that must be unique besides their ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from ...models import OPEN_STATUSES, Payment
+from ..base import Page, PaymentQuery
+from ..codec import guest_key
+from .rows import PAYMENT_FIELDS, payment_from, payment_row
+from .session import Insertion, Repository, Rows, Session, claim_of, lease_of
+from .tables import payments, references
+from .types import UtcDateTime, moment
+
+__all__ = ["Payments"]
+
+_C: Final = payments.c
+_READ: Final = sa.select(*(payments.c[name] for name in PAYMENT_FIELDS))
+
+_GET: Final = _READ.where(_C.id == sa.bindparam("id"))
+_BY_REFERENCE: Final = (
+    _READ.where(
+        _C.provider_id == sa.bindparam("provider_id"),
+        sa.or_(
+            _C.provider_intent_id == sa.bindparam("its_reference"),
+            _C.provider_payment_id == sa.bindparam("its_reference"),
+        ),
+    )
+    .order_by(sa.case((_C.provider_intent_id == sa.bindparam("its_reference"), 0), else_=1), _C.id)
+    .limit(1)
+)
+_BY_OUR_REFERENCE: Final = _READ.where(_C.reference == sa.bindparam("its_reference"))
+_ADD: Final = payments.insert()
+_SAVE: Final = payments.update().where(
+    _C.id == sa.bindparam("its_id"), _C.version == sa.bindparam("its_version")
+)
+_DUE: Final = claim_of(payments, "next_sync_at")
+_LEASE: Final = lease_of(payments, next_sync_at=moment("until"))
+_STALE: Final = (
+    _READ.where(
+        _C.client_secret.is_not(None),
+        _C.client_secret_expires_at < sa.bindparam("before", type_=UtcDateTime()),
+    )
+    .order_by(_C.client_secret_expires_at, _C.id)
+    .limit(sa.bindparam("limit", type_=sa.Integer()))
+)
+_COUNT_GUEST: Final = sa.select(sa.func.count()).where(
+    _C.guest_email_key == sa.bindparam("email"),
+    _C.is_guest_payment.is_(True),
+    _C.status.in_(sorted(status.value for status in OPEN_STATUSES)),
+    _C.created_at >= sa.bindparam("since", type_=UtcDateTime()),
+)
+
+_HOLD: Final = Insertion("payments.hold_reference", references, "provider_id", "kind", "reference")
+_HELD: Final = (
+    references.c.provider_id == sa.bindparam("its_provider"),
+    references.c.kind == sa.bindparam("its_kind"),
+    references.c.reference == sa.bindparam("its_reference"),
+)
+_HOLDER: Final = sa.select(references.c.payment_id).where(*_HELD)
+_HAND_OVER: Final = (
+    references.update()
+    .where(*_HELD, references.c.payment_id == sa.bindparam("old"))
+    .values(payment_id=sa.bindparam("new"))
+)
+
+
+class Payments(Repository):
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._held: dict[str, tuple[int, str | None, str | None]] = {}
+        """What this unit read: id -> version, account, intent reference. Saves a statement per save."""
+
+    def get(self, payment_id: str) -> Payment | None:
+        return self._one("payments.get", _GET, id=payment_id)
+
+    def get_by_reference(self, provider_id: str, reference: str) -> Payment | None:
+        return self._one(
+            "payments.get_by_reference", _BY_REFERENCE, provider_id=provider_id, its_reference=reference
+        )
+
+    def get_by_our_reference(self, reference: str) -> Payment | None:
+        return self._one("payments.get_by_our_reference", _BY_OUR_REFERENCE, its_reference=reference)
+
+    def add(self, payment: Payment) -> None:
+        self._session.write("payments.add", _ADD, payment_row(payment))
+        self._hold_intent(payment)
+
+    def save(self, payment: Payment, *, expected_version: int) -> bool:
+        row = payment_row(payment)
+        row.update(its_id=row.pop("id"), its_version=expected_version, version=expected_version + 1)
+        if self._session.write("payments.save", _SAVE, row) != 1:
+            return False
+        version, *held = self._held.get(payment.id, (None, None, None))
+        if version != expected_version or held != [payment.provider_id, payment.provider_intent_id]:
+            self._hold_intent(payment)
+        self._held[payment.id] = (expected_version + 1, payment.provider_id, payment.provider_intent_id)
+        return True
+
+    def list(self, query: PaymentQuery) -> Page:
+        values = {name: value for name, value in _filters(query).items() if value is not None}
+        page, count = _list_statements(
+            frozenset(values), query.order_by, query.descending, query.before_id is not None
+        )
+        if query.before_id is not None:
+            values["before_id"] = query.before_id
+        rows = self._session.rows("payments.list", page, **values, limit=query.limit, offset=query.offset)
+        if rows:
+            return Page(items=tuple(self._read(rows)), total=rows[0]["total"])
+        if query.offset == 0 and query.before_id is None and query.limit > 0:
+            return Page(items=(), total=0)
+        values.pop("before_id", None)
+        return Page(items=(), total=self._session.scalar("payments.count", count, **values))
+
+    def claim_due(self, *, limit: int, lease_seconds: float) -> Sequence[Payment]:
+        session = self._session
+        until = session.moment("until", lease_seconds)
+        rows = session.rows("payments.find_due", _DUE, limit=limit, **session.moment("now"), **until)
+        if not rows:
+            return []
+        session.write("payments.claim_due", _LEASE, {"ids": [row["id"] for row in rows], **until})
+        return self._read([{**row, "next_sync_at": row["until"]} for row in rows])
+
+    def with_stale_secrets(self, *, before: datetime, limit: int) -> Sequence[Payment]:
+        return self._read(self._session.rows("payments.stale_secrets", _STALE, before=before, limit=limit))
+
+    def take_merchant_reference(self, provider_id: str, reference_code: str, payment_id: str) -> str:
+        return self._hold(provider_id, "merchant", reference_code, payment_id)
+
+    def replace_merchant_reference(
+        self, provider_id: str, reference_code: str, *, old: str, new: str
+    ) -> bool:
+        values = _key(provider_id, "merchant", reference_code)
+        return self._session.write("payments.hand_over", _HAND_OVER, {**values, "old": old, "new": new}) == 1
+
+    def count_recent_guest(self, guest_email: str, *, since: datetime) -> int:
+        values = {"email": guest_key(guest_email), "since": since}
+        return int(self._session.scalar("payments.count_guest", _COUNT_GUEST, **values))
+
+    def _hold_intent(self, payment: Payment) -> None:
+        if payment.provider_id is None or payment.provider_intent_id is None:
+            return
+        holder = self._hold(payment.provider_id, "intent", payment.provider_intent_id, payment.id)
+        if holder != payment.id:
+            raise self._session.refuse("another payment holds this reference of the provider")
+
+    def _hold(self, provider_id: str, kind: str, reference: str, payment_id: str) -> str:
+        values = {
+            "provider_id": provider_id,
+            "kind": kind,
+            "reference": reference,
+            "payment_id": payment_id,
+        }
+        if self._session.dialect not in ("mysql", "mariadb"):
+            if _HOLD.run(self._session, values):
+                return payment_id
+        else:
+            _HOLD.run(self._session, values)
+        holder = self._session.scalar("payments.holder", _HOLDER, **_key(provider_id, kind, reference))
+        if holder is None:
+            raise self._session.refuse("a reference was given up while it was asked for")
+        return str(holder)
+
+    def _one(self, name: str, statement: sa.Select[Any], **values: Any) -> Payment | None:
+        row = self._session.row(name, statement, **values)
+        return self._read([row])[0] if row is not None else None
+
+    def _read(self, rows: Rows) -> Sequence[Payment]:
+        found = [payment_from(row) for row in rows]
+        for payment in found:
+            self._held[payment.id] = (payment.version, payment.provider_id, payment.provider_intent_id)
+        return found
+
+
+def _key(provider_id: str, kind: str, reference: str) -> dict[str, str]:
+    return {"its_provider": provider_id, "its_kind": kind, "its_reference": reference}
+
+
+# --- the list -------------------------------------------------------------------------------------
+
+_ORDER: Final = {
+    "created_at": (_C.id,),  # ids are drawn in the order of creation: one column, one cursor, one index
+    "updated_at": (_C.updated_at, _C.id),
+    "amount_cents": (_C.total_cents, _C.id),
+    "status": (_C.status, _C.id),
+}
+_FILTERS: Final[dict[str, sa.ColumnElement[bool]]] = {
+    "user_id": _C.user_id == sa.bindparam("user_id"),
+    "guest_email": sa.and_(_C.guest_email_key == sa.bindparam("guest_email"), _C.is_guest_payment.is_(True)),
+    "statuses": _C.status.in_(sa.bindparam("statuses", expanding=True)),
+    "provider_id": _C.provider_id == sa.bindparam("provider_id"),
+    "created_from": _C.created_at >= sa.bindparam("created_from", type_=UtcDateTime()),
+    "created_to": _C.created_at <= sa.bindparam("created_to", type_=UtcDateTime()),
+    "search": sa.or_(
+        *(
+            sa.func.lower(column).like(sa.bindparam("search", type_=sa.String()), escape="!")
+            for column in (_C.id, _C.guest_email, _C.description)
+        )
+    ),
+}
+
+
+def _filters(query: PaymentQuery) -> dict[str, Any]:
+    words = query.search.lower() if query.search else None
+    for special in "!%_":
+        words = words.replace(special, "!" + special) if words is not None else None
+    return {
+        "user_id": query.user_id,
+        "guest_email": guest_key(query.guest_email),
+        "statuses": None if query.statuses is None else sorted(status.value for status in query.statuses),
+        "provider_id": query.provider_id,
+        "created_from": query.created_from,
+        "created_to": query.created_to,
+        "search": None if words is None else f"%{words}%",
+    }
+
+
+@lru_cache(maxsize=256)
+def _list_statements(
+    filters: frozenset[str], order_by: str, descending: bool, keyset: bool
+) -> tuple[sa.Select[Any], sa.Select[Any]]:
+    """Return the page with the count of the whole in each row, and that count alone for an empty page."""
+    conditions = [_FILTERS[name] for name in sorted(filters)]
+    count = sa.select(sa.func.count()).select_from(payments).where(*conditions)
+    page = sa.select(*_READ.selected_columns, count.correlate(None).scalar_subquery().label("total"))
+    page = page.where(*conditions)
+    if keyset:
+        edge = sa.bindparam("before_id", type_=sa.String())
+        page = page.where(_C.id < edge if descending else _C.id > edge)
+    order = [column.desc() if descending else column.asc() for column in _ORDER[order_by]]
+    page = page.order_by(*order).limit(sa.bindparam("limit", type_=sa.Integer()))
+    return page.offset(sa.bindparam("offset", type_=sa.Integer())), count

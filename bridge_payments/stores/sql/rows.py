@@ -1,0 +1,199 @@
+"""Between rows and records: the only place that knows how a field is written in a column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Final
+
+from ...models import (
+    CaptureMethod,
+    Delivery,
+    DeliveryState,
+    Event,
+    InboxEntry,
+    InboxState,
+    Operation,
+    OperationState,
+    Payment,
+    PaymentFlag,
+    PaymentStatus,
+    Refund,
+    RefundStatus,
+    Verb,
+)
+from ..base import IdempotencyRecord
+from ..codec import (
+    decode_event,
+    decode_next_action,
+    dumps,
+    encode_event,
+    encode_next_action,
+    guest_from,
+    guest_key,
+    loads,
+)
+
+__all__ = [
+    "DELIVERY_FIELDS",
+    "INBOX_FIELDS",
+    "OPERATION_FIELDS",
+    "PAYMENT_FIELDS",
+    "REFUND_FIELDS",
+    "delivery_from",
+    "delivery_row",
+    "event_from",
+    "event_row",
+    "inbox_from",
+    "inbox_row",
+    "key_from",
+    "key_row",
+    "operation_from",
+    "operation_row",
+    "payment_from",
+    "payment_row",
+    "refund_from",
+    "refund_row",
+]
+
+Row = Mapping[Any, Any]
+
+PAYMENT_FIELDS: Final = tuple(f.name for f in fields(Payment) if f.name != "unknown_operation_id")
+OPERATION_FIELDS: Final = tuple(field.name for field in fields(Operation))
+REFUND_FIELDS: Final = tuple(field.name for field in fields(Refund))
+DELIVERY_FIELDS: Final = tuple(field.name for field in fields(Delivery))
+INBOX_FIELDS: Final = tuple(field.name for field in fields(InboxEntry))
+KEY_FIELDS: Final = tuple(field.name for field in fields(IdempotencyRecord))
+
+
+def payment_row(payment: Payment) -> dict[str, Any]:
+    row = {name: getattr(payment, name) for name in PAYMENT_FIELDS}
+    action = encode_next_action(payment.next_action, payment.client_secret)
+    row.update(
+        # `.value`, because one driver writes an enum's name where the others write its value.
+        status=payment.status.value,
+        capture_method=payment.capture_method.value,
+        flag=payment.flag.value if payment.flag is not None else None,
+        next_action=_json(action),
+        guest_data=_json(payment.guest_data),
+        guest_email_key=guest_key(payment.guest_email),
+        metadata=_json(payment.metadata or None),
+        applied_coupons=_json(payment.applied_coupons),
+    )
+    return row
+
+
+def payment_from(row: Row) -> Payment:
+    values = {name: row[name] for name in PAYMENT_FIELDS}
+    secret = values["client_secret"]
+    values.update(
+        status=PaymentStatus(values["status"]),
+        capture_method=CaptureMethod(values["capture_method"]),
+        metadata=_loaded(values["metadata"]),
+    )
+    if values["flag"] is not None:
+        values["flag"] = PaymentFlag(values["flag"])
+    if values["next_action"] is not None:
+        values["next_action"] = decode_next_action(loads(values["next_action"]), secret)
+    if values["guest_data"] is not None:
+        values["guest_data"] = guest_from(loads(values["guest_data"]))
+    if values["applied_coupons"] is not None:
+        values["applied_coupons"] = tuple(loads(values["applied_coupons"]))
+    return Payment(**values)
+
+
+def operation_row(operation: Operation) -> dict[str, Any]:
+    row = {name: getattr(operation, name) for name in OPERATION_FIELDS}
+    row.update(
+        verb=operation.verb.value,
+        state=operation.state.value,
+        inputs=_json(operation.inputs or None),
+        steps=_json(operation.steps or None),
+    )
+    return row
+
+
+def operation_from(row: Row, **later: Any) -> Operation:
+    """Read an operation; *later* is what a claim has changed since the row was read."""
+    values = {name: row[name] for name in OPERATION_FIELDS}
+    values.update(
+        verb=Verb(values["verb"]),
+        state=OperationState(values["state"]),
+        inputs=_loaded(values["inputs"]),
+        steps=_loaded(values["steps"]),
+        **later,
+    )
+    return Operation(**values)
+
+
+def refund_row(refund: Refund) -> dict[str, Any]:
+    row = {name: getattr(refund, name) for name in REFUND_FIELDS}
+    row.update(status=refund.status.value, metadata=_json(refund.metadata or None))
+    return row
+
+
+def refund_from(row: Row) -> Refund:
+    values = {name: row[name] for name in REFUND_FIELDS}
+    values.update(status=RefundStatus(values["status"]), metadata=_loaded(values["metadata"]))
+    return Refund(**values)
+
+
+def event_row(event: Event) -> dict[str, Any]:
+    payment_id = event.payment.id if event.payment is not None else None
+    if payment_id is None and event.refund is not None:
+        payment_id = event.refund.payment_id
+    return {
+        "id": event.id,
+        "type": event.type,
+        "payment_id": payment_id,
+        "payload": encode_event(event),
+        "created_at": event.created_at,
+    }
+
+
+def event_from(row: Row) -> Event:
+    return decode_event(row["payload"], id=row["id"], type=row["type"], created_at=row["created_at"])
+
+
+def delivery_row(delivery: Delivery) -> dict[str, Any]:
+    row = {name: getattr(delivery, name) for name in DELIVERY_FIELDS}
+    row["state"] = delivery.state.value
+    return row
+
+
+def delivery_from(row: Row, **later: Any) -> Delivery:
+    values = {name: row[name] for name in DELIVERY_FIELDS}
+    values.update(state=DeliveryState(values["state"]), **later)
+    return Delivery(**values)
+
+
+def inbox_row(entry: InboxEntry) -> dict[str, Any]:
+    row = {name: getattr(entry, name) for name in INBOX_FIELDS}
+    row.update(
+        state=entry.state.value,
+        processed=entry.state in (InboxState.PROCESSED, InboxState.IGNORED),
+        headers=_json(entry.headers or None),
+    )
+    return row
+
+
+def inbox_from(row: Row, **later: Any) -> InboxEntry:
+    values = {name: row[name] for name in INBOX_FIELDS}
+    values.update(state=InboxState(values["state"]), headers=_loaded(values["headers"]), **later)
+    return InboxEntry(**values)
+
+
+def key_row(record: IdempotencyRecord) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in KEY_FIELDS}
+
+
+def key_from(row: Row) -> IdempotencyRecord:
+    return IdempotencyRecord(**{name: row[name] for name in KEY_FIELDS})
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else dumps(value)
+
+
+def _loaded(text: str | None) -> Any:
+    return {} if text is None else loads(text)

@@ -1,0 +1,219 @@
+"""One transaction on one connection: every statement of every repository passes here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError, StatementError
+
+from ...errors import StoreError
+from ...models import Clock
+from ...seam import passing
+from .types import moment
+
+__all__ = ["Again", "Insertion", "Repository", "Session", "claim_of", "lease_of", "refused", "run_again"]
+
+Row = Mapping[Any, Any]
+Rows = Sequence[Row]
+
+_SERIALIZATION: Final = frozenset({"40001", "40P01"})
+_MYSQL_DEADLOCK: Final = frozenset({1205, 1213})
+
+T = TypeVar("T")
+
+
+class Again(StoreError):
+    """The database undid the transaction through nobody's fault, or the connection died before the commit."""
+
+
+class Session:
+    """What the repositories of one unit of work share."""
+
+    def __init__(self, connection: sa.Connection, clock: Clock | None, *, write: bool) -> None:
+        self.refusal: StoreError | None = None
+        """A refused statement ends the transaction, even if the unit of work looks away."""
+        self._connection = connection
+        self._clock = clock
+        self._write = write
+
+    @property
+    def dialect(self) -> str:
+        return self._connection.dialect.name
+
+    def rows(self, name: str, statement: sa.Select[Any], **values: Any) -> Rows:
+        return self._execute(name, statement, values).mappings().all()
+
+    def row(self, name: str, statement: sa.Select[Any], **values: Any) -> Row | None:
+        return self._execute(name, statement, values).mappings().first()
+
+    def scalar(self, name: str, statement: sa.Select[Any], **values: Any) -> Any:
+        return self._execute(name, statement, values).scalar()
+
+    def write(self, name: str, statement: sa.Executable, values: Mapping[str, Any]) -> int:
+        """Execute an INSERT, UPDATE or DELETE; return how many rows it touched."""
+        if not self._write:
+            raise self.refuse("this unit of work was opened for reading")
+        return self._execute(name, statement, values).rowcount
+
+    def moment(self, name: str, seconds: float = 0.0) -> dict[str, Any]:
+        """Return what `types.moment` of that name binds."""
+        given = self._clock() + timedelta(seconds=seconds) if self._clock is not None else None
+        return {f"{name}_at": given, f"{name}_in": float(seconds)}
+
+    def refuse(self, message: str) -> StoreError:
+        self.refusal = self.refusal or StoreError(message)
+        return self.refusal
+
+    # --- the transaction --------------------------------------------------------------------------
+
+    def begin(self, *, read_committed: bool) -> None:
+        """Begin; with *read_committed* ask for that level, because the engine is somebody else's."""
+        connection = self._connection
+        try:
+            if self.dialect == "sqlite":
+                self._begin_sqlite()
+            elif not self._write and self.dialect == "postgresql":
+                # No BEGIN, no ROLLBACK: a read is one round trip. (On MySQL, changing the level costs two.)
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+            elif read_committed:
+                # REPEATABLE READ would hide the row that a lost insert has to return.
+                connection.execution_options(isolation_level="READ COMMITTED")
+            return
+        except SQLAlchemyError as error:
+            self.refusal = refused(error, "begin")
+        raise self.refusal
+
+    def _begin_sqlite(self) -> None:
+        if not self._write:
+            return
+        # Somebody else's engine may have said BEGIN already, and not necessarily IMMEDIATE: of two readers
+        # that turn writers one would fail without waiting.
+        if getattr(self._connection.connection.driver_connection, "in_transaction", False):
+            self._connection.exec_driver_sql("ROLLBACK")
+        self._connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        try:
+            self._connection.commit()
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is: the answer is a no, or it is lost
+            failure = refused(error, "commit")
+            lost = not isinstance(failure, Again) or (
+                isinstance(error, DBAPIError) and error.connection_invalidated
+            )
+        if not lost:
+            raise failure
+        # It may have been kept: nothing runs again by itself.
+        raise StoreError(f"{failure.message}: the commit is not confirmed; look the row up by its id")
+
+    def roll_back(self) -> None:
+        with suppress(Exception):  # the connection may be gone, and the transaction with it
+            self._connection.rollback()
+
+    def _execute(
+        self, name: str, statement: sa.Executable, values: Mapping[str, Any]
+    ) -> sa.CursorResult[Any]:
+        if self.refusal is not None:
+            raise self.refusal
+        passing("statement", name)
+        try:
+            return self._connection.execute(statement, values)
+        except Exception as error:  # noqa: BLE001 - drivers raise their own for values they cannot carry
+            self.refusal = refused(error, name)
+        # Outside of the except block: the driver's exception holds the parameters and would be its context.
+        raise self.refusal
+
+
+class Repository:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+
+# --- statements that every table needs ------------------------------------------------------------
+
+
+class Insertion:
+    """Insert a row unless its key exists; tell which. Waits for a concurrent insert of the same key."""
+
+    def __init__(self, name: str, table: sa.Table, *key: str, **values: Any) -> None:
+        self._name = name
+        names = list(key)
+        self._statements: dict[str, sa.Executable] = {
+            "postgresql": postgresql.insert(table)
+            .values(**values)
+            .on_conflict_do_nothing(index_elements=names),
+            "sqlite": sqlite.insert(table).values(**values).on_conflict_do_nothing(index_elements=names),
+        }
+        # Not INSERT IGNORE, which also swallows truncation and NOT NULL. Its row count is 1 either way.
+        no_op = mysql.insert(table).values(**values).on_duplicate_key_update({key[0]: table.c[key[0]]})
+        self._statements["mysql"] = self._statements["mariadb"] = no_op
+        same = [table.c[name] == sa.bindparam(f"its_{name}") for name in names]
+        self._mine = sa.select(*table.primary_key.columns).where(*same)
+        self._key = names
+        self._primary = [column.name for column in table.primary_key.columns]
+
+    def run(self, session: Session, values: Mapping[str, Any]) -> bool:
+        touched = session.write(self._name, self._statements[session.dialect], values)
+        if session.dialect not in ("mysql", "mariadb"):
+            return touched == 1
+        row = session.row(self._name, self._mine, **{f"its_{name}": values[name] for name in self._key})
+        return row is not None and all(row[name] == values[name] for name in self._primary)
+
+
+def claim_of(table: sa.Table, due: str, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """Return the SELECT of a claim: due rows that nobody else is claiming, and when the lease will end.
+
+    SQLAlchemy renders FOR UPDATE SKIP LOCKED as nothing on SQLite, where BEGIN IMMEDIATE does its work.
+    """
+    column = table.c[due]
+    return (
+        sa.select(*table.c, moment("until").label("until"))
+        .where(column <= moment("now"), *conditions)
+        .order_by(column, table.c.id)
+        .limit(sa.bindparam("limit", type_=sa.Integer()))
+        .with_for_update(skip_locked=True)
+    )
+
+
+def lease_of(table: sa.Table, **values: Any) -> sa.Update:
+    """Return the UPDATE of a claim: the rows are locked by its SELECT, in the same transaction."""
+    return table.update().where(table.c.id.in_(sa.bindparam("ids", expanding=True))).values(**values)
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+def refused(error: BaseException, name: str) -> StoreError:
+    """Return what may be told of a driver's exception: its kind and its code, never statement or values."""
+    orig = error.orig if isinstance(error, StatementError) else None
+    if isinstance(orig, StoreError):
+        return orig
+    kind, code = type(orig or error).__name__, _code(orig)
+    told = f"{kind}, {code}" if code else kind
+    if run_again(error):
+        return Again(f"{name}: the database undid this transaction ({told})")
+    if isinstance(error, IntegrityError):
+        return StoreError(f"{name}: the row contradicts what is stored ({told})")
+    return StoreError(f"{name}: the database refused ({told})")
+
+
+def run_again(error: BaseException) -> bool:
+    """Tell whether the whole unit of work may simply run again: nothing of it was kept."""
+    if not isinstance(error, SQLAlchemyError) or not isinstance(error, DBAPIError):
+        return False
+    return error.connection_invalidated or _code(error.orig) in _SERIALIZATION or _is_deadlock(error)
+
+
+def _code(orig: BaseException | None) -> str | None:
+    code = getattr(orig, "sqlstate", None) or getattr(orig, "sqlite_errorname", None)
+    return str(code) if code else None
+
+
+def _is_deadlock(error: DBAPIError) -> bool:
+    args = error.orig.args if error.orig is not None else ()
+    return bool(args) and args[0] in _MYSQL_DEADLOCK

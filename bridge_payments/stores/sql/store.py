@@ -1,0 +1,151 @@
+"""The store on a database: units of work, run again when the database asks for it, and never cut short."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ...errors import StoreError
+from ...models import Clock
+from ...seam import passing
+from ..base import Store, Unit
+from . import doctor, schema
+from .deliveries import Deliveries
+from .engines import Lane, lane_for
+from .events import Events
+from .idempotency import Idempotency
+from .inbox import Inbox
+from .operations import Operations
+from .payments import Payments
+from .refunds import Refunds
+from .session import Again, Session
+
+__all__ = ["SQLStore", "SQLUnit"]
+
+T = TypeVar("T")
+
+ATTEMPTS: Final = 5
+"""How often a unit of work is tried when the database undoes it: deadlock, serialization, lost connection."""
+
+
+class SQLUnit:
+    """The repositories of one transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self.payments = Payments(session)
+        self.operations = Operations(session)
+        self.idempotency = Idempotency(session)
+        self.refunds = Refunds(session)
+        self.events = Events(session)
+        self.deliveries = Deliveries(session)
+        self.inbox = Inbox(session)
+
+
+class SQLStore(Store):
+    """SQLite, PostgreSQL, MySQL or MariaDB, by URL or by an engine of yours, which stays yours.
+
+    Leases and due times are the database's own clock. A *clock* replaces it where time has to be
+    movable: in tests and in the sandbox. *pooler* says that a URL leads to PgBouncer in transaction
+    mode; Neon's pooled hosts are recognised.
+
+    A SQLite engine of yours should set ``PRAGMA journal_mode=WAL`` and keep ``synchronous=FULL``.
+    """
+
+    def __init__(
+        self,
+        database: str | sa.URL | sa.Engine | AsyncEngine,
+        *,
+        clock: Clock | None = None,
+        pooler: bool | None = None,
+    ) -> None:
+        self._lane: Lane = lane_for(database, pooler=pooler)
+        self._clock = clock
+        self._running: set[asyncio.Task[Any]] = set()
+        self._process = os.getpid()
+
+    async def run(self, work: Callable[[Unit], T], *, write: bool = True) -> T:
+        return await self._shielded(partial(self._transact, work, write))
+
+    async def check(self) -> None:
+        await self._shielded(schema.check)
+
+    async def upgrade(self) -> None:
+        schema.need_alembic()
+        await self._shielded(schema.upgrade)
+
+    async def differences(self) -> list[str]:
+        """Return how the database differs from the tables that this code expects; empty when it does not."""
+        schema.need_alembic()
+        return await self._shielded(schema.differences)
+
+    async def version(self) -> str | None:
+        """Return the version of the database's schema; None when it has no tables of ours."""
+        return await self._shielded(schema.current)
+
+    async def clock_skew(self) -> float:
+        return 0.0 if self._clock else await self._shielded(doctor.clock_skew)
+
+    async def hints(self) -> list[str]:
+        return await self._shielded(doctor.hints)
+
+    async def aclose(self) -> None:
+        """Wait for units that are under way, then close what this store opened."""
+        if self._running:
+            await asyncio.wait(self._running)
+        await self._lane.aclose()
+
+    def forget(self) -> None:
+        """Drop every connection without closing it: after a fork they belong to the parent.
+
+        A store notices a fork by itself at its next unit of work.
+        """
+        self._running = set()
+        self._lane.forget()
+        self._process = os.getpid()
+
+    # --- one unit of work -------------------------------------------------------------------------
+
+    async def _shielded(self, body: Callable[[sa.Connection], T]) -> T:
+        if self._process != os.getpid():
+            self.forget()
+        # A task of its own: a caller who hangs up would otherwise break the connection in mid-sentence,
+        # and nobody would know whether the commit happened.
+        task = asyncio.ensure_future(self._tried(body))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def _tried(self, body: Callable[[sa.Connection], T]) -> T:
+        told = ""
+        for _ in range(ATTEMPTS):
+            try:
+                return await self._lane.run(body)
+            except Again as again:
+                told = again.message
+        raise StoreError(f"{told}, {ATTEMPTS} times")
+
+    def _transact(self, work: Callable[[Unit], T], write: bool, connection: sa.Connection) -> T:
+        session = Session(connection, self._clock, write=write)
+        name = getattr(work, "__name__", "unit")
+        session.begin(read_committed=self._lane.read_committed)
+        try:
+            result = work(SQLUnit(session))
+            if session.refusal is not None:
+                raise session.refusal
+            if not write:
+                return result
+            passing("commit", name)
+        except BaseException as error:
+            session.roll_back()
+            if isinstance(session.refusal, Again) and isinstance(error, Exception):
+                raise session.refusal from None  # whatever the unit made of it, it never happened
+            raise
+        session.commit()
+        passing("committed", name)
+        return result

@@ -1,0 +1,341 @@
+"""Every table, column, constraint and index, and why each is there.
+
+No foreign keys: MySQL refuses them on partitioned tables, Vitess by default. Ids are text,
+drawn in order of time, so that a range of ids is a range of dates. What must be unique
+besides ids is kept in tables of its own, because a unique index on a partitioned table must
+contain the partition key. Names are the wire contract's where it has one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from .types import Exact, LongText, UtcDateTime
+
+__all__ = [
+    "TABLES",
+    "deliveries",
+    "inbox",
+    "keys",
+    "metadata",
+    "operations",
+    "outbox",
+    "payments",
+    "references",
+    "refunds",
+    "slots",
+]
+
+NAMING: Final = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+metadata = sa.MetaData(naming_convention=NAMING)
+
+
+def _text(name: str) -> sa.Column[str]:
+    return sa.Column(name, LongText())
+
+
+def _exact(name: str, length: int = 255, *, nullable: bool = True) -> sa.Column[str]:
+    return sa.Column(name, Exact(length), nullable=nullable)
+
+
+def _id() -> sa.Column[str]:
+    return sa.Column("id", Exact(64), primary_key=True)
+
+
+def _cents(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger, nullable=False)
+
+
+def _flag(name: str) -> sa.Column[bool]:
+    return sa.Column(name, sa.Boolean, nullable=False)
+
+
+def _count(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.Integer, nullable=False)
+
+
+def _at(name: str, *, nullable: bool = True) -> sa.Column[object]:
+    return sa.Column(name, UtcDateTime(), nullable=nullable)
+
+
+def _due(name: str, table: str, column: str) -> sa.Index:
+    # Claimed in the order of this index. Rows that are done have no due time and, where the database
+    # has partial indexes, no place in it: it stays as small as the queue.
+    open_only = sa.text(f"{column} IS NOT NULL")
+    return sa.Index(f"ix_{table}_{name}", column, "id", postgresql_where=open_only, sqlite_where=open_only)
+
+
+payments = sa.Table(
+    "provider_payments",
+    metadata,
+    _id(),
+    _exact("provider_id", 64),
+    _exact("status", 50, nullable=False),
+    _exact("currency", 3, nullable=False),
+    _cents("subtotal_cents"),
+    _cents("tax_cents"),
+    _cents("discount_cents"),
+    _cents("total_cents"),
+    _at("created_at", nullable=False),
+    _at("updated_at", nullable=False),
+    _count("version"),
+    sa.Column("livemode", sa.Boolean),
+    _exact("reference", 64),
+    _exact("provider_intent_id"),
+    _exact("provider_payment_id"),
+    _text("client_secret"),  # the only column of any table that ever holds one
+    _at("client_secret_expires_at"),
+    _cents("authorized_cents"),
+    _cents("captured_cents"),
+    _cents("refunded_cents"),
+    _cents("refund_reserved_cents"),
+    _cents("disputed_cents"),
+    _exact("capture_method", 20, nullable=False),
+    _exact("setup_future_usage", 50),
+    _text("return_url"),
+    _text("next_action"),
+    # What a provider says has no length: a longer word than expected must not lose a payment.
+    _text("decline_code"),
+    _text("provider_decline_code"),
+    _text("decline_reference"),
+    _text("error_message"),
+    _exact("flag", 50),
+    _flag("review"),
+    _text("provider_status"),
+    _exact("user_id"),
+    _exact("organization_id"),
+    _exact("project_id"),
+    _exact("order_id"),
+    _exact("subscription_id"),
+    _exact("customer_id"),
+    _exact("payment_method_id"),
+    _exact("billing_address_id"),
+    _flag("is_guest_payment"),
+    sa.Column("guest_email", sa.String(255)),
+    _exact("guest_email_key"),  # folded in Python: SQLite's lower() knows ASCII only
+    _text("guest_data"),
+    _text("description"),
+    sa.Column("concept", sa.String(100)),
+    _exact("reference_code", 100),
+    sa.Column("category", sa.String(50)),
+    sa.Column("tags", sa.String(500)),
+    # JSON is text of our own writing: JSONB and MySQL's JSON reorder keys, and each driver decodes its way.
+    _text("metadata"),
+    _text("applied_coupons"),
+    _flag("is_manual_payment"),
+    sa.Column("manual_payment_method", sa.String(100)),
+    sa.Column("manual_payment_reference", sa.String(255)),
+    _at("manual_payment_date"),
+    _at("paid_at"),
+    _at("completed_at"),
+    _at("next_sync_at"),
+    _count("sync_count"),
+    # CHECKs guard what *we* decide and nothing that a provider reports: its word is recorded, whatever it
+    # is, and a constraint that could refuse it would lose it. So there is none between authorized, captured,
+    # refunded and disputed (a refund made in a dashboard may be seen before its capture; a dispute may take
+    # what was refunded), none on the status, none on the owner (a payment found at the provider has none).
+    # The price is ours. Promises to refunds are ours too, and may not exceed what was captured; where the
+    # provider says that more was given back than we saw captured, its sum is the bound. A record that learns
+    # of a refund made elsewhere while one of ours is pending therefore writes
+    # refund_reserved = min(what its refunds add up to, max(captured, refunded)).
+    sa.CheckConstraint("total_cents = subtotal_cents + tax_cents - discount_cents", name="pricing"),
+    sa.CheckConstraint(
+        "subtotal_cents >= 0 AND tax_cents >= 0 AND discount_cents >= 0 AND total_cents >= 0", name="prices"
+    ),
+    sa.CheckConstraint(
+        "authorized_cents >= 0 AND captured_cents >= 0 AND refunded_cents >= 0"
+        " AND refund_reserved_cents >= 0 AND disputed_cents >= 0",
+        name="sums",
+    ),
+    sa.CheckConstraint(
+        "refund_reserved_cents <= captured_cents OR refund_reserved_cents <= refunded_cents", name="promises"
+    ),
+    # One index per list: the owner's newest first, by id alone. A second one on (user_id, created_at, id)
+    # would make MySQL choose the wrong one of the two.
+    sa.Index(None, "user_id", "id"),
+    sa.Index(None, "guest_email_key", "id"),  # a guest's list, and how many are open for that address
+    sa.Index(None, "customer_id", "id"),  # the payments of a customer
+    sa.Index(None, "organization_id", "id"),  # the payments of an organisation
+    sa.Index(None, "subscription_id", "id"),  # renewals that belong to one subscription
+    sa.Index(None, "provider_id", "provider_intent_id"),  # a webhook names the intent
+    sa.Index(None, "provider_id", "provider_payment_id"),  # … or the charge
+    # Not unique: 100 random bits are. A look-up by it finds a payment whose create was never answered.
+    sa.Index(None, "reference"),
+    sa.Index(None, "reference_code"),  # the merchant's order number, from support and from reports
+    sa.Index(None, "status", "id"),  # an admin's list of one status
+    _due("due", "provider_payments", "next_sync_at"),  # the sweep
+    sa.Index(  # the clean-up of secrets; empty of everything that has none
+        "ix_provider_payments_secrets",
+        "client_secret_expires_at",
+        "id",
+        postgresql_where=sa.text("client_secret IS NOT NULL"),
+        sqlite_where=sa.text("client_secret IS NOT NULL"),
+    ),
+)
+
+references = sa.Table(
+    # What must be unique and is not an id; small, and never partitioned. kind: "intent" for the
+    # provider's reference of a payment, "merchant" for the merchant's reference_code where it is unique.
+    "payment_references",
+    metadata,
+    _exact("provider_id", 64, nullable=False),
+    _exact("kind", 16, nullable=False),
+    _exact("reference", nullable=False),
+    _exact("payment_id", 64, nullable=False),
+    sa.PrimaryKeyConstraint("provider_id", "kind", "reference"),
+)
+
+operations = sa.Table(
+    "operations",
+    metadata,
+    _id(),
+    _exact("payment_id", 64, nullable=False),
+    _exact("provider_id", 64, nullable=False),
+    _exact("verb", 50, nullable=False),
+    _exact("state", 20, nullable=False),
+    _exact("reference", 64, nullable=False),
+    _at("created_at", nullable=False),
+    _at("updated_at", nullable=False),
+    _exact("refund_id", 64),
+    _text("inputs"),
+    _exact("inputs_hash", 128, nullable=False),
+    _exact("api_version", 64),
+    _text("steps"),
+    _text("principal"),
+    _at("caller_deadline"),
+    _at("lease_until"),
+    _exact("lease_token", 64),
+    _at("due_at"),
+    _count("attempts"),
+    _text("error_code"),
+    _text("error_message"),
+    _text("decline_code"),
+    _text("request_id"),
+    _text("resolution"),
+    _at("finished_at"),
+    _count("version"),
+    sa.UniqueConstraint("reference"),  # what the provider is asked for when its answer was lost
+    sa.Index(None, "payment_id", "id"),  # the history of a payment
+    _due("due", "operations", "due_at"),  # reconciliation, and the operator's queue
+)
+
+slots = sa.Table(
+    # One open operation per payment, by primary key: two verbs on one payment never run at once.
+    "operation_slots",
+    metadata,
+    sa.Column("payment_id", Exact(64), primary_key=True),
+    _exact("operation_id", 64, nullable=False),
+)
+
+keys = sa.Table(
+    "idempotency_keys",
+    metadata,
+    _exact("scope", 400, nullable=False),
+    _exact("key", nullable=False),
+    _exact("body_hash", 128, nullable=False),
+    _exact("operation_id", 64),
+    _exact("payment_id", 64, nullable=False),
+    _exact("refund_id", 64),
+    _at("created_at", nullable=False),
+    sa.PrimaryKeyConstraint("scope", "key"),
+    sa.Index(None, "operation_id"),  # releasing the keys of what never happened
+    sa.Index(None, "created_at"),  # forgetting the old ones
+)
+
+refunds = sa.Table(
+    "refunds",
+    metadata,
+    _id(),
+    _exact("payment_id", 64, nullable=False),
+    _exact("provider_id", 64, nullable=False),
+    _cents("amount_cents"),
+    _exact("currency", 3, nullable=False),
+    _exact("status", 50, nullable=False),
+    _at("created_at", nullable=False),
+    _at("updated_at", nullable=False),
+    _exact("operation_id", 64),
+    _exact("provider_refund_id"),
+    _text("reason"),
+    _text("error_message"),
+    _text("metadata"),
+    _count("version"),
+    sa.UniqueConstraint(
+        "provider_id", "provider_refund_id"
+    ),  # one refund is counted once, whoever reports it
+    sa.Index(None, "payment_id", "id"),  # the refunds of a payment
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    _id(),
+    _exact("type", 100, nullable=False),
+    _exact("payment_id", 64),
+    _text("payload"),
+    _at("created_at", nullable=False),
+    _at("available_at"),  # None: told to every endpoint that wants it
+    sa.Index(None, "payment_id", "id"),  # the history of a payment
+    _due("due", "outbox", "available_at"),  # events that still have no deliveries
+    sa.Index(None, "created_at"),  # forgetting the old ones
+)
+
+deliveries = sa.Table(
+    "webhook_deliveries",
+    metadata,
+    _id(),
+    _exact("event_id", 64, nullable=False),
+    _exact("event_type", 100, nullable=False),
+    _exact("endpoint", nullable=False),
+    _exact("state", 20, nullable=False),
+    _at("created_at", nullable=False),
+    _count("attempts"),
+    _at("available_at"),  # pending: due, or leased until then; None when finished
+    _at("delivered_at"),
+    sa.Column("status_code", sa.Integer),
+    _text("error"),
+    _exact("claim_token", 64),
+    sa.UniqueConstraint(
+        "event_id", "endpoint"
+    ),  # an event goes to an endpoint once, however often it is expanded
+    sa.Index(None, "state", "id"),  # the operator's list of the dead
+    _due("due", "webhook_deliveries", "available_at"),
+)
+
+inbox = sa.Table(
+    "provider_webhooks",
+    metadata,
+    _id(),
+    _exact("provider_id", 64, nullable=False),
+    _exact("provider_event_id", nullable=False),
+    _text("event_type"),
+    _exact("state", 20, nullable=False),
+    _flag("processed"),  # the contract's word for what `state` says
+    _at("created_at", nullable=False),
+    _text("reference"),
+    _text("our_reference"),
+    sa.Column("livemode", sa.Boolean),
+    _text("api_version"),
+    _text("payload"),  # as received but for blanked secrets: a JSON type would reorder what was signed
+    _exact("payload_hash", 128, nullable=False),
+    _text("headers"),
+    _count("attempts"),
+    _at("available_at"),  # received or parked: due, or leased until then; None when finished
+    _exact("claim_token", 64),
+    _text("error_message"),
+    _exact("payment_id", 64),
+    _at("processed_at"),
+    # For ever: some providers' replays have no usable age, and only this recognises them.
+    sa.UniqueConstraint("provider_id", "provider_event_id"),
+    sa.Index(None, "state", "id"),  # the operator's list of the dead
+    _due("due", "provider_webhooks", "available_at"),
+)
+
+TABLES: Final = frozenset(metadata.tables)

@@ -1,0 +1,102 @@
+"""Column types that mean the same in every database, and moments on the database's own clock."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeEngine
+
+from ...errors import StoreError
+
+__all__ = ["Exact", "LongText", "UtcDateTime", "moment"]
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """Aware and in UTC, in and out, with microseconds; a naive datetime is refused, never guessed."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name in ("mysql", "mariadb"):
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))  # the default drops microseconds
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(postgresql.TIMESTAMP(timezone=True))
+        return dialect.type_descriptor(sa.DateTime())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise StoreError("a naive datetime cannot be stored: pass one with a time zone")
+        value = value.astimezone(UTC)
+        # Drivers other than PostgreSQL's drop the offset silently, so it has to be UTC before it is dropped.
+        return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def Exact(length: int) -> TypeEngine[str]:  # noqa: N802 - stands where types stand
+    """Text that is compared byte by byte: ``pi_3AbC`` and ``pi_3abc`` are two payments.
+
+    MySQL's default collations call them equal; the C collation also makes the order of ids the
+    order of their bytes in every PostgreSQL cluster, whatever its locale.
+    """
+    plain: TypeEngine[str] = sa.String(length)
+    return plain.with_variant(sa.String(length, collation="C"), "postgresql").with_variant(
+        mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
+    )
+
+
+def LongText() -> TypeEngine[str]:  # noqa: N802
+    """Text of any length. MySQL's TEXT ends at 64 kB, a webhook body may not."""
+    plain: TypeEngine[str] = sa.Text()
+    return plain.with_variant(mysql.LONGTEXT(charset="utf8mb4"), "mysql", "mariadb")
+
+
+def moment(name: str) -> sa.ColumnElement[datetime]:
+    """Return "now plus some seconds", evaluated by the database in the statement that uses it.
+
+    Binds ``<name>_in``, the seconds, and ``<name>_at``: None, or the moment itself where
+    the store was given a clock of its own. So one statement serves production and a movable clock.
+    """
+    given = sa.bindparam(f"{name}_at", type_=UtcDateTime())
+    ahead = _Ahead(sa.bindparam(f"{name}_in", type_=sa.Double()))
+    return sa.func.coalesce(given, ahead, type_=UtcDateTime())
+
+
+class _Ahead(FunctionElement[datetime]):
+    inherit_cache = True
+    type = UtcDateTime()
+
+
+@compiles(_Ahead, "postgresql")
+def _ahead_postgresql(element: _Ahead, compiler: SQLCompiler, **kw: Any) -> str:
+    # statement_timestamp, not now(): a transaction that waited for a lock has an old now().
+    # Not clock_timestamp: it is volatile, and an index cannot be asked for what is volatile.
+    seconds = compiler.process(element.clauses, **kw)
+    return f"statement_timestamp() + make_interval(secs => {seconds})"
+
+
+@compiles(_Ahead, "sqlite")
+def _ahead_sqlite(element: _Ahead, compiler: SQLCompiler, **kw: Any) -> str:
+    # SQLite counts milliseconds; the zeros make it the six digits in which datetimes are stored as text.
+    seconds = compiler.process(element.clauses, **kw)
+    return f"strftime('%Y-%m-%d %H:%M:%f', 'now', {seconds} || ' seconds') || '000'"
+
+
+@compiles(_Ahead, "mysql")
+@compiles(_Ahead, "mariadb")
+def _ahead_mysql(element: _Ahead, compiler: SQLCompiler, **kw: Any) -> str:
+    seconds = compiler.process(element.clauses, **kw)
+    return f"TIMESTAMPADD(MICROSECOND, ROUND({seconds} * 1000000), UTC_TIMESTAMP(6))"
