@@ -25,19 +25,19 @@ def elsewhere(tmp_path: Path) -> Path:
 def run(suite: Path, **env: str) -> subprocess.CompletedProcess[str]:
     hidden = {"BRIDGE_CHROMIUM", "BRIDGE_REQUIRE", "BRIDGE_SKIPS"}
     quiet = {name: value for name, value in os.environ.items() if name not in hidden}
+    pytest_there = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-rs",
+        "-p",
+        "counterparts",
+        "-p",
+        "no:cacheprovider",
+    ]
     return subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-rs",
-            "--rootdir",
-            str(suite),
-            "-p",
-            "no:cacheprovider",
-            str(suite),
-        ],
+        [*pytest_there, "--rootdir", str(suite), str(suite)],
         env={**quiet, "PATH": str(suite), "PYTHONPATH": str(SUPPORT), **env},
         capture_output=True,
         text=True,
