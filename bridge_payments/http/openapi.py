@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
-from pydantic import BaseModel
+from pydantic import BaseModel, GetCoreSchemaHandler, create_model
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from pydantic_core import CoreSchema, core_schema
 
 from ..errors import (
     BridgeError,
@@ -24,7 +26,9 @@ from .version import release
 
 __all__ = [
     "SECURITY_SCHEMES",
+    "Shown",
     "answer_model",
+    "needs_a_body",
     "openapi",
     "operation_id",
     "operations",
@@ -109,9 +113,16 @@ def answer_model(route: Route) -> type[BaseModel] | None:
     """Return the shape of a route's whole answer, envelope included."""
     if route.returns is None or not route.wrapped:
         return route.returns
-    envelope: Any = ListEnvelope if route.many else Envelope
-    model: type[BaseModel] = envelope[route.returns]
-    return model
+    return _enveloped(route.returns, route.many)
+
+
+@cache
+def _enveloped(model: type[BaseModel], many: bool) -> type[BaseModel]:
+    # A class of its own, because a document names a generic one Envelope_PaymentDetail_.
+    base: Any = ListEnvelope if many else Envelope
+    name = model.__name__.removesuffix("Out") + ("ListAnswer" if many else "Answer")
+    found: type[BaseModel] = create_model(name, __base__=base[model], __doc__=base.__doc__)
+    return found
 
 
 def refusals(route: Route) -> dict[int, str]:
@@ -186,7 +197,7 @@ def operation(
         found["requestBody"] = {"required": True, "content": {"application/json": {"schema": {}}}}
     elif route.takes is not None:
         found["requestBody"] = {
-            "required": _has_required_fields(route.takes),
+            "required": needs_a_body(route),
             "content": {"application/json": {"schema": references[route.takes]}},
         }
     return found
@@ -239,5 +250,18 @@ def _schemas(routes: Sequence[Route]) -> tuple[dict[type[BaseModel], Any], dict[
     return references, definitions.get("$defs", {})
 
 
-def _has_required_fields(model: type[BaseModel]) -> bool:
-    return any(field.is_required() for field in model.model_fields.values())
+def needs_a_body(route: Route) -> bool:
+    """Whether an empty body can not be right."""
+    return route.takes is not None and any(field.is_required() for field in route.takes.model_fields.values())
+
+
+class Shown:
+    """Documents a body as a model and lets everything through: the route table reads it and words errors."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        self._model = model
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_wrap_validator_function(
+            lambda given, _: given, handler.generate_schema(self._model)
+        )

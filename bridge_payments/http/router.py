@@ -39,13 +39,21 @@ _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_\-.:/+=]{1,128}")
 
 
 class Router:
-    """Answers requests over one bridge. `answer` never raises."""
+    """Answers requests over one bridge. `answer` never raises.
 
-    def __init__(self, bridge: Bridge, routes: Sequence[Route] = ROUTES) -> None:
+    A request that finds the bridge not started starts it; where that is not the custom of the framework
+    (*starts_itself*) the log says so, once.
+    """
+
+    def __init__(
+        self, bridge: Bridge, routes: Sequence[Route] = ROUTES, *, starts_itself: bool = False
+    ) -> None:
         settings = bridge.settings
         self.bridge = bridge
         self.routes = tuple(routes)
         self.max_body = settings.max_request_size
+        self._starts_itself = starts_itself
+        self._warned = False
         self._table = PathTable(self.routes)
         self._wrapping = Wrapping(flat=settings.response_compat == "flat", rows=settings.row_mode)
         self._validate_content_type = settings.validate_content_type
@@ -74,6 +82,8 @@ class Router:
         found = self._table.find(request.path)
         match = found.route(request.method) if found else None
         route, variables = match or (None, {})
+        if not self.bridge.started:
+            await self._start()
         try:
             if refusal is not None:
                 raise refusal
@@ -127,6 +137,16 @@ class Router:
         return Response(
             status=reply.status or route.status, body=self._wrapping.wrap(reply, wrapped=route.wrapped)
         )
+
+    async def _start(self) -> None:
+        if not self._starts_itself and not self._warned:
+            self._warned = True
+            log.warning("the bridge was not started: give bridge.lifespan to the application")
+        try:
+            await self.bridge.start()
+        except Exception:
+            # Health has to be able to say so; whoever needs the database meets its error in their own answer.
+            log.exception("the bridge could not be started; the next request tries again")
 
     async def _admit(self, route: Route, request: Request, heard: Heard | None) -> Principal:
         """Return who asks, or refuse at the door. Whose payment it is, is the engine's question."""

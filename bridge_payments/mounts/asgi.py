@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
@@ -33,7 +32,6 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-log: Final = logging.getLogger(__name__)
 _MAX_QUERY_FIELDS: Final = 100
 
 
@@ -49,7 +47,6 @@ class Served:
         self.router = router
         self._proxies = Proxies.of(bridge.settings.trusted_proxies)
         self._patience = bridge.settings.request_timeout
-        self._warned = False
 
     async def read_body(self, receive: Receive) -> bytes | None:
         """Read the body, at most one byte over the limit; None when it does not arrive in time.
@@ -74,8 +71,6 @@ class Served:
 
     async def answer(self, scope: Scope, body: bytes | None, *, path: str, prefix: str) -> Response:
         """Answer one request; *path* is below the mount's *prefix*."""
-        if not self.bridge.started:
-            await self._start()
         headers = headers_of(scope["headers"])
         client = scope.get("client")
         peer, scheme = self._proxies.seen(client[0] if client else None, scope.get("scheme", "http"), headers)
@@ -90,16 +85,6 @@ class Served:
             prefix=prefix,
         )
         return await self.router.answer(request, refusal=BodyTimedOut() if body is None else None)
-
-    async def _start(self) -> None:
-        if not self._warned:
-            self._warned = True
-            log.warning("the bridge was not started: give bridge.lifespan to the application")
-        try:
-            await self.bridge.start()
-        except Exception:
-            # Health must say so rather than be another 500; whoever needs the database gets its error itself.
-            log.exception("the bridge could not be started; trying again at the next request")
 
 
 def below(scope: Scope) -> tuple[str, str]:

@@ -17,14 +17,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from fastapi import APIRouter, Body, Request, Response, Security
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer
-from pydantic import BaseModel, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
 from starlette import routing
 from starlette.requests import ClientDisconnect
 
 from ..http import HEALTH_ROUTES, Access, Route, Router
-from ..http.openapi import answer_model, operation_id, operations, parameters, refusals, security_scheme
+from ..http.openapi import (
+    Shown,
+    answer_model,
+    operation_id,
+    operations,
+    parameters,
+    refusals,
+    security_scheme,
+)
 from ..http.schemas.documents import Document
 from ..http.schemas.problems import Problem
 from .asgi import Disconnected, Scope, Served, send_response
@@ -97,7 +102,11 @@ def _add(api: APIRouter, served: Served, route: Route, method: str, path: str) -
         deprecated=True if path != route.path else None,
         tags=[route.noun],
         dependencies=_security(route),
-        openapi_extra={"parameters": parameters(route, path)},
+        openapi_extra={
+            "parameters": parameters(route, path),
+            **({"security": [{}]} if route.access is Access.ANYONE else {}),
+            **({"requestBody": {"required": True}} if needs_a_body(route) else {}),
+        },
     )
 
 
@@ -109,7 +118,7 @@ def _security(route: Route) -> list[Any]:
 
 
 def _endpoint(
-    served: Served, template: str, takes: type[BaseModel] | None = None
+    served: Served, template: str, takes: type[Any] | None = None
 ) -> Callable[..., Coroutine[Any, Any, Response]]:
     async def answer(request: Request) -> Response:
         path = template.format_map(request.path_params)
@@ -128,25 +137,10 @@ def _endpoint(
 
     answer_with_body.__annotations__ = {
         "request": Request,
-        "body": Annotated[Any, _Shown(takes), Body()],
+        "body": Annotated[Any, Shown(takes), Body()],
         "return": Response,
     }
     return answer_with_body
-
-
-class _Shown:
-    """Documents a body as a model and lets everything through: the route table reads it and words errors."""
-
-    def __init__(self, model: type[BaseModel]) -> None:
-        self._model = model
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
-        return core_schema.any_schema()
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return handler(self._model.__pydantic_core_schema__)
 
 
 class _RawRequest(Request):

@@ -34,18 +34,18 @@ class _Path(PathConverter):
     """Everything below the prefix: double slashes are the route table's to refuse, too."""
 
     regex = ".*?"
+    part_isolating = False
 
 
 def payments_blueprint(bridge: Bridge, *, name: str = "bridge_payments") -> Blueprint:
     """Return every route; unknown paths and methods below the prefix are answered here too."""
-    return _blueprint(bridge, Router(bridge), name, _PATHS)
+    return _blueprint(bridge, Router(bridge, starts_itself=True), name, _PATHS)
 
 
 def health_blueprint(bridge: Bridge, *, name: str = "bridge_payments_health") -> Blueprint:
     """Return the health routes for the root of the host, where monitors look."""
-    return _blueprint(
-        bridge, Router(bridge, HEALTH_ROUTES), name, tuple(route.path for route in HEALTH_ROUTES)
-    )
+    router = Router(bridge, HEALTH_ROUTES, starts_itself=True)
+    return _blueprint(bridge, router, name, tuple(route.path for route in HEALTH_ROUTES))
 
 
 def _blueprint(bridge: Bridge, router: Router, name: str, paths: tuple[str, ...]) -> Blueprint:
@@ -55,8 +55,13 @@ def _blueprint(bridge: Bridge, router: Router, name: str, paths: tuple[str, ...]
     def view(prefix: str) -> Response:
         asked = _read(prefix, router.max_body, proxies)
         heard = router.ask_here(asked)
-        answer = bridge.call(router.answer, asked, heard=heard)
-        return Response(answer.body, status=answer.status, headers=list(answer.headers.items()))
+        # Not bridge.call: a bridge that cannot start is an answer here, not an exception.
+        answer = bridge.blocking.call(router.answer, asked, heard=heard)
+        # A list, not bytes: Flask would count them and overwrite the length that HEAD answers with.
+        response = Response([answer.body], status=answer.status, headers=list(answer.headers.items()))
+        if "content-type" not in answer.headers:
+            del response.headers["content-type"]
+        return response
 
     def register(state: BlueprintSetupState) -> None:
         # Not add_url_rule: it insists on a list of methods, and the methods are the route table's business.

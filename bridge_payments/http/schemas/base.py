@@ -175,10 +175,6 @@ class Envelope(Output, Generic[T]):
     meta: Meta | None = None
     user_context: UserContext | None = None
 
-    @classmethod
-    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
-        return f"{params[0].__name__}Answer"
-
 
 class ListEnvelope(Output, Generic[T]):
     """How a list is answered."""
@@ -187,7 +183,3 @@ class ListEnvelope(Output, Generic[T]):
     data: list[T]
     meta: Meta
     user_context: UserContext | None = None
-
-    @classmethod
-    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
-        return f"{params[0].__name__}ListAnswer"
