@@ -49,7 +49,8 @@ class Blocking:
         ConfigurationError under gevent or eventlet.
         """
         _refuse_running_loop()
-        future = asyncio.run_coroutine_threadsafe(func(*args, **kwargs), self._started())
+        loop = self._started()
+        future = asyncio.run_coroutine_threadsafe(func(*args, **kwargs), loop)
         try:
             return future.result()
         except BaseException:
@@ -122,7 +123,7 @@ _GREEN: Final = {
 
 
 def _refuse_green_threads() -> None:
-    """Refuse patched threads: the loop's thread would be a greenlet, and waiting for it would stop everything."""
+    """Refuse patched threads: the loop's thread would be a greenlet, and waiting for it stops everything."""
     for module, (asks, name) in _GREEN.items():
         is_patched = getattr(sys.modules.get(module), asks, None)
         if is_patched is not None and (is_patched("threading") or is_patched("thread")):
