@@ -13,6 +13,7 @@ import tenacity
 from ..errors import InvalidRequest, ProviderNeverSent, ProviderRejected, ProviderUnknown
 from ..models import Operation, Verb
 from ..providers.base import PaymentProvider, ProviderPayment, ProviderRefund, Step
+from ..transport import sending_before
 from .inputs import ProviderRequest, request_of
 from .outcome import Answer
 
@@ -52,10 +53,12 @@ async def ask(
     )
 
     async def send() -> ProviderPayment | ProviderRefund | None:
-        if time.monotonic() + CALL_DEADLINE >= leased_at + LEASE_SECONDS:
+        last_moment = leased_at + LEASE_SECONDS - CALL_DEADLINE
+        if time.monotonic() >= last_moment:
             return None
-        async with asyncio.timeout(CALL_DEADLINE + 1):
-            return await _call(provider, operation.verb, request, step)
+        with sending_before(last_moment):
+            async with asyncio.timeout(CALL_DEADLINE + 1):
+                return await _call(provider, operation.verb, request, step)
 
     try:
         answer: ProviderPayment | ProviderRefund | None = await _NEVER_SENT_RETRY.copy()(send)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import ConfigurationError, ProviderError, ProviderNeverSent
 from ..telemetry import quiet_vendor_loggers
 from .api import ApiClient
+from .lease import sending_before
 
 if TYPE_CHECKING:
     import ssl
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from .wire import AddressRefused, RequestRefused
 
-__all__ = ["AddressRefused", "ApiClient", "RequestRefused", "Transport", "never_sent"]
+__all__ = ["AddressRefused", "ApiClient", "RequestRefused", "Transport", "never_sent", "sending_before"]
 
 USER_AGENT: Final = "Bridge-Payments/1.0"
 MAX_BYTES: Final = 2**22

@@ -25,6 +25,7 @@ from yarl import URL
 
 from ..seam import passing
 from .addresses import not_public, refusal
+from .lease import LeaseOver, check_lease
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
@@ -224,6 +225,7 @@ class _Connector(aiohttp.TCPConnector):
         try:
             attempt = _attempt.get()
             passing("send", attempt.what)
+            check_lease()
             attempt.sent = True
         except BaseException:
             connection.close()
@@ -342,6 +344,8 @@ def _never_sent(cause: BaseException, attempt: _Attempt, host: str) -> httpx.Tra
         if attempt.queued:
             return httpx.PoolTimeout("no free connection before the deadline")
         return httpx.ConnectTimeout(f"no connection to {host} before the deadline")
+    if isinstance(cause, LeaseOver):
+        return httpx.ConnectError(str(cause))
     inner = getattr(cause, "os_error", None) or getattr(cause, "certificate_error", None) or cause
     if isinstance(inner, _NotPublic):
         return AddressRefused(str(inner))

@@ -1,4 +1,4 @@
-"""An engine on the memory store, the dummy provider with its gateway's books, and a clock that can be moved."""
+"""An engine on the memory store, the dummy gateway with its books, and a clock that can be moved."""
 
 from __future__ import annotations
 
