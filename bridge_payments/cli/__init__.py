@@ -13,15 +13,17 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS: Final = {
     "sandbox": "try everything: a shop, a fake payment gateway, and switches that break it",
+    "serve": "serve the HTTP API",
     "worker": "do the background work: deliveries, inbox, reconciliation, sweep, clean-up",
     "reconcile": "ask the providers about operations whose outcome is open",
     "sweep": "read payments that are not final at their providers",
     "unknown": "operations whose outcome is open",
     "webhooks": "received webhooks (list, show, replay) and sent ones (deliveries, redeliver)",
-    "db": "the database's schema: status, upgrade, check",
+    "db": "the database's schema: upgrade, current, check, sql",
+    "providers": "installed kinds, enabled accounts, and what each can do",
     "doctor": "look for what is wrong with this installation",
 }
-"""Each is the module of that name beside this one, with ``HELP``, ``configure(parser)`` and ``run(arguments)``."""
+"""Each is the module of that name beside this one, with ``HELP``, ``configure`` and ``run``."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

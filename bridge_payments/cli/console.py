@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Coroutine, Mapping, Sequence
@@ -37,10 +38,15 @@ def execute(work: Coroutine[Any, Any, int]) -> int:
         return FAILED
     except KeyboardInterrupt:
         return _INTERRUPTED
+    except (
+        BrokenPipeError
+    ):  # whoever reads us (`head`) has seen enough; nothing may be flushed at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
 
 
 def show(rows: Sequence[Mapping[str, object]], *, as_json: bool, empty: str = "none") -> None:
-    """Print *rows*; the keys of the first are the columns."""
+    """Print *rows*; the keys of the first are the columns. Long cells are cut, except the last column's."""
     if as_json:
         print(json.dumps([{name: _plain(value) for name, value in row.items()} for row in rows], indent=2))
         return
@@ -48,7 +54,10 @@ def show(rows: Sequence[Mapping[str, object]], *, as_json: bool, empty: str = "n
         print(empty)
         return
     columns = list(rows[0])
-    cells = [columns, *([_cell(row.get(name)) for name in columns] for row in rows)]
+    cells = [
+        columns,
+        *([_cell(row.get(name), whole=name == columns[-1]) for name in columns] for row in rows),
+    ]
     widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
     for row in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -67,9 +76,9 @@ def show_one(row: Mapping[str, object], *, as_json: bool) -> None:
             print(f"{' ' * width}  {line}")
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, *, whole: bool) -> str:
     text = " ".join(_text(value).split())
-    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
+    return text if whole or len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
 
 
 def _text(value: object) -> str:

@@ -1,9 +1,10 @@
-"""bridge-payments webhooks: what providers sent (list, show, replay), what we send (deliveries, redeliver)."""
+"""bridge-payments webhooks: received ones (list, show, replay) and sent ones (deliveries, redeliver)."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from ..errors import NotFound
@@ -78,9 +79,13 @@ async def _show(store: Store, arguments: Namespace) -> None:
 
 async def _replay(store: Store, arguments: Namespace) -> None:
     for entry_id in arguments.entry_id:
-        if not await store.run(lambda unit, wanted=entry_id: unit.inbox.replay(wanted)):
+        if not await store.run(partial(_make_due, entry_id=entry_id)):
             raise NotFound(f"there is no received webhook {entry_id}")
     show([{"id": entry_id, "now": "due"} for entry_id in arguments.entry_id], as_json=arguments.json)
+
+
+def _make_due(unit: Unit, *, entry_id: str) -> bool:
+    return unit.inbox.replay(entry_id)
 
 
 async def _deliveries(store: Store, arguments: Namespace) -> None:
