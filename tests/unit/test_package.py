@@ -6,6 +6,7 @@ import ast
 import importlib.metadata
 import importlib.util
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -127,6 +128,32 @@ def test_importing_the_package_is_cheaper_than_importing_one_vendor_sdk() -> Non
         theirs.append(in_a_fresh_process(SECONDS.format("stripe")))
 
     assert statistics.median(ours) < statistics.median(theirs)
+
+
+# The rooms whose packages an extra brings; what is outside them may import what `dependencies` lists.
+ROOMS = ("cli", "mounts", "providers", "sandbox", "stores/sql/migrations", "testing")
+
+
+def test_what_the_core_imports_is_a_dependency_and_not_a_lucky_guest_of_one() -> None:
+    root = Path(bridge_payments.__file__).parent
+    core = [path for path in root.rglob("*.py") if not path.relative_to(root).as_posix().startswith(ROOMS)]
+    imported = {name for path in core for name in absolute_imports(path)} - sys.stdlib_module_names
+    lines = importlib.metadata.requires("bridge-payments") or []
+    declared = {re.split(r"[^\w-]", line)[0] for line in lines if "extra ==" not in line}
+
+    declared |= {"pydantic_core"}  # pydantic's other half: it pins it
+    declared |= {"alembic"}  # stores/sql/schema.py says which extra to install
+    assert imported <= declared
+
+
+def absolute_imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            names.add(node.module.partition(".")[0])
+    return names
 
 
 def test_the_type_marker_is_part_of_the_package() -> None:
