@@ -79,7 +79,9 @@ class Bridge:
 
             store = SQLStore(settings.database_url.get_secret_value())
         engine = PaymentEngine(store, "", approve=approve, settings=settings, env=env, transport=transport)
-        webhooks = WebhookDispatcher(store, endpoints=endpoints_from_settings(settings))
+        webhooks = WebhookDispatcher(
+            store, endpoints=endpoints_from_settings(settings), allow_hosts=settings.webhook_allow_hosts
+        )
         return cls(engine, auth=auth, webhooks=webhooks, settings=settings)
 
     # --- life -------------------------------------------------------------------------------------
@@ -143,6 +145,7 @@ class Bridge:
         """Say that something was committed which somebody should look at soon."""
         if self._wake is not None:
             self._wake.set()
+        self.webhooks.wake()
 
     async def run_worker(self, *, once: bool = False) -> None:
         """Deliver, process the inbox, reconcile, sweep and clean up, until cancelled; with *once*, one round.
@@ -156,7 +159,9 @@ class Bridge:
             await self.engine.clean_client_secrets()
             return
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._forever("queues", self._round, wake))
+            group.create_task(self._forever("queues", self._queues, wake))
+            # Apart from the rest: an endpoint that hangs delays neither the inbox nor another endpoint.
+            group.create_task(self.webhooks.run(idle_seconds=_IDLE))
             if self.settings.client_secret_auto_cleanup:
                 group.create_task(
                     self._forever(
@@ -168,10 +173,12 @@ class Bridge:
 
     async def _round(self) -> int:
         """Work off what is due once; return how much there was."""
+        return await self._queues() + await self.webhooks.run_once()
+
+    async def _queues(self) -> int:
         handled = await self.engine.process_inbox()
         handled += await self.engine.reconcile()
-        handled += await self.engine.sweep()
-        return handled + await self.webhooks.run_once()
+        return handled + await self.engine.sweep()
 
     async def _forever(
         self,

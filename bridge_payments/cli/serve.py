@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from ..errors import BridgeError, ConfigurationError, MissingExtra
+from ..telemetry import configure_logging
 from .application import add_app_option, load_bridge
 from .console import FAILED, MISCONFIGURED, OK
 
@@ -62,6 +63,7 @@ def _listen(app: Starlette, bridge: Bridge, arguments: Namespace) -> None:
     except ImportError:
         raise MissingExtra("sandbox", needed_for="bridge-payments serve (uvicorn)") from None
     settings = bridge.settings
+    configure_logging(settings.log_level, settings.log_format)
     uvicorn.run(
         app,
         host=arguments.host or settings.host,

@@ -10,6 +10,7 @@ from contextlib import suppress
 from ..bridge import Bridge
 from ..errors import StoreError
 from ..stores.base import Store
+from ..telemetry import configure_logging
 from .application import add_app_option, open_bridge
 from .console import OK, execute
 
@@ -43,6 +44,7 @@ async def refuse_skew(store: Store) -> float:
 
 async def _work(arguments: Namespace) -> int:
     async with open_bridge(arguments) as bridge:
+        configure_logging(bridge.settings.log_level, bridge.settings.log_format)
         store = bridge.engine.store
         await store.check()
         await refuse_skew(store)
