@@ -42,6 +42,7 @@ EXTRAS_NEEDED = (
     "unit/webhooks",
 )
 
+seconds: list[str] = []
 room = tempfile.TemporaryDirectory(prefix="bridge-payments-")
 skips = Path(room.name) / "skips"
 
