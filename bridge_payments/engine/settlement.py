@@ -155,7 +155,7 @@ def merge(
         flag=None,
         provider_payment_id=truth.charge or payment.provider_payment_id,
         client_secret=None if status in wipe_in else payment.client_secret,
-        authorized_cents=max(truth.authorized, captured),
+        authorized_cents=max(payment.authorized_cents, truth.authorized + captured),
         captured_cents=captured,
         refunded_cents=min(truth.refunded, captured),
         refund_reserved_cents=_reserved(truth, captured, rows),

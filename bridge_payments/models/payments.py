@@ -111,8 +111,8 @@ class Pricing:
 class Payment:
     """One row of `provider_payments`. All `*_cents` are minor units of `currency` (yen for JPY).
 
-    Money columns: `authorized_cents` held at the provider; `captured_cents` collected, gross,
-    never falls; `refunded_cents` given back; `refund_reserved_cents` promised to refunds whose
+    Money columns: `authorized_cents` ever held at the provider, collected or not; `captured_cents` collected,
+    gross; neither falls; `refunded_cents` given back; `refund_reserved_cents` promised to refunds whose
     outcome is not a definite no (it includes `refunded_cents`, so that refund_reserved ≤ captured
     is the whole invariant); `disputed_cents` taken by open or lost disputes.
     """

@@ -78,7 +78,7 @@ def payment_from(intent: Mapping[str, Any]) -> ProviderPayment:
         reference=intent["id"],
         status=status,
         amount=Money(intent["amount"], intent["currency"]),
-        authorized=intent["authorized"],
+        authorized=intent["authorized"] if intent["state"] == "held" else 0,
         captured=intent["captured"],
         refunded=sum(refund.amount.minor_units for refund in refunds),
         charge=intent["id"] if intent["captured"] else None,
