@@ -13,6 +13,7 @@ import pytest
 import standardwebhooks
 import svix.webhooks
 
+from bridge_payments.bridge import Bridge
 from bridge_payments.engine import PaymentEngine
 from bridge_payments.models import Delivery, DeliveryState, Event, Money, MovableClock
 from bridge_payments.providers.dummy import DummyProvider
@@ -262,3 +263,39 @@ async def test_a_retry_after_date_is_honoured(shop: Shop, subscriber: Subscriber
     shop.clock.move(timedelta(minutes=15))
     await webhooks.run_once()
     assert len(subscriber.received) == 2
+
+
+async def test_an_endpoint_that_hangs_delays_neither_a_handler_nor_the_rest_of_the_work(
+    shop: Shop, subscriber: Subscriber
+) -> None:
+    asked, shipped, heard = asyncio.Event(), asyncio.Queue[str](), asyncio.Queue[str]()
+    subscriber.answer = lambda got: heard.put_nowait(got.headers["x-webhook-event"]) or OK
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read()  # until the other side gives up
+        writer.close()
+
+    dead = await asyncio.start_server(hang, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{dead.sockets[0].getsockname()[1]}/"
+    webhooks = shop.webhooks(
+        endpoint(url, name="dead", timeout_seconds=60),
+        endpoint(subscriber.url, events=("payment.success",)),
+    )
+
+    @webhooks.on("payment.success")
+    async def ship(event: Event) -> None:
+        assert event.payment
+        shipped.put_nowait(event.payment.reference_code or "")
+
+    bridge = Bridge(shop.engine, webhooks=webhooks)
+    async with asyncio.timeout(20):
+        await bridge.start()
+        for number in range(10):
+            await shop.sell(reference=f"order-{number}")
+            await asked.wait()
+            assert await shipped.get() == f"order-{number}"
+            assert await heard.get() == "payment.success"
+        webhooks._lanes["dead"].cancel()
+        await bridge.aclose()
+    dead.close()
