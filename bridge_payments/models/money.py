@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from typing import Final, Self
 
 from ..errors import AmountNotRepresentable, InvalidRequest
@@ -23,7 +23,11 @@ EXPONENTS: Final[Mapping[str, int]] = {
 MAX_MINOR_UNITS: Final = 2**53 - 1
 """What every JSON reader keeps exactly, browsers included."""
 
-_CODE: Final = re.compile(r"^[A-Z]{3}$")
+_CODE: Final = re.compile(r"[A-Z]{3}")
+_AMOUNT: Final = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?")
+
+_EXACT: Final = Context(prec=64, traps=[Inexact, InvalidOperation, Overflow])
+"""Our own: the thread's context may be anybody's, and even the default one rounds at 28 digits in silence."""
 
 
 def exponent_of(currency: str) -> int:
@@ -39,12 +43,12 @@ class Money:
     currency: str
 
     def __post_init__(self) -> None:
-        if not isinstance(self.minor_units, int) or isinstance(self.minor_units, bool):
+        if not _is_count(self.minor_units):
             raise InvalidRequest("an amount is an integer count of minor units", field="amount")
         if abs(self.minor_units) > MAX_MINOR_UNITS:
             raise InvalidRequest("the amount is absurdly large", field="amount")
-        code = self.currency.upper() if isinstance(self.currency, str) else ""
-        if not _CODE.match(code):
+        code = str(self.currency).upper()
+        if not _CODE.fullmatch(code):
             raise InvalidRequest("a currency is three letters (ISO 4217)", field="currency")
         object.__setattr__(self, "currency", code)
 
@@ -56,25 +60,25 @@ class Money:
         """
         if isinstance(value, float):
             raise AmountNotRepresentable("floats are not amounts: pass a string or a Decimal", field="amount")
-        try:
-            scaled = Decimal(value).scaleb(exponent_of(currency.upper()))
-        except InvalidOperation:
-            raise AmountNotRepresentable(f"not a decimal amount of {currency}", field="amount") from None
-        return cls(_whole(scaled, currency), currency)
+        # Decimal() itself would also read "1_000", " 1 ", "1e3" and other scripts' digits.
+        if not isinstance(value, Decimal) and not _AMOUNT.fullmatch(str(value)):
+            raise AmountNotRepresentable(f"not a decimal amount of {currency}", field="amount")
+        return cls(_whole(Decimal(value), exponent_of(currency.upper()), currency), currency)
 
     @classmethod
     def from_units(cls, units: int, currency: str, *, exponent: int) -> Self:
         """Read a count of *a provider's* units, whose exponent may differ from ISO's."""
-        scaled = Decimal(units).scaleb(exponent_of(currency.upper()) - exponent)
-        return cls(_whole(scaled, currency), currency)
+        if not _is_count(units):
+            raise AmountNotRepresentable("a count of units is an integer", field="amount")
+        return cls(_whole(Decimal(units), exponent_of(currency.upper()) - exponent, currency), currency)
 
     def to_decimal(self) -> Decimal:
         """Return major units, with the currency's number of decimals."""
-        return Decimal(self.minor_units).scaleb(-exponent_of(self.currency))
+        return Decimal(self.minor_units).scaleb(-exponent_of(self.currency), _EXACT)
 
     def to_units(self, *, exponent: int) -> int:
         """Return a count of *a provider's* units. Raises AmountNotRepresentable instead of rounding."""
-        return _whole(self.to_decimal().scaleb(exponent), self.currency)
+        return _whole(self.to_decimal(), exponent, self.currency)
 
     def __str__(self) -> str:
         return f"{self.to_decimal():f} {self.currency}"
@@ -97,8 +101,18 @@ class Money:
         return other.minor_units
 
 
-def _whole(value: Decimal, currency: str) -> int:
-    if not value.is_finite() or value != value.to_integral_value():
-        shown = value.normalize() if value.is_finite() else value
-        raise AmountNotRepresentable(f"{shown} is not a whole number of units of {currency}", field="amount")
-    return int(value)
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _whole(value: Decimal, shift: int, currency: str) -> int:
+    """Return *value* times ten to the *shift*, if that is a whole number."""
+    if value.is_finite() and value.adjusted() < 30:  # a number of a million digits is not worth computing
+        try:
+            scaled = value.scaleb(shift, _EXACT)
+        except (Inexact, InvalidOperation):
+            pass
+        else:
+            if scaled == scaled.to_integral_value():
+                return int(scaled)
+    raise AmountNotRepresentable(f"{value:.40} is not a whole number of units of {currency}", field="amount")
