@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from argparse import ArgumentParser, Namespace
@@ -11,12 +12,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
+from ..telemetry import configure_logging
 
 if TYPE_CHECKING:
     from ..bridge import Bridge
+    from ..settings import Settings
     from ..stores.base import Store
 
-__all__ = ["add_app_option", "load_bridge", "open_bridge", "open_store"]
+__all__ = ["add_app_option", "load_bridge", "open_bridge", "open_store", "start_logging"]
 
 APP_VARIABLE = "BRIDGE_APP"
 
@@ -74,6 +77,12 @@ async def open_store(arguments: Namespace) -> AsyncIterator[Store]:
         yield store
     finally:
         await store.aclose()
+
+
+def start_logging(settings: Settings) -> None:
+    """Log as the settings say, unless the application brought its own logging along."""
+    if not logging.getLogger().handlers and not logging.getLogger("bridge_payments").handlers:
+        configure_logging(settings.log_level, settings.log_format)
 
 
 def _named(path: str) -> object:

@@ -7,8 +7,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from ..errors import BridgeError, ConfigurationError, MissingExtra
-from ..telemetry import configure_logging
-from .application import add_app_option, load_bridge
+from .application import add_app_option, load_bridge, start_logging
 from .console import FAILED, MISCONFIGURED, OK
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def _listen(app: Starlette, bridge: Bridge, arguments: Namespace) -> None:
     except ImportError:
         raise MissingExtra("sandbox", needed_for="bridge-payments serve (uvicorn)") from None
     settings = bridge.settings
-    configure_logging(settings.log_level, settings.log_format)
+    start_logging(settings)
     uvicorn.run(
         app,
         host=arguments.host or settings.host,

@@ -10,8 +10,7 @@ from contextlib import suppress
 from ..bridge import Bridge
 from ..errors import StoreError
 from ..stores.base import Store
-from ..telemetry import configure_logging
-from .application import add_app_option, open_bridge
+from .application import add_app_option, open_bridge, start_logging
 from .console import OK, execute
 
 __all__ = ["HELP", "configure", "refuse_skew", "run"]
@@ -44,12 +43,10 @@ async def refuse_skew(store: Store) -> float:
 
 async def _work(arguments: Namespace) -> int:
     async with open_bridge(arguments) as bridge:
-        configure_logging(bridge.settings.log_level, bridge.settings.log_format)
+        start_logging(bridge.settings)
         store = bridge.engine.store
         await store.check()
         await refuse_skew(store)
-        if not arguments.once:
-            _say_hello(bridge)
         working = asyncio.create_task(bridge.run_worker(once=arguments.once))
         loop = asyncio.get_running_loop()
         signals = (signal.SIGTERM, signal.SIGINT)
@@ -63,6 +60,8 @@ async def _work(arguments: Namespace) -> int:
         for number in signals:
             with suppress(NotImplementedError):  # Windows' loop has no signal handlers; Ctrl-C still ends it
                 loop.add_signal_handler(number, stop)
+        if not arguments.once:
+            _say_hello(bridge)  # whoever waits for this line may send a signal next
         with suppress(asyncio.CancelledError):
             await working
     return OK

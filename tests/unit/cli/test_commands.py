@@ -1,0 +1,415 @@
+"""The command as an operator uses it: the environment in, lines and an exit code out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge_payments.cli import COMMANDS, _present, main
+from bridge_payments.cli.worker import refuse_skew
+from bridge_payments.errors import StoreError
+from bridge_payments.models import (
+    Delivery,
+    DeliveryState,
+    Event,
+    InboxEntry,
+    InboxState,
+    Operation,
+    OperationState,
+    Verb,
+    new_id,
+    new_reference,
+    utc_now,
+)
+from bridge_payments.stores.base import Store
+from bridge_payments.stores.memory import MemoryStore
+from bridge_payments.stores.sql import SQLStore
+
+SECRET = "sk_test_NOBODYSEESTHIS"
+
+
+@dataclass
+class Console:
+    """Runs a command in this process, in an environment of its own."""
+
+    url: str
+    capture: pytest.CaptureFixture[str]
+    out: str = ""
+    err: str = ""
+
+    def __call__(self, *argv: str) -> int:
+        try:
+            code = main(argv)
+        except SystemExit as stopped:  # argparse
+            code = int(stopped.code or 0)
+        self.out, self.err = self.capture.readouterr()
+        return code
+
+    def json(self, *argv: str) -> Any:
+        assert self(*argv, "--json") == 0, self.err
+        return json.loads(self.out)
+
+    def store(self, work: Callable[[Any], Any]) -> Any:
+        async def run() -> Any:
+            store = SQLStore(self.url)
+            try:
+                return await store.run(work)
+            finally:
+                await store.aclose()
+
+        return asyncio.run(run())
+
+
+@pytest.fixture
+def empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Console:
+    """An installation whose database has no tables yet."""
+    for name in list(os.environ):
+        if re.match(r"(STRIPE|PAYPAL|WEBHOOK|BRIDGE|AUTHORIZE_NET)_", name):
+            monkeypatch.delenv(name)
+    url = f"sqlite:///{tmp_path / 'payments.db'}"
+    environment = {
+        "DATABASE_URL": url,
+        "ENABLED_PROVIDERS": "dummy",
+        "DEFAULT_PAYMENT_PROVIDER": "dummy",
+        "ALLOW_SANDBOX": "true",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return Console(url, capsys)
+
+
+@pytest.fixture
+def console(empty: Console) -> Console:
+    assert empty("db", "upgrade") == 0
+    return empty
+
+
+def test_every_command_that_help_names_is_there() -> None:
+    for name in _present():
+        assert name in COMMANDS
+        module = f"bridge_payments.cli.{name.replace('-', '_')}"
+        code = f"import {module} as m; m.HELP, m.configure, m.run"
+        subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- db -------------------------------------------------------------------------------------------
+
+
+def test_an_empty_database_is_brought_up_and_then_found_right(empty: Console) -> None:
+    assert empty("db", "current") == 1
+    assert empty("db", "check") == 1
+    assert "db upgrade" in empty.err
+    assert empty("db", "upgrade") == 0
+    assert empty("db", "upgrade") == 0
+    assert empty("db", "current") == 0
+    assert empty("db", "check") == 0
+    assert empty.out == "as it should be\n"
+
+
+@pytest.mark.parametrize("dialect", ["postgresql", "mysql", "mariadb", "sqlite"])
+def test_the_statements_can_be_printed_without_any_database(
+    dialect: str, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DATABASE_URL")
+    assert console("db", "sql", "--dialect", dialect) == 0
+    assert "CREATE TABLE provider_payments" in console.out
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+def test_a_wrong_configuration_is_one_line_that_names_what_is_wrong_and_no_value(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENABLED_PROVIDERS", "stripe")
+    monkeypatch.delenv("DEFAULT_PAYMENT_PROVIDER")
+    monkeypatch.setenv("STRIPE_SECRET_KEY", SECRET)
+    assert console("worker", "--once") == 2
+    assert console.err.startswith("bridge-payments: configuration: ")
+    assert "STRIPE_WEBHOOK_SECRET" in console.err
+    assert len(console.err.splitlines()) == 1
+    assert SECRET not in console.err + console.out
+
+
+def test_without_a_database_the_variable_is_named(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATABASE_URL")
+    assert console("unknown", "list") == 2
+    assert console.err == "bridge-payments: configuration: missing: DATABASE_URL\n"
+
+
+def test_an_unreachable_database_is_one_line_without_its_password(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://bridge:{SECRET}@127.0.0.1:1/payments")
+    assert console("unknown", "list") == 1
+    assert len(console.err.splitlines()) == 1
+    assert SECRET not in console.err
+
+
+def test_an_application_that_is_not_there_is_told_in_one_line(console: Console) -> None:
+    for wrong in ("nowhere:bridge", "json:nothing", "json", "json:dumps.__name__"):
+        assert console("worker", "--once", "--app", wrong) == 2
+        assert len(console.err.splitlines()) == 1
+
+
+# --- unknown --------------------------------------------------------------------------------------
+
+
+def open_operation(**changes: Any) -> Operation:
+    now = utc_now() - timedelta(hours=2)
+    given: dict[str, Any] = {
+        "id": new_id("op"),
+        "payment_id": new_id("pay"),
+        "provider_id": "dummy",
+        "verb": Verb.CONFIRM,
+        "state": OperationState.UNKNOWN,
+        "reference": new_reference(),
+        "created_at": now,
+        "updated_at": now,
+        "inputs": {"payment_method": SECRET},
+        "steps": {"create": {"client_secret": SECRET}},
+        "request_id": "req_1",
+        "error_code": "timeout",
+    }
+    return Operation(**(given | changes))
+
+
+def test_an_operator_sees_what_is_open_and_nothing_secret(console: Console) -> None:
+    assert console.json("unknown", "list") == []
+    operation = open_operation()
+    console.store(lambda unit: unit.operations.reserve(operation, lease_seconds=30))
+    (line,) = console.json("unknown", "list")
+    assert (line["id"], line["payment"], line["verb"]) == (
+        operation.id,
+        operation.payment_id,
+        "confirm_payment",
+    )
+    assert line["minutes"] >= 119
+    assert console("unknown", "list") == 0
+    assert operation.id in console.out
+    whole = console.json("unknown", "show", operation.id)
+    assert whole["request id"] == "req_1"
+    assert whole["steps done"] == ["create"]
+    assert SECRET not in console.out
+    assert console("unknown", "show", "op_nothing") == 1
+    assert console.err == "bridge-payments: there is no operation op_nothing\n"
+
+
+# --- webhooks -------------------------------------------------------------------------------------
+
+
+def test_a_received_webhook_that_failed_is_found_read_and_replayed(console: Console) -> None:
+    entry = InboxEntry(
+        id=new_id("wh"),
+        provider_id="dummy",
+        provider_event_id="e1",
+        event_type="payment.updated",
+        state=InboxState.RECEIVED,
+        created_at=utc_now(),
+        payload='{"name": "Ada"}',
+        headers={"x-signature": SECRET},
+    )
+
+    def fail(unit: Any) -> None:
+        unit.inbox.add(entry)
+        (claimed,) = unit.inbox.claim_due(limit=1, lease_seconds=30, token="t")
+        unit.inbox.finish(claimed, token="t", state=InboxState.DEAD)
+
+    console.store(fail)
+    (line,) = console.json("webhooks", "list", "--state", "dead")
+    assert line["id"] == entry.id
+    shown = console.json("webhooks", "show", entry.id)
+    assert shown["headers"] == ["x-signature"]
+    assert SECRET not in console.out
+    assert "Ada" not in console.out
+    assert console.json("webhooks", "show", entry.id, "--payload")["payload"] == '{"name": "Ada"}'
+    assert console("webhooks", "replay", entry.id) == 0
+    assert console.json("webhooks", "list", "--state", "dead") == []
+    assert console("webhooks", "replay", "wh_nothing") == 1
+
+
+def test_a_dead_delivery_is_found_and_sent_again(console: Console) -> None:
+    event = Event(id=new_id("evt"), type="payment.success", created_at=utc_now())
+    delivery = Delivery(
+        id=new_id("dlv"),
+        event_id=event.id,
+        event_type=event.type,
+        endpoint="shop",
+        state=DeliveryState.PENDING,
+        created_at=utc_now(),
+    )
+
+    def die(unit: Any) -> None:
+        unit.events.add(event)
+        unit.deliveries.add(delivery)
+        (claimed,) = unit.deliveries.claim_due(limit=1, lease_seconds=30, token="t")
+        unit.deliveries.finish(claimed, token="t", state=DeliveryState.DEAD)
+
+    console.store(die)
+    (line,) = console.json("webhooks", "deliveries", "--state", "dead")
+    assert (line["id"], line["endpoint"]) == (delivery.id, "shop")
+    assert console.json("webhooks", "redeliver", delivery.id) == [{"id": delivery.id, "now": "due"}]
+    assert console.json("webhooks", "redeliver", delivery.id)[0]["now"] == "was due anyway"
+    (line,) = console.json("webhooks", "deliveries", "--event", event.id)
+    assert (line["state"], line["tries"]) == ("pending", 0)
+    assert console("webhooks", "redeliver", "dlv_nothing") == 1
+
+
+# --- worker, reconcile, sweep ---------------------------------------------------------------------
+
+
+def test_one_round_of_work_ends_by_itself(console: Console) -> None:
+    assert console("worker", "--once") == 0
+    assert console.json("reconcile") == {"looked at": 0, "still open": 0}
+    assert console.json("sweep") == {"synced": 0}
+
+
+def test_a_worker_refuses_a_database_it_does_not_fit(empty: Console) -> None:
+    assert empty("worker", "--once") == 1
+    assert "db upgrade" in empty.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_ends_in_order_when_it_is_told_to(console: Console, number: signal.Signals) -> None:
+    code = "import sys; from bridge_payments.cli import main; sys.exit(main(['worker']))"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline().startswith("working; accounts: dummy")
+        worker.send_signal(number)
+        assert worker.stdout.readline().startswith("stopping")
+        assert worker.wait(timeout=30) == 0
+
+
+def test_a_worker_runs_the_handlers_of_the_application_it_is_given(
+    console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shop_of_this_test.py").write_text(
+        "from bridge_payments import Bridge, Event\n"
+        "def make():\n"
+        "    bridge = Bridge.from_env()\n"
+        "    @bridge.webhooks.on('*')\n"
+        "    def ship(event: Event) -> None:\n"
+        "        print('shipped', event.id)\n"
+        "    return bridge\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    event = Event(id=new_id("evt"), type="payment.success", created_at=utc_now())
+    console.store(lambda unit: unit.events.add(event))
+    assert console("worker", "--once", "--app", "shop_of_this_test:make") == 0
+    assert f"shipped {event.id}" in console.out
+
+
+class Skewed(MemoryStore):
+    seconds = 0.0
+
+    async def clock_skew(self) -> float:
+        return self.seconds
+
+
+@pytest.mark.anyio
+async def test_a_worker_refuses_clocks_that_disagree_by_more_than_five_seconds() -> None:
+    store = Skewed()
+    for store.seconds in (0.0, 4.9, -4.9):
+        assert await refuse_skew(store) == store.seconds
+    for store.seconds in (5.1, -5.1):
+        with pytest.raises(StoreError, match="NTP"):
+            await refuse_skew(store)
+
+
+@pytest.mark.anyio
+async def test_stores_without_a_clock_of_their_own_have_no_skew() -> None:
+    store: Store = MemoryStore()
+    assert await store.clock_skew() == 0
+    assert list(await store.hints()) == []
+
+
+# --- doctor and providers -------------------------------------------------------------------------
+
+
+def verdicts(console: Console) -> dict[str, list[str]]:
+    console("doctor", "--json")
+    found: dict[str, list[str]] = {}
+    for finding in json.loads(console.out):
+        found.setdefault(finding["verdict"], []).append(f"{finding['where']}: {finding['what']}")
+    return found
+
+
+def test_a_healthy_installation_is_called_healthy(console: Console) -> None:
+    assert console("doctor") == 0
+    found = verdicts(console)
+    assert "wrong" not in found
+    assert any("schema of this release" in line for line in found["ok"])
+    assert any("account dummy" in line for line in found["ok"])
+
+
+def test_doctor_says_that_browsers_choose_the_price(console: Console) -> None:
+    assert any("approve" in line for line in verdicts(console)["warning"])
+
+
+def test_doctor_names_everything_that_is_wrong_at_once(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "BRIDGE_ENV": "production",
+        "ENABLED_PROVIDERS": "dummy,stripe",
+        "STRIPE_SECRET_KEY": SECRET,
+        "WEBHOOK_1_NAME": "weak",
+        "WEBHOOK_1_URL": "http://shop.example/SECRETPATH",
+        "WEBHOOK_1_EVENTS": "*",
+        "WEBHOOK_1_SECRET": "hunter2",
+        "WEBHOOK_2_NAME": "unsigned",
+        "WEBHOOK_2_URL": "https://shop.example/",
+        "WEBHOOK_2_EVENTS": "*",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert console("doctor") == 1
+    found = verdicts(console)
+    assert any("ALLOW_SANDBOX" in line for line in found["wrong"])
+    assert any("STRIPE_WEBHOOK_SECRET" in line for line in found["wrong"])
+    assert any(line.startswith("endpoint weak") and "24 bytes" in line for line in found["warning"])
+    assert any(line.startswith("endpoint weak") and "https" in line for line in found["warning"])
+    assert any(line.startswith("endpoint unsigned") and "no secret" in line for line in found["warning"])
+    for secret in (SECRET, "hunter2", "SECRETPATH"):
+        assert secret not in console.out
+
+
+def test_doctor_reports_a_missing_schema_and_unreadable_settings(
+    empty: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert empty("doctor") == 1
+    assert "db upgrade" in empty.out
+    monkeypatch.setenv("PORT", "many")
+    assert empty("doctor") == 1
+    assert "PORT" in empty.out
+
+
+def test_doctor_points_at_work_that_somebody_has_to_look_at(console: Console) -> None:
+    console.store(lambda unit: unit.operations.reserve(open_operation(), lease_seconds=30))
+    assert any("1 operations open" in line for line in verdicts(console)["warning"])
+
+
+def test_doctor_warns_of_a_database_that_forgets(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "bridge_payments.stores.sql.engines._prepare_sqlite",
+        lambda connection, record: connection.execute("PRAGMA synchronous=NORMAL"),
+    )
+    assert any("FULL" in line for line in verdicts(console)["warning"])
+
+
+def test_what_each_kind_can_do_is_read_from_its_code(console: Console) -> None:
+    kinds = {row["kind"]: row for row in console.json("providers")}
+    assert kinds["dummy"]["accounts"] == ["dummy"]
+    assert "refund_payment" in kinds["dummy"]["can"]
+    assert "multi_capture" in kinds["dummy"]["cannot"]
