@@ -48,6 +48,7 @@ class ScriptedGateway:
         self.url = ""
         self._script: deque[_Said] = deque()
         self._released = threading.Event()
+        self._heard = threading.Event()
 
     def answer(self, body: Any, status: int = 200, **headers: str) -> None:
         """Say what Stripe could say; the laboratory judges it."""
@@ -69,11 +70,16 @@ class ScriptedGateway:
         """Take the request and never answer: the timeout."""
         self._script.append(_Said(hold=self._released))
 
+    def wait(self) -> None:
+        """Return when a request has arrived."""
+        assert self._heard.wait(10), "no request came"
+
     def release(self) -> None:
         self._released.set()
 
     def hear(self, received: Received) -> _Said:
         self.received.append(received)
+        self._heard.set()
         return (
             self._script.popleft() if self._script else _Said(599, b"the script is over", {NOT_STRIPE: "yes"})
         )
@@ -117,7 +123,7 @@ def serving() -> Iterator[ScriptedGateway]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(gateway))
     server.daemon_threads = True
     gateway.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
         yield gateway

@@ -16,6 +16,7 @@ from .exchanges import Exchange
 
 __all__ = ["OpenApi", "StripeOpenApi"]
 
+_URN = "urn:spec"
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -26,6 +27,9 @@ def as_draft4(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     converted = {name: as_draft4(each) for name, each in schema.items()}
+    if isinstance(converted.get("$ref"), str):
+        # Absolute, so that any part of the document can be held up by itself.
+        converted["$ref"] = f"{_URN}{converted['$ref']}"
     if converted.pop("nullable", None) is True and "$ref" not in converted:
         if isinstance(converted.get("enum"), list):
             converted["enum"] = [*converted["enum"], None]
@@ -39,7 +43,7 @@ class OpenApi:
     def __init__(self, path: Path) -> None:
         self._document = as_draft4(json.loads(path.read_text()))
         resource = Resource(contents=self._document, specification=DRAFT4)
-        self._registry: Registry[Any] = Registry().with_resource("urn:spec", resource)
+        self._registry: Registry[Any] = Registry().with_resource(_URN, resource)
         self._paths = [
             (re.compile(re.sub(r"\{[^}]+\}", "[^/]+", template) + "$"), methods)
             for template, methods in self._document["paths"].items()
@@ -67,7 +71,7 @@ class OpenApi:
 
     def object_problems(self, noun: str, value: Any) -> list[str]:
         """Hold one object against the schema of its noun, ``payment_intent`` for instance."""
-        return self._problems({"$ref": f"#/components/schemas/{noun}"}, value)
+        return self._problems({"$ref": f"{_URN}#/components/schemas/{noun}"}, value)
 
     def knows(self, noun: str) -> bool:
         return noun in self._document["components"]["schemas"]
@@ -78,12 +82,13 @@ class OpenApi:
             schema: dict[str, Any] = content.get(_FORM, {}).get("schema") or {}
             return schema
         queries = [each for each in operation.get("parameters", []) if each["in"] == "query"]
-        return {
+        schema = {
             "type": "object",
             "properties": {each["name"]: each["schema"] for each in queries},
-            "required": [each["name"] for each in queries if each.get("required")] or ["_"][:0],
             "additionalProperties": False,
         }
+        required = [each["name"] for each in queries if each.get("required")]
+        return {**schema, "required": required} if required else schema  # draft 4 takes no empty list
 
     def _problems(self, schema: dict[str, Any], value: Any) -> list[str]:
         return [
@@ -92,12 +97,7 @@ class OpenApi:
         ]
 
     def _validator(self, schema: dict[str, Any]) -> Draft4Validator:
-        # The references of the document are relative to it.
-        schema = {name: each for name, each in schema.items() if name != "required" or each}
-        return Draft4Validator(
-            {"id": "urn:spec", **schema} if "$ref" not in schema else _absolute(schema),
-            registry=self._registry,
-        )
+        return Draft4Validator(schema, registry=self._registry)
 
     def _typed(self, value: Any, schema: dict[str, Any]) -> Any:
         """Give the strings of a form the types that the schema wants."""
@@ -160,10 +160,6 @@ class StripeOpenApi:
         if not isinstance(noun, str) or not self.newest.knows(noun):
             return [f"the answer is no object of Stripe's: {noun!r}"]
         return self.newest.object_problems(noun, body)
-
-
-def _absolute(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"$ref": f"urn:spec{schema['$ref']}"}
 
 
 def _scalar(value: Any, wanted: object) -> Any:
