@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from ..errors import ConfigurationError, ProviderError, ProviderNeverSent
 from ..telemetry import quiet_vendor_loggers
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from ..settings import Settings
     from .wire import AddressRefused, RequestRefused
 
 __all__ = ["AddressRefused", "ApiClient", "RequestRefused", "Transport", "never_sent", "sending_before"]
@@ -65,6 +66,17 @@ class Transport:
         self._tls = tls
         self._max_connections = max_connections
         self._clients: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, public_only: bool = False) -> Self:
+        """Build what an installation configured: the way to providers, or with *public_only* to webhooks.
+
+        Raises: ConfigurationError when the file of roots cannot be read.
+        """
+        tls = _tls(settings.ca_file)
+        if public_only:
+            return cls(public_only=True, allow_hosts=settings.webhook_allow_hosts, tls=tls)
+        return cls(proxy=settings.proxy.get_secret_value() if settings.proxy else None, tls=tls)
 
     @property
     def http(self) -> httpx.AsyncClient:
@@ -153,7 +165,7 @@ class Transport:
                 total_timeout=self._total_timeout,
                 max_connections=self._max_connections,
                 max_bytes=MAX_BYTES,
-                tls=self._tls or _default_tls(),
+                tls=self._tls or _tls(None),
                 proxy=self._proxy,
                 public_only=self._public_only,
                 allow_hosts=self._allow_hosts,
@@ -182,14 +194,19 @@ def never_sent(error: BaseException) -> bool:
     return isinstance(error, proofs)
 
 
-@lru_cache(maxsize=1)
-def _default_tls() -> ssl.SSLContext:
-    """Trust what httpx trusts: the roots of certifi, the same in every image, not the machine's."""
+@lru_cache
+def _tls(ca_file: str | None) -> ssl.SSLContext:
+    """Trust *ca_file*, else what httpx trusts: the roots of certifi, the same in every image."""
     import ssl
 
     import certifi
 
-    return ssl.create_default_context(cafile=certifi.where())
+    try:
+        return ssl.create_default_context(cafile=ca_file or certifi.where())
+    except OSError:
+        raise ConfigurationError(
+            invalid={"BRIDGE_CA_FILE": "cannot be read as a file of certificates"}
+        ) from None
 
 
 def __getattr__(name: str) -> Any:

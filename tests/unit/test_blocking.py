@@ -116,10 +116,13 @@ def test_a_worker_thread_of_the_loop_may_call_back(blocking: Blocking) -> None:
 
 def test_an_interrupted_caller_cancels_its_call(blocking: Blocking) -> None:
     ended = threading.Event()
+    caller = threading.get_ident()
 
     async def endless() -> None:
-        os.kill(os.getpid(), signal.SIGINT)
         try:
+            while sys._current_frames()[caller].f_code.co_name != "wait":
+                await asyncio.sleep(0)
+            os.kill(os.getpid(), signal.SIGINT)
             await asyncio.sleep(3600)
         finally:
             ended.set()

@@ -20,7 +20,8 @@ import pytest
 
 from bridge_payments.errors import ConfigurationError
 from bridge_payments.seam import watched
-from bridge_payments.transport import Transport, never_sent
+from bridge_payments.settings import Settings
+from bridge_payments.transport import AddressRefused, Transport, never_sent
 
 pytestmark = pytest.mark.anyio
 
@@ -630,6 +631,31 @@ async def test_a_proxy_that_opens_no_tunnel_is_never_sent(hostile: Start, answer
 def test_checked_addresses_and_a_proxy_exclude_each_other() -> None:
     with pytest.raises(ConfigurationError):
         Transport(proxy="http://127.0.0.1:3128", public_only=True)
+
+
+async def test_an_installation_chooses_roots_proxy_and_allowed_hosts(
+    hostile: Start, ok: Any, certificate: Callable[..., Path]
+) -> None:
+    pem = certificate()
+    secure, proxy, plain = _tls_server(hostile, pem), hostile(ok), hostile(ok)
+    settings = Settings.from_env(
+        {"BRIDGE_CA_FILE": str(pem), "BRIDGE_WEBHOOK_ALLOW_HOSTS": "localhost"},
+    )
+
+    trusting = Transport.from_settings(settings)
+    assert (await trusting.request("GET", secure.tls_url)).status_code == 200
+    hooks = Transport.from_settings(settings, public_only=True)
+    assert (await hooks.request("GET", f"http://localhost:{plain.port}")).status_code == 200
+    with pytest.raises(AddressRefused):
+        await hooks.request("GET", plain.url)
+    behind = Transport.from_settings(Settings.from_env({"BRIDGE_PROXY": proxy.url}))
+    await behind.request("GET", "http://api.provider.example/")
+    assert len(proxy.requests) == 1
+    for transport in (trusting, hooks, behind):
+        await transport.aclose()
+
+    with pytest.raises(ConfigurationError, match="BRIDGE_CA_FILE"):
+        Transport.from_settings(Settings.from_env({"BRIDGE_CA_FILE": str(pem.parent / "missing.pem")}))
 
 
 # --- loops and processes ---------------------------------------------------------------------------
