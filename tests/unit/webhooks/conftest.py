@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -22,7 +22,9 @@ from bridge_payments.models import (
     PaymentStatus,
     new_id,
 )
+from bridge_payments.stores.base import Store
 from bridge_payments.stores.memory import MemoryStore
+from bridge_payments.stores.sql import SQLStore
 from bridge_payments.webhooks import Endpoint, WebhookDispatcher
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -127,7 +129,7 @@ class Network:
 class Lab:
     """A store, a clock that can be moved, a network, and as many dispatchers as a test wants."""
 
-    store: MemoryStore
+    store: Store
     clock: MovableClock
     network: Network
     make_event: Callable[..., Event]
@@ -161,7 +163,10 @@ class Lab:
         self.clock.move(timedelta(**duration))
 
 
-@pytest.fixture
-def lab(make_event: Callable[..., Event]) -> Lab:
+@pytest.fixture(params=["memory", "sql"])
+async def lab(request: pytest.FixtureRequest, make_event: Callable[..., Event]) -> AsyncIterator[Lab]:
     clock = MovableClock(lambda: NOW)
-    return Lab(store=MemoryStore(clock), clock=clock, network=Network(), make_event=make_event)
+    store = MemoryStore(clock) if request.param == "memory" else SQLStore("sqlite://", clock=clock)
+    await store.upgrade()
+    yield Lab(store=store, clock=clock, network=Network(), make_event=make_event)
+    await store.aclose()
