@@ -143,15 +143,21 @@ class Insertion:
     def __init__(self, name: str, table: sa.Table, *key: str, **values: Any) -> None:
         self._name = name
         names = list(key)
-        self._statements: dict[str, sa.Executable] = {
+        # Not INSERT IGNORE, which also swallows truncation and NOT NULL. Its row count is 1 either way.
+        no_op = mysql.insert(table).values(**values).on_duplicate_key_update({key[0]: table.c[key[0]]})
+        statements: dict[str, sa.Insert] = {
             "postgresql": postgresql.insert(table)
             .values(**values)
             .on_conflict_do_nothing(index_elements=names),
             "sqlite": sqlite.insert(table).values(**values).on_conflict_do_nothing(index_elements=names),
+            "mysql": no_op,
+            "mariadb": no_op,
         }
-        # Not INSERT IGNORE, which also swallows truncation and NOT NULL. Its row count is 1 either way.
-        no_op = mysql.insert(table).values(**values).on_duplicate_key_update({key[0]: table.c[key[0]]})
-        self._statements["mysql"] = self._statements["mariadb"] = no_op
+        # The row count of an INSERT is gone with its cursor, unless it is asked for.
+        self._statements = {
+            name: statement.execution_options(preserve_rowcount=True)
+            for name, statement in statements.items()
+        }
         same = [table.c[name] == sa.bindparam(f"its_{name}") for name in names]
         self._mine = sa.select(*table.primary_key.columns).where(*same)
         self._key = names

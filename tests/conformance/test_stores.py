@@ -1,0 +1,70 @@
+"""Every store of ours holds what `stores/base.py` promises, and so may anybody's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bridge_payments.models import Clock
+from bridge_payments.stores import MemoryStore, Store
+from bridge_payments.stores.sql import SQLStore
+from bridge_payments.testing.servers import Postgres
+from bridge_payments.testing.stores import StoreConformance
+
+
+class TestMemory(StoreConformance):
+    def make_store(self, clock: Clock) -> Store:
+        return MemoryStore(clock)
+
+
+class TestSQLiteFile(StoreConformance):
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path: Path) -> None:
+        self.path = tmp_path / "payments.db"
+
+    def make_store(self, clock: Clock) -> Store:
+        return SQLStore(f"sqlite:///{self.path}", clock=clock)
+
+
+class TestSQLiteInMemory(StoreConformance):
+    def make_store(self, clock: Clock) -> Store:
+        return SQLStore("sqlite://", clock=clock)
+
+
+@pytest.fixture(scope="module")
+def migrated(postgres: Postgres) -> str:
+    """A database that every test gets a copy of: migrating once is enough."""
+    name = postgres.create_database()
+
+    async def migrate() -> None:
+        store = SQLStore(postgres.url_of(name))
+        await store.upgrade()
+        await store.aclose()
+
+    asyncio.run(migrate())
+    return name
+
+
+class OnPostgres(StoreConformance):
+    driver: str
+
+    @pytest.fixture(autouse=True)
+    def database(self, postgres: Postgres, migrated: str) -> Iterator[None]:
+        name = postgres.create_database(template=migrated)
+        self.url = postgres.url_of(name, self.driver)
+        yield
+        postgres.drop_database(name)
+
+    def make_store(self, clock: Clock) -> Store:
+        return SQLStore(self.url, clock=clock)
+
+
+class TestPostgreSQLWithAsyncpg(OnPostgres):
+    driver = "asyncpg"
+
+
+class TestPostgreSQLWithPsycopg(OnPostgres):
+    driver = "psycopg"
