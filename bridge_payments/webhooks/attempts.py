@@ -69,11 +69,9 @@ def _what_failed(error: Exception) -> str:
 
 def headers_for(endpoint: Endpoint, event: Event, *, body: bytes, now: datetime) -> dict[str, str]:
     """Return the headers of one attempt: same id for all attempts, the time and signature of this one."""
-    headers = {
-        **endpoint.headers,
-        "content-type": "application/json",
-        "user-agent": _USER_AGENT,
-    }
+    headers = {"user-agent": _USER_AGENT}
+    headers |= {name.lower(): value for name, value in endpoint.headers.items()}
+    headers["content-type"] = "application/json"
     if endpoint.kind is EndpointKind.GENERIC:
         timestamp = int(now.timestamp())
         headers |= {

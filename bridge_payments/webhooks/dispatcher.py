@@ -85,7 +85,9 @@ class WebhookDispatcher:
     def add(self, endpoint: Endpoint) -> None:
         """Tell *endpoint* too. Raises ConfigurationError if its name is taken."""
         if endpoint.name in self._endpoints:
-            raise ConfigurationError(f"two webhook endpoints are named {endpoint.name!r}")
+            raise ConfigurationError(
+                f"two webhook endpoints are named {endpoint.name!r}: name one differently"
+            )
         self._endpoints[endpoint.name] = endpoint
 
     def on(self, *patterns: str, name: str | None = None) -> Callable[[H], H]:

@@ -69,7 +69,9 @@ async def test_more_events_than_one_round_takes_are_all_told(lab: Any) -> None:
 async def test_an_attempt_verifies_with_the_published_libraries_during_a_rotation_too(lab: Any) -> None:
     old, new = new_signing_secret(), new_signing_secret()
     lab.clock.offset = datetime.now(UTC) - lab.clock()  # the libraries look at the real clock
-    webhooks = lab.dispatcher(lab.endpoint(secrets=(new, old), headers={"authorization": "Bearer shop"}))
+    webhooks = lab.dispatcher(
+        lab.endpoint(secrets=(new, old), headers={"Authorization": "Bearer shop", "User-Agent": "shop"})
+    )
     (event,) = await lab.happen()
     await webhooks.run_once()
     (sent,) = lab.network.sent
@@ -81,6 +83,7 @@ async def test_an_attempt_verifies_with_the_published_libraries_during_a_rotatio
     assert sent.headers["webhook-id"] == event.id
     assert sent.headers["x-webhook-event"] == "payment.success"
     assert sent.headers["authorization"] == "Bearer shop"
+    assert [value for name, value in sent.headers.items() if name.lower() == "user-agent"] == ["shop"]
     assert sent.headers["content-type"] == "application/json"
 
 
