@@ -41,12 +41,14 @@ class FakeStripe:
         publishable_key: str | None = None,
         clock: Clock = utc_now,
         port: int = 0,
+        merchant: str = "Sandbox merchant",
         saved: Json | None = None,
     ) -> None:
         self.secret_key = secret_key or f"sk_test_{secrets.token_hex(24)}"
         self.publishable_key = publishable_key or f"pk_test_{secrets.token_hex(24)}"
         if not (self.secret_key.startswith("sk_test_") and self.publishable_key.startswith("pk_test_")):
             raise ValueError("a sandbox takes test keys only")
+        self.merchant = merchant
         self.clock = clock if isinstance(clock, MovableClock) else MovableClock(clock)
         self.books = Books(self.clock)
         self.faults = Faults()
@@ -64,7 +66,8 @@ class FakeStripe:
         )
         self.books.announce = self.webhooks.publish
         if saved is not None:
-            self.books.load(saved)
+            self.books.load(saved["books"])
+            self.api.keys.load(saved["keys"])
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -243,7 +246,7 @@ class FakeStripe:
     def dump(self) -> Json:
         """Return the books as JSON values, for a gateway of the next run."""
         with self.books.lock:
-            return self.books.dump()
+            return {"books": self.books.dump(), "keys": self.api.keys.dump()}
 
     def _copies(self, shelf: Mapping[str, Json]) -> list[Json]:
         with self.books.lock:

@@ -22,6 +22,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ...models import Clock
+from .books import Json
 from .problems import Problem
 
 __all__ = ["Keys", "Saved"]
@@ -104,6 +105,27 @@ class Keys:
         """Remove what is out of the window, as Stripe may at any time."""
         now = self._clock()
         self.saved = {key: saved for key, saved in self.saved.items() if now - saved.created_at < WINDOW}
+
+    def dump(self) -> Json:
+        """Return every finished key as JSON values; one in flight ends with its process."""
+        self.prune()
+        return {
+            key: {
+                "path": saved.path,
+                "fingerprint": saved.fingerprint,
+                "created_at": saved.created_at.isoformat(),
+                "request_id": saved.request_id,
+                "status": saved.status,
+                "body": saved.body.decode(),
+            }
+            for key, saved in self.saved.items()
+            if saved.status is not None
+        }
+
+    def load(self, dumped: Json) -> None:
+        for key, saved in dumped.items():
+            moment = datetime.fromisoformat(saved["created_at"])
+            self.saved[key] = Saved(**{**saved, "created_at": moment, "body": saved["body"].encode()})
 
 
 def _fingerprint(body: bytes) -> str:

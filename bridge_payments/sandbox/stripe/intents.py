@@ -116,6 +116,7 @@ class Intents:
         params.allow(parameters.CAPTURE)
         intent = self.get(identity)
         amount = params.integer("amount_to_capture")
+        final = "final_capture" not in params or params.flag("final_capture")
         if intent["status"] != "requires_capture":
             raise wrong_state(
                 f"This PaymentIntent could not be captured because it has a status of {intent['status']}. "
@@ -123,24 +124,36 @@ class Intents:
                 code="payment_intent_unexpected_state",
                 payment_intent=dict(intent),
             )
-        amount = intent["amount_capturable"] if amount is None else amount
-        if amount < 1 or amount > intent["amount_capturable"]:
+        held = intent["amount_capturable"]
+        amount = held if amount is None else amount
+        if amount < 1 or amount > held:
             raise wrong_state(
-                "The amount to capture must be at least 1 and at most the capturable amount "
-                f"({intent['amount_capturable']}).",
+                f"The amount to capture must be at least 1 and at most the capturable amount ({held}).",
                 code="amount_too_large" if amount > 0 else "parameter_invalid_integer",
                 param="amount_to_capture",
             )
-        intent["metadata"] = params.metadata(intent["metadata"])
         charge = self._books.charges[intent["latest_charge"]]
-        charge |= {"captured": True, "amount_captured": amount}
-        if rest := charge["amount"] - amount:
+        several = charge["payment_method_details"]["card"]["multicapture"]["status"] == "available"
+        if not final and not several:
+            # Several captures have to be asked for when the intent is made
+            # (2026-11, https://docs.stripe.com/payments/multicapture).
+            raise wrong_state(
+                "final_capture can only be false where multicapture is available.", param="final_capture"
+            )
+        intent["metadata"] = params.metadata(intent["metadata"])
+        charge |= {"captured": True, "amount_captured": charge["amount_captured"] + amount}
+        intent["amount_received"] += amount
+        self._books.emit("charge.captured", charge)
+        if not final and amount < held:
+            intent["amount_capturable"] = held - amount
+            self._books.emit("payment_intent.amount_capturable_updated", intent)
+            return intent
+        if rest := held - amount:
             # What is not captured goes back as a refund of the charge, which no payer ever paid: then
             # `amount_refunded` is not what the merchant gave back (seen on a real charge: 20675 authorised,
             # 20300 received, 375 "refunded"; https://github.com/woocommerce/woocommerce-gateway-stripe/issues/1073).
             self.attempts.release(charge, rest)
-        intent |= {"status": "succeeded", "amount_received": amount, "amount_capturable": 0}
-        self._books.emit("charge.captured", charge)
+        intent |= {"status": "succeeded", "amount_capturable": 0}
         self._books.emit("payment_intent.succeeded", intent)
         return intent
 
@@ -214,6 +227,11 @@ class Intents:
             fields["capture_method"] = params.text(
                 "capture_method", one_of=("automatic", "automatic_async", "manual")
             )
+        card = params.nested("payment_method_options").nested("card")
+        if card.text("request_multicapture", one_of=("if_available", "never")) == "if_available":
+            fields["payment_method_options"] = {
+                "card": {**shapes.CARD_OPTIONS, "request_multicapture": "if_available"}
+            }
         if "setup_future_usage" in params:
             fields["setup_future_usage"] = params.text(
                 "setup_future_usage", one_of=("on_session", "off_session")

@@ -26,13 +26,14 @@ _HEADERS: Final = {
     "cache-control": "no-store",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
-    "content-security-policy": "default-src 'self'; style-src 'self'; script-src 'self'; base-uri 'none'",
+    "content-security-policy": "default-src 'self'; base-uri 'none'; frame-ancestors http://127.0.0.1:* "
+    "http://localhost:*",
 }
 
 
 def routes(gateway: FakeStripe) -> list[Route]:
-    async def fields(request: Request) -> Response:
-        return _page("fields.html", theme=request.query_params.get("theme", "auto"))
+    async def fields(_: Request) -> Response:
+        return _page("fields.html")
 
     async def challenge(request: Request) -> Response:
         secret = request.query_params.get("client_secret", "")
@@ -49,6 +50,7 @@ def routes(gateway: FakeStripe) -> list[Route]:
         return _page(
             "challenge.html",
             secret=secret,
+            merchant=gateway.merchant,
             amount=str(amount.to_decimal()),
             currency=amount.currency,
             last4=card["last4"],

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from .books import Json
 from .cards import Card
 
-__all__ = ["charge", "customer", "for_browser", "intent", "listing", "method", "refund"]
+__all__ = ["CARD_OPTIONS", "charge", "customer", "for_browser", "intent", "listing", "method", "refund"]
+
+CARD_OPTIONS: Final[Json] = {
+    "installments": None,
+    "mandate_options": None,
+    "network": None,
+    "request_three_d_secure": "automatic",
+}
 
 
 def intent(identity: str, secret: str, *, now: int, amount: int, currency: str) -> Json:
@@ -42,14 +49,7 @@ def intent(identity: str, secret: str, *, now: int, amount: int, currency: str) 
         "on_behalf_of": None,
         "payment_method": None,
         "payment_method_configuration_details": None,
-        "payment_method_options": {
-            "card": {
-                "installments": None,
-                "mandate_options": None,
-                "network": None,
-                "request_three_d_secure": "automatic",
-            }
-        },
+        "payment_method_options": {"card": dict(CARD_OPTIONS)},
         "payment_method_types": ["card"],
         "processing": None,
         "receipt_email": None,
@@ -77,6 +77,7 @@ def charge(
 ) -> Json:
     """One attempt to collect. *refusal* is the decline, if the issuer or the risk check said no."""
     card = paid_with["card"]
+    several = parent["payment_method_options"]["card"].get("request_multicapture") == "if_available"
     amount = parent["amount"]
     return {
         "id": identity,
@@ -123,7 +124,7 @@ def charge(
                 "installments": None,
                 "last4": card["last4"],
                 "mandate": None,
-                "multicapture": {"status": "unavailable"},
+                "multicapture": {"status": "available" if several else "unavailable"},
                 "network": card["brand"],
                 "network_token": {"used": False},
                 "network_transaction_id": None,

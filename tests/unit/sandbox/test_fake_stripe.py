@@ -409,6 +409,26 @@ def test_a_partial_capture_releases_the_rest_as_a_refund_nobody_was_paid(
     assert post("refunds", payment_intent=intent, amount=1500).status_code == 200
 
 
+def test_several_captures_need_to_be_asked_for_at_the_beginning(gateway: FakeStripe, post: Post) -> None:
+    plain = held(post)
+    assert (
+        post(f"payment_intents/{plain}/capture", amount_to_capture=500, final_capture="false").status_code
+        == 400
+    )
+    several = paid(post, capture_method="manual",
+                   **{"payment_method_options[card][request_multicapture]": "if_available"})["id"]  # fmt: skip
+    path = f"payment_intents/{several}/capture"
+    first = post(path, amount_to_capture=500, final_capture="false").json()
+    assert (first["status"], first["amount_received"], first["amount_capturable"]) == (
+        "requires_capture",
+        500,
+        1500,
+    )
+    last = post(path, amount_to_capture=700).json()
+    assert (last["status"], last["amount_received"], last["amount_capturable"]) == ("succeeded", 1200, 0)
+    assert post("refunds", payment_intent=several, amount=1201).status_code == 400
+
+
 @pytest.mark.parametrize("amount", [0, 2001])
 def test_no_more_is_captured_than_is_held(post: Post, gateway: FakeStripe, amount: int) -> None:
     assert post(f"payment_intents/{held(post)}/capture", amount_to_capture=amount).status_code == 400
@@ -771,12 +791,17 @@ def test_what_is_done_in_the_dashboard_is_done(gateway: FakeStripe, post: Post) 
 
 def test_the_books_survive_into_the_next_run(gateway: FakeStripe, post: Post) -> None:
     intent = paid(post)["id"]
+    made = post("payment_intents", key="k", **INTENT).json()["id"]
     saved = json.loads(json.dumps(gateway.dump()))
     with FakeStripe(saved=saved, secret_key=gateway.secret_key) as again:
         assert again.intent(intent) == gateway.intent(intent)
         headers = {"authorization": f"Bearer {gateway.secret_key}"}
         refund = httpx.post(f"{again.url}/v1/refunds", data={"payment_intent": intent}, headers=headers)
         assert refund.json()["amount"] == 2000
+        headers["idempotency-key"] = "k"
+        assert (
+            httpx.post(f"{again.url}/v1/payment_intents", data=INTENT, headers=headers).json()["id"] == made
+        )
 
 
 def test_live_keys_are_refused() -> None:

@@ -1,0 +1,140 @@
+"""Everything that the sandbox runs, built and wired as an application of yours would build and wire it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+from ..auth import AuthBridge
+from ..bridge import Bridge
+from ..engine import PaymentEngine
+from ..errors import ConfigurationError
+from ..messages import Request
+from ..models import Principal
+from ..providers.stripe import StripeProvider
+from ..settings import Settings
+from ..stores.sql import SQLStore
+from ..transport import Transport
+from ..webhooks import Endpoint, WebhookDispatcher
+from .catalogue import NAME
+from .notebook import Notebook
+from .shop import Shop
+from .sink import Sink
+from .stripe import FakeStripe
+
+__all__ = ["ADMIN_SESSION", "USER_SESSION", "Sandbox", "refuse_live_keys"]
+
+ADMIN_SESSION: Final = "sandbox-admin"
+USER_SESSION: Final = "sandbox-user"
+"""Values of X-Session-ID that the sandbox believes: a merchant's admin and a customer who is signed in."""
+
+_SAVE_EVERY: Final = 2.0
+_LIVE: Final = ("sk_live_", "rk_live_", "pk_live_")
+
+
+def refuse_live_keys(env: Mapping[str, str]) -> None:
+    """Raise ConfigurationError if the environment holds a key that moves real money."""
+    live = {name: "holds a live key" for name, value in env.items() if value.strip().startswith(_LIVE)}
+    if live:
+        raise ConfigurationError("the sandbox does not run beside live keys; unset them first", invalid=live)
+
+
+async def who(request: Request) -> Principal:
+    """The login of this host application: two well-known sessions, and everybody else is a guest."""
+    match request.header("x-session-id"):
+        case "sandbox-admin":
+            return Principal.admin(ADMIN_SESSION)
+        case "sandbox-user":
+            return Principal.user(USER_SESSION, email="user@example.com", email_verified=True)
+        case _:
+            return Principal.anonymous(peer=request.peer)
+
+
+class Sandbox:
+    """The fake gateway, the bridge on a real database, the shop and a subscriber. Use `lifespan`."""
+
+    def __init__(self, *, database_url: str, port: int, notebook: Notebook | None = None) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.notebook = notebook or Notebook.beside(database_url)
+        saved = self.notebook.read()
+        self.shop = Shop(saved.get("shop"))
+        self.sink = Sink()
+        self.gateway = _gateway(port + 1, saved.get("gateway"))
+        # A webhook secret like Stripe's; it never leaves this process.
+        hook = self.gateway.add_webhook(f"{self.url}/bridge-payment/webhooks/stripe")
+        settings = Settings(
+            environment="sandbox",
+            allow_sandbox=True,
+            base_url=self.url,
+            port=port,
+            cors_origins=(self.url, f"http://localhost:{port}"),
+            guest_max_payments_per_email=1000,
+            rate_limit_enabled=False,
+        )
+        self.store = SQLStore(database_url)
+        # Somebody is watching: a gateway that hangs is given up after six seconds instead of twenty-five.
+        self.transport = Transport(connect_timeout=2, total_timeout=6)
+        provider = StripeProvider(
+            secret_key=self.gateway.secret_key,
+            webhook_secrets=[hook.secret],
+            publishable_key=self.gateway.publishable_key,
+            transport=self.transport,
+            api_base=self.gateway.url,
+        )
+        engine = PaymentEngine(
+            self.store,
+            {"stripe": provider},
+            approve=self.shop.approve,
+            settings=settings,
+            transport=self.transport,
+        )
+        subscriber = Endpoint(
+            name="subscriber",
+            url=f"{self.url}/sandbox/subscriber",
+            events=("*",),
+            secrets=(self.sink.secret,),
+            schedule=(0.0, 2.0, 5.0, 15.0, 60.0, 300.0),
+        )
+        webhooks = WebhookDispatcher(self.store, endpoints=[subscriber], allow_hosts=["127.0.0.1"])
+        webhooks.on("*", name="shop")(self.shop.hear)
+        self.bridge = Bridge(engine, auth=AuthBridge(who), webhooks=webhooks, settings=settings)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """Bring the schema up to date and run everything until the end."""
+        await self.store.upgrade()
+        self.gateway.serve()
+        saving = asyncio.create_task(self._save_now_and_then())
+        try:
+            async with self.bridge:
+                yield
+        finally:
+            saving.cancel()
+            await asyncio.wait({saving})
+            await asyncio.to_thread(self.gateway.stop)
+            await self.transport.aclose()
+            self.save()
+
+    def save(self) -> None:
+        self.notebook.write(self._content())
+
+    async def _save_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(_SAVE_EVERY)
+            await asyncio.to_thread(self.save)
+
+    def _content(self) -> dict[str, Any]:
+        return {"shop": self.shop.dump(), "gateway": self.gateway.dump()}
+
+
+def _gateway(port: int, saved: dict[str, Any] | None) -> FakeStripe:
+    """Listen one port above the shop, so that links into the gateway outlive a restart; else anywhere."""
+    try:
+        return FakeStripe(port=port, merchant=NAME, saved=saved)
+    except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            raise
+        return FakeStripe(merchant=NAME, saved=saved)
