@@ -70,7 +70,7 @@ Start = Callable[[Callable[[Any], None]], Any]
 
 @pytest.fixture
 async def guarded() -> AsyncIterator[Transport]:
-    transport = Transport(connect_timeout=1, total_timeout=2, public_only=True)
+    transport = Transport(connect_timeout=5, total_timeout=10, public_only=True)
     yield transport
     await transport.aclose()
 

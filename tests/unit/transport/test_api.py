@@ -26,7 +26,7 @@ Start = Callable[[Callable[[Any], None]], Any]
 
 @pytest.fixture
 async def transport() -> AsyncIterator[Transport]:
-    transport = Transport(connect_timeout=1, total_timeout=2)
+    transport = Transport(connect_timeout=5, total_timeout=10)
     yield transport
     await transport.aclose()
 
