@@ -24,6 +24,7 @@ from ..http import HEALTH_ROUTES, Access, Route, Router
 from ..http.openapi import (
     Shown,
     answer_model,
+    needs_a_body,
     operation_id,
     operations,
     parameters,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
 import pytest
-from fastapi import Depends, FastAPI, Header, HTTPException
+from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException
+from fastapi import Request as HostRequest
 from flask import Flask, session
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -21,7 +22,15 @@ from bridge_payments.models import Principal
 from bridge_payments.mounts.fastapi import health_router, payments_router
 from bridge_payments.mounts.flask import health_blueprint, payments_blueprint
 from bridge_payments.mounts.starlette import health_routes, payments_app
-from bridge_payments.testing.mounts import PREFIX, Answer, Client, MountConformance, asgi_client, wsgi_client
+from bridge_payments.testing.mounts import (
+    PREFIX,
+    Answer,
+    Client,
+    MountConformance,
+    asgi_client,
+    served_bridge,
+    wsgi_client,
+)
 
 Ask = Callable[..., Answer]
 
@@ -70,8 +79,13 @@ class TestFlaskWithALowerLimit(TestFlask):
         return wsgi_client(app)
 
 
-bridge = MountConformance.bridge
 HEADERS = {"content-type": "application/json"}
+
+
+@pytest.fixture
+def bridge() -> Iterator[Bridge]:
+    with served_bridge() as bridge:
+        yield bridge
 
 
 # --- the root of the host ---------------------------------------------------------------------------
@@ -95,7 +109,7 @@ def run_lifespan(app: Any, bridge: Bridge) -> list[tuple[str, bool]]:
     async def go() -> None:
         incoming = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
 
-        async def receive() -> Mapping[str, Any]:
+        async def receive() -> dict[str, Any]:
             return next(incoming)
 
         async def send(message: Mapping[str, Any]) -> None:
@@ -147,7 +161,7 @@ def test_a_body_that_never_ends_is_given_up(bridge: Bridge) -> None:
     statuses: list[int] = []
 
     async def go() -> None:
-        async def receive() -> Mapping[str, Any]:
+        async def receive() -> dict[str, Any]:
             await asyncio.sleep(3600)
             return {"type": "http.disconnect"}
 
@@ -155,7 +169,13 @@ def test_a_body_that_never_ends_is_given_up(bridge: Bridge) -> None:
             if message["type"] == "http.response.start":
                 statuses.append(message["status"])
 
-        scope = {"type": "http", "method": "POST", "path": "/payments/intents", "headers": [], "client": None}
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "POST",
+            "path": "/payments/intents",
+            "headers": [],
+            "client": None,
+        }
         await payments_app(hasty)(scope, receive, send)
 
     asyncio.run(go())
@@ -164,13 +184,19 @@ def test_a_body_that_never_ends_is_given_up(bridge: Bridge) -> None:
 
 def test_a_caller_that_goes_away_is_not_answered(bridge: Bridge) -> None:
     async def go() -> None:
-        async def receive() -> Mapping[str, Any]:
+        async def receive() -> dict[str, Any]:
             return {"type": "http.disconnect"}
 
         async def send(message: Mapping[str, Any]) -> None:
             raise AssertionError(message)
 
-        scope = {"type": "http", "method": "POST", "path": "/payments/intents", "headers": [], "client": None}
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "POST",
+            "path": "/payments/intents",
+            "headers": [],
+            "client": None,
+        }
         await payments_app(bridge)(scope, receive, send)
 
     asyncio.run(go())
@@ -270,8 +296,6 @@ def test_the_hosts_dependencies_run_before_every_route(bridge: Bridge, method: s
 
 
 def test_a_dependency_of_the_host_may_read_the_body_too(bridge: Bridge) -> None:
-    from fastapi import Request as HostRequest
-
     seen: list[Any] = []
 
     async def peek(request: HostRequest) -> None:
@@ -286,8 +310,6 @@ def test_a_dependency_of_the_host_may_read_the_body_too(bridge: Bridge) -> None:
 
 
 def test_the_router_may_be_nested_and_its_prefix_may_have_a_variable(bridge: Bridge) -> None:
-    from fastapi import APIRouter
-
     outer = APIRouter(prefix="/{tenant}")
     outer.include_router(payments_router(bridge), prefix="/pay")
     app = FastAPI()

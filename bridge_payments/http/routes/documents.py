@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from ..envelope import Reply
@@ -33,8 +34,12 @@ async def index(call: Call) -> Reply:
 
 async def openapi_document(call: Call) -> Reply:
     """Describe this API as OpenAPI 3.1."""
-    document = openapi(call.routes, prefix=call.request.prefix)
-    return Reply(data=Document(document))
+    return Reply(data=_document(tuple(call.routes), call.request.prefix))
+
+
+@lru_cache(maxsize=8)  # a prefix may hold a variable that anybody fills
+def _document(routes: tuple[Route, ...], prefix: str) -> Document:
+    return Document(openapi(routes, prefix=prefix))
 
 
 DOCUMENT_ROUTES: Final = (
