@@ -184,37 +184,43 @@ class WebhookDispatcher:
 
     async def _begin(self, limit: int) -> tuple[int, list[asyncio.Task[int]]]:
         """Expand, claim for every idle endpoint in the same transaction, and start one lane for each."""
-        busy = tuple(self._lanes)
-        idle = [e for e in self.endpoints if e.name not in self._lanes and e.name not in self._gone]
-        self._lanes |= dict.fromkeys([endpoint.name for endpoint in idle])
+        able = [endpoint for endpoint in self.endpoints if endpoint.name not in self._gone]
+        busy = [endpoint for endpoint in able if endpoint.name in self._lanes]
+        idle = [endpoint for endpoint in able if endpoint.name not in self._lanes]
+        for endpoint in idle:
+            self._lanes[endpoint.name] = None  # taken: a round that begins meanwhile leaves it to us
+            self._passed_by.discard(endpoint.name)
+
+        def expand_and_claim(unit: Unit) -> tuple[int, list[list[_Claim]]]:
+            told = self._expand(unit, limit)
+            return told, [_claim(unit, endpoint=e, limit=min(e.concurrency, limit)) for e in idle]
+
         started: list[asyncio.Task[int]] = []
         try:
-
-            def expand_and_claim(unit: Unit) -> tuple[int, list[list[_Claim]]]:
-                told = self._expand(unit, limit)
-                return told, [_claim(unit, endpoint=e, limit=min(e.concurrency, limit)) for e in idle]
-
             told, claims = await self._store.run(expand_and_claim)
             for endpoint, claimed in zip(idle, claims, strict=True):
-                if claimed:
-                    lane = asyncio.create_task(self._lane(endpoint, claimed, limit))
-                    self._lanes[endpoint.name] = lane
-                    started.append(lane)
-            if told:
-                self._look_again(busy)
+                if claimed or endpoint.name in self._passed_by:
+                    started.append(self._start(endpoint, claimed, limit))
+            for endpoint in busy if told else ():
+                # It was busy when these deliveries were made, so it looks again before it rests.
+                self._passed_by.add(endpoint.name)
+                if endpoint.name not in self._lanes:
+                    started.append(self._start(endpoint, [], limit))
         finally:
             for endpoint in idle:
                 if self._lanes.get(endpoint.name) is None:
                     self._lanes.pop(endpoint.name, None)
         return told, started
 
-    def _look_again(self, names: Sequence[str]) -> None:
-        """See to it that endpoints which were busy while deliveries were made look before they rest."""
-        for name in names:
-            if name in self._lanes:
-                self._passed_by.add(name)
-            else:
-                self.wake()
+    def _start(self, endpoint: Endpoint, claims: list[_Claim], limit: int) -> asyncio.Task[int]:
+        lane = self._lanes[endpoint.name] = asyncio.create_task(self._lane(endpoint, claims, limit))
+
+        def clear(ended: asyncio.Task[int]) -> None:
+            if self._lanes.get(endpoint.name) is ended:  # cancelled before its first step: no finally ran
+                del self._lanes[endpoint.name]
+
+        lane.add_done_callback(clear)
+        return lane
 
     def _expand(self, unit: Unit, limit: int) -> int:
         """Give each untold event one delivery for every endpoint that wants it."""
