@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "webhooks": "received webhooks (list, show, replay) and sent ones (deliveries, redeliver)",
     "db": "the database's schema: upgrade, current, check, sql",
     "providers": "installed kinds, enabled accounts, and what each can do",
+    "openapi": "print the OpenAPI 3.1 document of the HTTP API",
     "doctor": "look for what is wrong with this installation",
 }
 """Each is the module of that name beside this one, with ``HELP``, ``configure`` and ``run``."""
