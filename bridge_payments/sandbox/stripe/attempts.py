@@ -138,17 +138,6 @@ class Attempts:
         intent["latest_charge"] = charge["id"]
         return charge
 
-    def release(self, charge: Json, amount: int) -> None:
-        refund = shapes.refund(
-            self._books.new_id("re", like=charge["id"]),
-            charge,
-            now=self._books.now(),
-            amount=amount,
-            status="succeeded",
-        )
-        self._books.refunds[refund["id"]] = refund
-        charge["amount_refunded"] += amount
-
     def authenticate(self, intent: Json, *, passed: bool) -> None:
         """The payer answered the challenge of the bank."""
         if intent["status"] != "requires_action":

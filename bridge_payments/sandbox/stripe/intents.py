@@ -148,11 +148,8 @@ class Intents:
             intent["amount_capturable"] = held - amount
             self._books.emit("payment_intent.amount_capturable_updated", intent)
             return intent
-        if rest := held - amount:
-            # What is not captured goes back as a refund of the charge, which no payer ever paid: then
-            # `amount_refunded` is not what the merchant gave back (seen on a real charge: 20675 authorised,
-            # 20300 received, 375 "refunded"; https://github.com/woocommerce/woocommerce-gateway-stripe/issues/1073).
-            self.attempts.release(charge, rest)
+        # What is not captured is let go, and no refund is made of it any more (since 2025-03-31.basil,
+        # https://docs.stripe.com/changelog/basil/2025-03-31/remove-refund-from-partial-capture-and-payment-cancellation-flow).
         intent |= {"status": "succeeded", "amount_capturable": 0}
         self._books.emit("payment_intent.succeeded", intent)
         return intent
@@ -169,11 +166,6 @@ class Intents:
                 code="payment_intent_unexpected_state",
                 payment_intent=dict(intent),
             )
-        charge = self._books.charges.get(intent["latest_charge"] or "")
-        if charge is not None and charge["paid"] and not charge["captured"]:
-            self.attempts.release(charge, charge["amount"])
-            charge["refunded"] = True
-            self._books.emit("charge.refunded", charge)
         intent |= {
             "status": "canceled",
             "canceled_at": self._books.now(),

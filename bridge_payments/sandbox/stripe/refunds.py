@@ -35,7 +35,7 @@ class Refunds:
         charge = self._charge(params)
         if amount is not None and amount < 1:
             raise invalid("Invalid positive integer", code="parameter_invalid_integer", param="amount")
-        rest = charge["amount"] - charge["amount_refunded"]
+        rest = charge["amount_captured"] - charge["amount_refunded"]
         if rest == 0:
             raise wrong_state(
                 f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded"
@@ -58,7 +58,7 @@ class Refunds:
         refund |= {"reason": reason, "metadata": metadata}
         self._books.refunds[identity] = refund
         charge["amount_refunded"] += amount
-        charge["refunded"] = charge["amount_refunded"] == charge["amount"]
+        charge["refunded"] = charge["amount_refunded"] == charge["amount_captured"]
         self._books.emit("refund.created", refund)
         self._books.emit("charge.refunded", charge)
         return refund
