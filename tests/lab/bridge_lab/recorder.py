@@ -17,6 +17,8 @@ _SECRET_HEADERS = frozenset({"authorization"})
 class Recorder:
     def __init__(self, specs: Path | None) -> None:
         self.exchanges: list[Exchange] = []
+        self.foreign: set[str] = set()
+        """Addresses whose answers somebody else wrote: what we send there is judged, what they say is not."""
         self.judged = 0
         self.answers_judged = 0
         self._specs = specs
@@ -75,7 +77,7 @@ class Recorder:
         problems += [f"request, by OpenAPI: {each}" for each in self._openapi.request_problems(exchange)]
         if exchange.method == "POST" and not exchange.headers.get("idempotency-key"):
             problems.append("a POST without an idempotency key")
-        if exchange.claims_to_be_stripe:
+        if exchange.claims_to_be_stripe and not exchange.url.startswith(tuple(self.foreign)):
             self.answers_judged += 1
             problems += [f"answer, by OpenAPI: {each}" for each in self._openapi.answer_problems(exchange)]
         return problems
