@@ -16,7 +16,6 @@ from .engine import Approve, PaymentEngine
 from .errors import ConfigurationError
 from .settings import Settings
 from .stores.base import Store
-from .transport import Transport
 from .webhooks import WebhookDispatcher, endpoints_from_settings
 
 __all__ = ["Bridge"]
@@ -71,14 +70,13 @@ class Bridge:
         """Build everything from environment variables. Raises ConfigurationError with every wrong name."""
         env = os.environ if env is None else env
         settings = Settings.from_env(env)
-        transport = Transport()
         if store is None:
             if settings.database_url is None:
                 raise ConfigurationError(missing=["DATABASE_URL"])
             from .stores.sql import SQLStore
 
             store = SQLStore(settings.database_url.get_secret_value())
-        engine = PaymentEngine(store, "", approve=approve, settings=settings, env=env, transport=transport)
+        engine = PaymentEngine(store, "", approve=approve, settings=settings, env=env)
         webhooks = WebhookDispatcher(
             store, endpoints=endpoints_from_settings(settings), allow_hosts=settings.webhook_allow_hosts
         )

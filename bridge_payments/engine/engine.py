@@ -47,7 +47,7 @@ class PaymentEngine(IntentVerbs, PaymentVerbs, RefundVerbs, Reads, InboxWork, Re
     ) -> None:
         super().__init__(store, clock=clock, settings=settings or Settings())
         self.approve = approve
-        self.transport = transport or Transport()
+        self.transport = transport or Transport.from_settings(self.settings)
         self._owns_transport = transport is None
         if isinstance(providers, str):
             providers = self._build(providers, os.environ if env is None else env)
