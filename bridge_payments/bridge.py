@@ -50,6 +50,8 @@ class Bridge:
         self.auth = auth or AuthBridge()
         self.webhooks = webhooks or WebhookDispatcher(engine.store, clock=engine.clock)
         self.settings = settings or engine.settings
+        for endpoint in endpoints_from_settings(self.settings):
+            self.webhooks.add(endpoint)
         self.blocking = Blocking()
         self.blocking.on_fork(self._forget)
         self._worker: asyncio.Task[None] | None = None
@@ -77,9 +79,7 @@ class Bridge:
 
             store = SQLStore(settings.database_url.get_secret_value())
         engine = PaymentEngine(store, "", approve=approve, settings=settings, env=env)
-        webhooks = WebhookDispatcher(
-            store, endpoints=endpoints_from_settings(settings), allow_hosts=settings.webhook_allow_hosts
-        )
+        webhooks = WebhookDispatcher(store, allow_hosts=settings.webhook_allow_hosts)
         return cls(engine, auth=auth, webhooks=webhooks, settings=settings)
 
     # --- life -------------------------------------------------------------------------------------

@@ -45,12 +45,16 @@ class PaymentEngine(IntentVerbs, PaymentVerbs, RefundVerbs, Reads, InboxWork, Re
         clock: Clock = utc_now,
         transport: Transport | None = None,
     ) -> None:
-        super().__init__(store, clock=clock, settings=settings or Settings())
+        env = os.environ if env is None else env
+        if settings is None:
+            # Accounts from the environment mean that this application is configured there.
+            settings = Settings.from_env(env) if isinstance(providers, str) else Settings()
+        super().__init__(store, clock=clock, settings=settings)
         self.approve = approve
         self.transport = transport or Transport.from_settings(self.settings)
         self._owns_transport = transport is None
         if isinstance(providers, str):
-            providers = self._build(providers, os.environ if env is None else env)
+            providers = self._build(providers, env)
         self._providers = MappingProxyType(dict(providers))
         for provider_id, provider in self._providers.items():
             if provider.sandbox_only and not self.settings.allow_sandbox:
