@@ -131,7 +131,7 @@ def imports(session: nox.Session) -> None:
 @timed
 def minimal(session: nox.Session) -> None:
     """What must work without a single extra."""
-    session.install("-e", ".", TOOLS["hypothesis"], TOOLS["pytest"])
+    session.install("-e", ".", TOOLS["hypothesis"], TOOLS["iso4217"], TOOLS["pytest"])
     pytest(session, *(f"--ignore=tests/{folder}" for folder in EXTRAS_NEEDED))
 
 
