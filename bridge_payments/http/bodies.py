@@ -20,6 +20,7 @@ __all__ = ["check_size", "idempotency_key", "is_json", "read_body"]
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _CARD_LENGTH: Final = 14
+_LARGEST: Final = 2**63 - 1
 _MANY_DIGITS: Final = re.compile(r"(?:\d[^0-9A-Za-z]{0,2}){13}\d")
 """A cheap look before the real one."""
 _IDS: Final = ("_id", "client_secret")
@@ -90,6 +91,8 @@ def _walk(value: Any, path: list[str | int], guarded: Callable[[list[str | int]]
             raise _wrong(path, "is not a finite number")
         _check_text(format(value, ".0f"), path, guarded)
     elif isinstance(value, int) and value >= 10 ** (_CARD_LENGTH - 1):
+        if value > _LARGEST:  # a number of a million digits would cost a minute to print
+            raise _wrong(path, "is absurdly large")
         _check_text(str(value), path, guarded)
 
 

@@ -4,7 +4,8 @@ Mount on FastAPI.
     app.include_router(payments_router(bridge), prefix="/bridge-payment")
     app.include_router(health_router(bridge))
 
-The operations appear in the host's own documentation. The host's dependencies (``dependencies=[…]``) run;
+The prefix is needed: below it every path is answered here. The operations appear in the host's own
+documentation. The host's dependencies (``dependencies=[…]``) run;
 reading and answering is left to the route table, so that the bytes are those of every other mount. The
 router's lifespan starts and stops the bridge.
 """

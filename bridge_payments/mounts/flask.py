@@ -93,8 +93,12 @@ def _read(prefix: str, limit: int, proxies: Proxies) -> Request:
 
 def _body(limit: int) -> bytes:
     """Return the raw body, at most one byte over *limit*: also where the host's own limit is lower."""
+    length = request.content_length
+    if length is not None and length > limit:
+        return bytes(limit + 1)
     try:
-        return request.stream.read(limit + 1)
+        # A hook of the host may have read it: then Flask remembers a body whose length was announced.
+        return request.stream.read(limit + 1) if length is None else request.get_data()
     except RequestEntityTooLarge:
         return bytes(limit + 1)
     except ClientDisconnected:

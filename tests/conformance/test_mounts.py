@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException
 from fastapi import Request as HostRequest
-from flask import Flask, session
+from flask import Flask, request, session
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -225,6 +225,14 @@ def test_flasks_session_is_there_when_the_login_is_asked(bridge: Bridge) -> None
     assert client("GET", f"{PREFIX}/payments", {}, b"").status == 401
     cookie = client("GET", "/login", {}, b"").headers["set-cookie"].partition(";")[0]
     assert client("GET", f"{PREFIX}/payments", {"cookie": cookie}, b"").status == 200
+
+
+def test_a_hook_of_the_host_may_read_the_body_first(bridge: Bridge) -> None:
+    app = Flask(__name__)
+    app.register_blueprint(payments_blueprint(bridge), url_prefix=PREFIX)
+    app.before_request(lambda: request.get_json(silent=True) and None)
+    answer = wsgi_client(app)("POST", f"{PREFIX}/payments/intents", HEADERS, b'{"currency":"USD"}')
+    assert "total" in answer.json["message"]
 
 
 def test_two_bridges_live_in_one_flask_application(bridge: Bridge) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import resource
 import sys
 import time
 from typing import Any, Final
@@ -45,11 +44,10 @@ async def health(call: Call) -> Reply:
 async def health_detailed(call: Call) -> Reply:
     """Say the same, with memory, uptime and the configuration that is no secret."""
     settings, engine = call.bridge.settings, call.bridge.engine
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     answer = HealthDetailed(
         **await _health(call),
         uptime_seconds=_uptime(),
-        memory_usage={"max_rss_bytes": memory * (1 if sys.platform == "darwin" else 1024)},
+        memory_usage=_memory(),
         configuration=Configuration(
             guest_checkout_enabled=settings.guest_checkout_enabled,
             enabled_providers=list(engine.provider_ids),
@@ -120,6 +118,15 @@ def _providers(call: Call) -> ProvidersHealth:
     return ProvidersHealth(
         status="configured" if providers else "none", healthy=bool(providers), providers=providers
     )
+
+
+def _memory() -> dict[str, int]:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return {}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"max_rss_bytes": peak if sys.platform == "darwin" else peak * 1024}
 
 
 def _uptime() -> float:

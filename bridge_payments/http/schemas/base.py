@@ -171,7 +171,6 @@ class Envelope(Output, Generic[T]):
 
     success: Literal[True] = True
     data: T
-    message: str | None = None
     meta: Meta | None = None
     user_context: UserContext | None = None
 

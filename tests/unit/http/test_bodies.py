@@ -169,6 +169,13 @@ async def test_a_nul_never_reaches_a_database(rim: Any, body: dict[str, object])
     assert rim.last.status == 400
 
 
+async def test_a_number_without_end_is_refused(rim: Any) -> None:
+    for digits in (30, 4000, 5000):
+        raw = b'{"currency":"USD","total_cents":1,"metadata":{"x":' + b"9" * digits + b"}}"
+        await rim.ask("POST", CREATE, raw=raw)
+        assert rim.last.status == 400
+
+
 async def test_an_infinite_number_is_refused(rim: Any) -> None:
     await rim.ask("POST", CREATE, raw=b'{"currency":"USD","total_cents":1,"metadata":{"x":1e999}}')
     assert rim.last.status == 400

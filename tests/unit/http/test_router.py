@@ -224,6 +224,23 @@ async def test_a_bridge_that_was_not_started_starts_and_says_so_once(
     assert caplog.text.count("was not started") == 1
 
 
+async def test_a_bridge_that_cannot_start_still_says_how_it_is(
+    rim: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A load balancer asks an installation whose database is away, too."""
+
+    async def start() -> None:
+        raise StoreError("postgresql://shop:hunter2@db is away")
+
+    rim.bridge.started = False
+    rim.engine.store.away = True
+    monkeypatch.setattr(rim.bridge, "start", start)
+    assert (await rim.json("GET", "/health"))["status"] == "unhealthy"
+    assert rim.last.status == 503
+    await rim.ask("GET", "/health/live")
+    assert rim.last.status == 200
+
+
 async def test_row_mode_and_flat_change_the_answers_and_nothing_else(build: Any) -> None:
     flat = build(response_compat="flat")
     found = await flat.json("POST", "/payments/intents/pay_1/confirm", {})
