@@ -35,6 +35,7 @@ TOOLS = {re.split(r"[^\w-]", line)[0]: line for line in PROJECT["optional-depend
 EXTRAS_NEEDED = (
     "acceptance",
     "browser",
+    "conformance/test_mounts.py",
     "lab",
     "unit/providers",
     "unit/sandbox",
