@@ -181,6 +181,26 @@ async def test_an_authorisation_is_captured_in_part_and_the_rest_is_released(sho
         await shop.account.capture_payment(asked, step=shop.step())
 
 
+async def test_an_authorisation_is_captured_in_several_parts_and_a_lost_one_is_told_from_the_others(
+    shop: Shop, gateway: FakeStripe
+) -> None:
+    several = {"payment_method_options": {"card": {"request_multicapture": "if_available"}}}
+    held = await shop.pay(capture_method=CaptureMethod.MANUAL, extra=several)
+    part = CaptureRequest(payment=held.reference, amount=Money(700, "USD"), final=False)
+    first = await shop.account.capture_payment(part, step=shop.step())
+    assert (first.status, first.captured, first.authorized) == (PaymentStatus.REQUIRES_CAPTURE, 700, 1300)
+    for fault, verdict in (("drop_before", Absent), ("drop_after", Found)):
+        step = shop.step()
+        gateway.faults.add(fault)
+        with pytest.raises(ProviderUnknown):
+            await shop.account.capture_payment(part, step=step)
+        found = await shop.account.find_operation(evidence(Verb.CAPTURE, step, held.reference, 700))
+        assert isinstance(found, verdict)
+    rest = CaptureRequest(payment=held.reference, amount=Money(600, "USD"))
+    last = await shop.account.capture_payment(rest, step=shop.step())
+    assert (last.status, last.captured, last.authorized) == (PaymentStatus.SUCCEEDED, 2000, 0)
+
+
 async def test_an_authorisation_is_released(shop: Shop) -> None:
     held = await shop.hold()
     ended = await shop.account.cancel_payment(CancelRequest(payment=held.reference), step=shop.step())

@@ -75,6 +75,9 @@ class StripeProvider(PaymentProvider):
         }
     )
     minimum_amounts: ClassVar[Mapping[str, int]] = MINIMUM_AMOUNTS
+    # A request that Stripe took may still be at work when we have given up on it; its own SDKs wait 80 s for
+    # an answer (stripe 16.1.0, 2026-11). Until then a list without our object proves nothing.
+    absence_margin_seconds: ClassVar[float] = 80.0
 
     def __init__(
         self,
