@@ -33,7 +33,7 @@ _PATHS: Final = ("/", "/<bridge_payments_path:below>")
 class _Path(PathConverter):
     """Everything below the prefix: double slashes are the route table's to refuse, too."""
 
-    regex = ".*?"
+    regex = r"[\s\S]*?"
     part_isolating = False
 
 
