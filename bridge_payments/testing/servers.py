@@ -25,21 +25,24 @@ class ServerMissing(Exception):
 
 
 class Postgres:
-    """A server, and databases on it that begin as a copy of one that was prepared once."""
+    """A server, and databases on it that may begin as a copy of one that was prepared once."""
 
-    def __init__(self, url: str, psql: Path) -> None:
+    def __init__(self, url: str, psql: Path, *, stays: bool) -> None:
         self.url = url
         """``postgresql://…`` without a driver; leads to the server's own database."""
         self._psql = psql
+        self._stays = stays
 
-    def create_database(self, template: str = "template0") -> str:
-        """Create a database and return its name; *template* must have no connections."""
+    @contextmanager
+    def database(self, template: str = "template0") -> Iterator[str]:
+        """Lend a database and yield its name; *template* must have no connections."""
         name = f"bridge_{secrets.token_hex(6)}"
         self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        return name
-
-    def drop_database(self, name: str) -> None:
-        self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        try:
+            yield name
+        finally:
+            if self._stays:  # else it goes with its server, which takes no time
+                self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def url_of(self, database: str, driver: str = "") -> str:
         """Return the URL of one database; *driver* is ``asyncpg`` or ``psycopg``."""
@@ -85,7 +88,7 @@ def running_postgres(binaries: Path | None = None) -> Iterator[Postgres]:
     """
     binaries = binaries or postgres_binaries()
     if given := os.environ.get("BRIDGE_POSTGRES_URL"):
-        yield Postgres(given, binaries / "psql")
+        yield Postgres(given, binaries / "psql", stays=True)
         return
     # Not under the tests' own temporary folder: a socket's path has at most 107 bytes, and the
     # unprivileged user below could not enter it.
@@ -94,7 +97,7 @@ def running_postgres(binaries: Path | None = None) -> Iterator[Postgres]:
         with server:
             url = f"postgresql://postgres@/postgres?host={name}"
             server.wait_until_it_answers(url)
-            yield Postgres(url, binaries / "psql")
+            yield Postgres(url, binaries / "psql", stays=False)
 
 
 class _Server:

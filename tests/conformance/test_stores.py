@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,29 +33,14 @@ class TestSQLiteInMemory(StoreConformance):
         return SQLStore("sqlite://", clock=clock)
 
 
-@pytest.fixture(scope="module")
-def migrated(postgres: Postgres) -> str:
-    """A database that every test gets a copy of: migrating once is enough."""
-    name = postgres.create_database()
-
-    async def migrate() -> None:
-        store = SQLStore(postgres.url_of(name))
-        await store.upgrade()
-        await store.aclose()
-
-    asyncio.run(migrate())
-    return name
-
-
 class OnPostgres(StoreConformance):
     driver: str
 
     @pytest.fixture(autouse=True)
     def database(self, postgres: Postgres, migrated: str) -> Iterator[None]:
-        name = postgres.create_database(template=migrated)
-        self.url = postgres.url_of(name, self.driver)
-        yield
-        postgres.drop_database(name)
+        with postgres.database(template=migrated) as name:
+            self.url = postgres.url_of(name, self.driver)
+            yield
 
     def make_store(self, clock: Clock) -> Store:
         return SQLStore(self.url, clock=clock)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from ...errors import MissingExtra, StoreError
-from .session import Again, refused
+from .session import Again, begin_immediate, refused
 from .tables import TABLES, metadata
 
 __all__ = [
@@ -131,4 +131,4 @@ def _lock(connection: sa.Connection) -> None:
         case "mysql" | "mariadb":
             connection.execute(sa.select(sa.func.get_lock(VERSION_TABLE, 60)))
         case "sqlite":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            begin_immediate(connection)

@@ -16,7 +16,17 @@ from ...models import Clock
 from ...seam import passing
 from .types import moment
 
-__all__ = ["Again", "Insertion", "Repository", "Session", "claim_of", "lease_of", "refused", "run_again"]
+__all__ = [
+    "Again",
+    "Insertion",
+    "Repository",
+    "Session",
+    "begin_immediate",
+    "claim_of",
+    "lease_of",
+    "refused",
+    "run_again",
+]
 
 Row = Mapping[Any, Any]
 Rows = Sequence[Row]
@@ -76,7 +86,8 @@ class Session:
         connection = self._connection
         try:
             if self.dialect == "sqlite":
-                self._begin_sqlite()
+                if self._write:
+                    begin_immediate(connection)
             elif not self._write and self.dialect == "postgresql":
                 # No BEGIN, no ROLLBACK: a read is one round trip. (On MySQL, changing the level costs two.)
                 connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -87,15 +98,6 @@ class Session:
         except SQLAlchemyError as error:
             self.refusal = refused(error, "begin")
         raise self.refusal
-
-    def _begin_sqlite(self) -> None:
-        if not self._write:
-            return
-        # Somebody else's engine may have said BEGIN already, and not necessarily IMMEDIATE: of two readers
-        # that turn writers one would fail without waiting.
-        if getattr(self._connection.connection.driver_connection, "in_transaction", False):
-            self._connection.exec_driver_sql("ROLLBACK")
-        self._connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
         try:
@@ -189,6 +191,14 @@ def claim_of(table: sa.Table, due: str, *conditions: sa.ColumnElement[bool]) -> 
 def lease_of(table: sa.Table, **values: Any) -> sa.Update:
     """Return the UPDATE of a claim: the rows are locked by its SELECT, in the same transaction."""
     return table.update().where(table.c.id.in_(sa.bindparam("ids", expanding=True))).values(**values)
+
+
+def begin_immediate(connection: sa.Connection) -> None:
+    """Begin to write on SQLite: of two readers that turn writers, one would fail without waiting."""
+    connection.begin()
+    if getattr(connection.connection.driver_connection, "in_transaction", False):
+        connection.exec_driver_sql("ROLLBACK")  # a hook of the engine's owner said BEGIN, of whatever kind
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 # --- errors ---------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ...errors import StoreError
@@ -24,7 +25,7 @@ from .inbox import Inbox
 from .operations import Operations
 from .payments import Payments
 from .refunds import Refunds
-from .session import Again, Session
+from .session import Again, Session, refused
 
 __all__ = ["SQLStore", "SQLUnit"]
 
@@ -127,8 +128,11 @@ class SQLStore(Store):
             try:
                 return await self._lane.run(body)
             except Again as again:
-                told = again.message
-        raise StoreError(f"{told}, {ATTEMPTS} times")
+                told = f"{again.message}, {ATTEMPTS} times"
+            except SQLAlchemyError as error:
+                told = refused(error, "connection").message
+                break
+        raise StoreError(told)  # here, so that the driver's exception and its values are not its context
 
     def _transact(self, work: Callable[[Unit], T], write: bool, connection: sa.Connection) -> T:
         session = Session(connection, self._clock, write=write)

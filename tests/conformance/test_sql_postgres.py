@@ -1,0 +1,280 @@
+"""What only a real server does: deadlocks, dead connections, clocks, and engines of somebody else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from bridge_payments.errors import StoreError
+from bridge_payments.models import utc_now
+from bridge_payments.seam import watched
+from bridge_payments.stores.base import Unit
+from bridge_payments.stores.sql import SQLStore, include_name, metadata
+from bridge_payments.testing.stores.samples import a_payment, an_event, an_operation, keep
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncpg", "psycopg"])
+def url(request: pytest.FixtureRequest, database: str) -> str:
+    return database.replace("postgresql://", f"postgresql+{request.param}://")
+
+
+def connection_of(unit: Any) -> sa.Connection:
+    connection: sa.Connection = unit.payments._session._connection
+    return connection
+
+
+PID = sa.text("SELECT pg_backend_pid()")
+
+
+def kill(url: str, pid: int) -> None:
+    engine = sa.create_engine(url.replace("+asyncpg", "+psycopg"))
+    with engine.connect() as connection:
+        connection.execute(sa.text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+    engine.dispose()
+
+
+def test_a_deadlock_runs_the_unit_again_and_both_are_kept(url: str) -> None:
+    first, second = a_payment(), a_payment()
+    meet = threading.Barrier(2, timeout=30)
+    tries: list[str] = []
+
+    def change(name: str, one: str, other: str) -> None:
+        def work(unit: Unit) -> None:
+            tries.append(name)
+            for number, payment_id in enumerate((one, other)):
+                payment = unit.payments.get(payment_id)
+                assert payment is not None
+                changed = replace(payment, sync_count=payment.sync_count + 1)
+                if number == 1 and len(tries) <= 2:
+                    meet.wait()
+                assert unit.payments.save(changed, expected_version=payment.version)
+
+        async def main() -> None:
+            store = SQLStore(url)
+            try:
+                while True:
+                    try:
+                        await store.run(work)
+                    except AssertionError:  # the version moved on between read and save: read again
+                        continue
+                    return
+            finally:
+                await store.aclose()
+
+        asyncio.run(main())
+
+    async def begin() -> None:
+        store = SQLStore(url)
+        await keep(store, first, second)
+        await store.aclose()
+
+    async def count() -> list[int]:
+        store = SQLStore(url)
+        found = await store.run(lambda u: [u.payments.get(each.id) for each in (first, second)])
+        await store.aclose()
+        return [payment.sync_count for payment in found if payment is not None]
+
+    asyncio.run(begin())
+    threads = [
+        threading.Thread(target=change, args=("a", first.id, second.id)),
+        threading.Thread(target=change, args=("b", second.id, first.id)),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert asyncio.run(count()) == [2, 2]
+    assert len(tries) >= 3, "there was no deadlock to survive"
+
+
+async def test_a_connection_that_dies_inside_a_unit_costs_nobody_anything(url: str) -> None:
+    store, payment = SQLStore(url), a_payment()
+    tries: list[int] = []
+
+    def work(unit: Unit) -> None:
+        tries.append(1)
+        unit.payments.add(payment)
+        if len(tries) == 1:
+            kill(url, connection_of(unit).execute(PID).scalar_one())
+        unit.events.add(an_event(payment))
+
+    await store.run(work)
+    assert len(tries) == 2
+    assert await store.run(lambda unit: unit.payments.get(payment.id), write=False) == payment
+    assert len(await store.run(lambda unit: unit.events.for_payment(payment.id), write=False)) == 1
+    await store.aclose()
+
+
+async def test_a_server_that_goes_away_each_time_is_given_up_after_some_tries(url: str) -> None:
+    store = SQLStore(url)
+    tries: list[int] = []
+
+    def work(unit: Unit) -> None:
+        tries.append(1)
+        kill(url, connection_of(unit).execute(PID).scalar_one())
+        unit.payments.add(a_payment())
+
+    with pytest.raises(StoreError, match="5 times"):
+        await store.run(work)
+    assert len(tries) == 5
+    await store.aclose()
+
+
+async def test_connections_killed_while_idle_are_replaced_unnoticed(url: str) -> None:
+    store, killer, payment = SQLStore(url), SQLStore(url), a_payment()
+    await keep(store, payment)
+    others = sa.text(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    for write in (True, False):
+        killed = await killer.run(lambda unit: connection_of(unit).execute(others).scalar())
+        assert killed == 1
+        found = await store.run(lambda unit: unit.payments.get(payment.id), write=write)
+        assert found == payment
+    await store.aclose()
+    await killer.aclose()
+
+
+async def test_a_lost_answer_to_the_commit_is_told_and_never_run_again(url: str) -> None:
+    store, killer, payment = SQLStore(url), SQLStore(url), a_payment()
+    tries: list[int] = []
+    pids: list[int] = []
+
+    def work(unit: Unit) -> None:
+        tries.append(1)
+        pids.append(connection_of(unit).execute(PID).scalar_one())
+        unit.payments.add(payment)
+
+    def cut(point: str, what: str) -> None:
+        if point == "commit" and what == "work":
+            kill(url, pids[-1])
+
+    with watched(cut), pytest.raises(StoreError, match="look the row up"):
+        await store.run(work)
+    assert len(tries) == 1
+    assert await killer.run(lambda unit: unit.payments.get(payment.id), write=False) is None
+    await store.aclose()
+    await killer.aclose()
+
+
+async def test_leases_are_written_and_compared_on_the_servers_clock(url: str) -> None:
+    store = SQLStore(url)
+    operation = an_operation("pay_1")
+    before = utc_now()
+    await store.run(lambda unit: unit.operations.reserve(operation, lease_seconds=0.05))
+    found = await store.run(lambda unit: unit.operations.get(operation.id), write=False)
+    assert found is not None
+    assert found.lease_until is not None
+    assert timedelta() < found.lease_until - before < timedelta(seconds=30)
+    claimed: list[Any] = []
+    async with asyncio.timeout(10):
+        while not claimed:
+            claimed.extend(
+                await store.run(lambda u: u.operations.claim_due(limit=1, lease_seconds=60, token="t"))
+            )
+    assert claimed[0].lease_until - utc_now() > timedelta(seconds=30)
+    assert await store.run(lambda u: u.operations.claim_due(limit=1, lease_seconds=60, token="t2")) == []
+    await store.aclose()
+
+
+async def test_an_engine_that_is_not_ours_keeps_its_level_and_stays_open(database: str) -> None:
+    url = database.replace("postgresql://", "postgresql+psycopg://")
+    blocking = sa.create_engine(url, isolation_level="REPEATABLE READ", pool_size=3)
+    parallel = create_async_engine(url, isolation_level="REPEATABLE READ")
+    level = sa.text("SELECT current_setting('transaction_isolation')")
+    for engine in (blocking, parallel):
+        store, payment = SQLStore(engine), a_payment()
+        await keep(store, payment)
+        assert await store.run(lambda unit: connection_of(unit).execute(level).scalar()) == "read committed"
+        assert await store.run(lambda u: u.payments.get(payment.id), write=False) == payment  # noqa: B023
+        await asyncio.gather(
+            *(
+                store.run(lambda u: u.operations.reserve(an_operation("pay_1"), lease_seconds=1))
+                for _ in range(9)
+            )
+        )
+        await store.aclose()
+    with blocking.connect() as connection:
+        assert connection.execute(level).scalar() == "repeatable read"
+    async with parallel.connect() as connection:
+        assert (await connection.execute(level)).scalar() == "repeatable read"
+    blocking.dispose()
+    await parallel.dispose()
+
+
+async def test_a_refusal_shows_neither_values_nor_statement(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    store = SQLStore(url)
+    payment = a_payment(client_secret="s3cr3t", guest_email="joe@private.example")
+    await keep(store, payment)
+    for wrong in (payment, a_payment(description="s3cr3t \x00"), a_payment(concept="s3cr3t" * 99)):
+        with pytest.raises(StoreError) as caught:
+            await keep(store, wrong)
+        seen = f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
+        assert "s3cr3t" not in seen
+        assert "private" not in seen
+    assert "s3cr3t" not in caplog.text
+    await store.aclose()
+
+
+async def test_a_server_that_is_away_is_a_store_error_without_the_password(url: str) -> None:
+    away = sa.make_url(url).set(password="hunter2", database="no_such_database")
+    for wrong in (away, away.set(query={"host": "/nowhere"})):
+        store = SQLStore(wrong)
+        with pytest.raises(StoreError) as caught:
+            await store.run(lambda unit: unit.payments.get("pay_1"), write=False)
+        assert "hunter2" not in repr(caught.value)
+        with pytest.raises(StoreError):
+            await store.check()
+        await store.aclose()
+
+
+async def test_the_schema_is_what_the_tables_say(url: str) -> None:
+    store = SQLStore(url)
+    assert await store.differences() == []
+    await store.aclose()
+
+
+def test_a_hosts_own_migrations_leave_our_tables_alone(database: str) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    hosts = sa.MetaData()
+    sa.Table("orders", hosts, sa.Column("id", sa.Integer, primary_key=True))
+    engine = sa.create_engine(database.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.connect() as connection:
+        without = compare_metadata(MigrationContext.configure(connection), hosts)
+        assert any(change[0] == "remove_table" for change in without if isinstance(change, tuple))
+        context = MigrationContext.configure(connection, opts={"include_name": include_name})
+        changes = compare_metadata(context, hosts)
+    engine.dispose()
+    assert [(change[0], change[1].name) for change in changes] == [("add_table", "orders")]
+    assert include_name("orders", "table", {})
+    assert not any(include_name(name, "table", {}) for name in metadata.tables)
+
+
+async def test_a_reading_unit_opens_no_transaction(url: str) -> None:
+    store = SQLStore(url)
+    begun = sa.text("SELECT now()")  # the beginning of the transaction
+
+    def look(unit: Unit) -> bool:
+        unit.payments.get("pay_1")
+        times = {connection_of(unit).execute(begun).scalar() for _ in range(2)}
+        return len(times) == 2
+
+    assert await store.run(look, write=False), "BEGIN and ROLLBACK are two more round trips"
+    assert not await store.run(look)
+    await store.aclose()

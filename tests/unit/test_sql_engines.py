@@ -1,0 +1,173 @@
+"""From a URL to an engine: the driver, the options each database needs, and what is not ours."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from bridge_payments.errors import ConfigurationError, MissingExtra, StoreError
+from bridge_payments.stores.sql import SQLStore
+from bridge_payments.stores.sql.engines import lane_for, normal_url, preset
+from bridge_payments.testing.stores.samples import a_payment, keep
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("given", "driver"),
+    [
+        ("postgresql://shop", "postgresql+asyncpg"),
+        ("postgres://shop", "postgresql+asyncpg"),
+        ("postgresql+psycopg://shop", "postgresql+psycopg"),
+        ("mysql://shop", "mysql+asyncmy"),
+        ("mariadb://shop", "mariadb+asyncmy"),
+        ("sqlite:///shop.db", "sqlite+pysqlite"),
+    ],
+)
+def test_a_url_without_a_driver_gets_the_preferred_one(given: str, driver: str) -> None:
+    assert normal_url(given).drivername == driver
+
+
+def test_what_hosted_databases_hand_out_works_with_asyncpg() -> None:
+    url = normal_url("postgresql://u:p@ep-1-pooler.neon.example/db?sslmode=require&channel_binding=require")
+    assert dict(url.query) == {"ssl": "require"}
+    kept = normal_url("postgresql+psycopg://u:p@h/db?sslmode=require&channel_binding=require")
+    assert set(kept.query) == {"sslmode", "channel_binding"}
+
+
+def test_behind_a_pooler_no_statement_is_prepared() -> None:
+    for host, told, pooled in [
+        ("ep-1-pooler.neon.example", None, True),
+        ("ep-1-pooler.neon.example", False, False),
+        ("db", None, False),
+        ("db", True, True),
+    ]:
+        url, options = preset(normal_url(f"postgresql+asyncpg://u@{host}/db"), pooler=told)
+        assert ("prepared_statement_cache_size" in url.query) is pooled
+        assert ("statement_cache_size" in options["connect_args"]) is pooled
+        _, options = preset(normal_url(f"postgresql+psycopg://u@{host}/db"), pooler=told)
+        assert ("prepare_threshold" in options["connect_args"]) is pooled
+        assert options["isolation_level"] == "READ COMMITTED"
+
+
+def test_what_is_no_url_is_refused_without_being_shown() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        lane_for("postgres//shop:hunter2@db")
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_missing_driver_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge_payments.stores.sql.engines.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r"bridge-payments\[postgresql\]"):
+        SQLStore("postgresql+asyncpg://u@h/db")
+    with pytest.raises(MissingExtra, match=r"bridge-payments\[mysql\]"):
+        SQLStore("mysql://u@h/db")
+
+
+def test_nothing_connects_at_construction(tmp_path: Path) -> None:
+    store = SQLStore(f"sqlite:///{tmp_path}/shop.db")
+    assert list(tmp_path.iterdir()) == []
+    asyncio.run(store.aclose())
+
+
+async def test_sqlite_survives_a_power_cut_and_lets_readers_in(tmp_path: Path) -> None:
+    store = SQLStore(f"sqlite:///{tmp_path}/shop.db")
+
+    def pragmas(unit: object) -> list[object]:
+        connection = unit.payments._session._connection  # type: ignore[attr-defined]
+        names = ("journal_mode", "synchronous", "busy_timeout")
+        return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
+
+    await store.upgrade()
+    assert await store.run(pragmas, write=False) == ["wal", 2, 15000]
+    await store.aclose()
+
+
+async def test_an_engine_of_the_host_is_used_as_it_is_and_never_closed(tmp_path: Path) -> None:
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/shop.db")
+    store, payment = SQLStore(engine), a_payment()
+    await store.upgrade()
+    await keep(store, payment)
+    checked_in = engine.pool.checkedin()
+    await store.aclose()
+    assert engine.pool.checkedin() == checked_in > 0
+    assert await store.run(lambda unit: unit.payments.get(payment.id), write=False) == payment
+    with engine.begin() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM provider_payments")).scalar() == 1
+    await store.aclose()
+    engine.dispose()
+
+
+@pytest.mark.parametrize("hook", ["BEGIN", "BEGIN IMMEDIATE"])
+async def test_an_engine_whose_host_says_begin_itself_works_too(tmp_path: Path, hook: str) -> None:
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/shop.db")
+
+    @sa.event.listens_for(engine, "connect")
+    def _(connection: sqlite3.Connection, record: object) -> None:
+        connection.isolation_level = None
+
+    @sa.event.listens_for(engine, "begin")
+    def _(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(hook)
+
+    store, payment = SQLStore(engine), a_payment()
+    await store.upgrade()
+    await keep(store, payment)
+    with pytest.raises(StoreError):
+        await keep(store, a_payment(), payment)
+    assert await store.run(lambda unit: unit.payments.get(payment.id), write=False) == payment
+    await store.aclose()
+    engine.dispose()
+
+
+async def test_an_asynchronous_engine_for_sqlite_works_too(tmp_path: Path) -> None:
+    pytest.importorskip("aiosqlite", reason="pip install aiosqlite")
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/shop.db")
+    store, payment = SQLStore(engine), a_payment()
+    await store.upgrade()
+    await asyncio.gather(keep(store, payment), *(keep(store, a_payment()) for _ in range(5)))
+    assert await store.run(lambda unit: unit.payments.get(payment.id), write=False) == payment
+    await store.aclose()
+    await engine.dispose()
+
+
+def test_one_store_serves_one_loop_after_another(tmp_path: Path) -> None:
+    store, payment = SQLStore(f"sqlite:///{tmp_path}/shop.db"), a_payment()
+    asyncio.run(store.upgrade())
+    asyncio.run(keep(store, payment))
+    found = asyncio.run(store.run(lambda unit: unit.payments.get(payment.id), write=False))
+    assert found == payment
+    asyncio.run(store.aclose())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork on Windows: nothing installs one")
+def test_a_child_after_fork_uses_connections_of_its_own(tmp_path: Path) -> None:
+    store, mine, theirs = SQLStore(f"sqlite:///{tmp_path}/shop.db"), a_payment(), a_payment()
+    asyncio.run(store.upgrade())
+    asyncio.run(keep(store, mine))
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # 3.12 warns of threads; that is what is tried here
+        child = os.fork()
+    if child == 0:
+        try:
+            asyncio.run(keep(store, theirs))
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    found = asyncio.run(
+        store.run(lambda unit: [unit.payments.get(each.id) for each in (mine, theirs)], write=False)
+    )
+    assert found == [mine, theirs]
+    asyncio.run(store.aclose())

@@ -1,0 +1,248 @@
+"""How many statements a unit of work costs, and that each of them finds its rows by an index."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from bridge_payments.errors import StoreError
+from bridge_payments.models import MovableClock, OperationState, PaymentStatus, utc_now
+from bridge_payments.seam import watched
+from bridge_payments.stores.base import IdempotencyRecord, PaymentQuery, Unit
+from bridge_payments.stores.sql import SQLStore
+from bridge_payments.testing.stores.samples import (
+    NOW,
+    a_delivery,
+    a_payment,
+    an_entry,
+    an_event,
+    an_operation,
+    keep,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SQLStore]:
+    store = SQLStore(f"sqlite:///{tmp_path}/shop.db", clock=MovableClock(lambda: NOW))
+    await store.upgrade()
+    yield store
+    await store.aclose()
+
+
+async def statements(store: SQLStore, work: Callable[[Unit], Any], *, write: bool = True) -> list[str]:
+    seen: list[str] = []
+    with watched(lambda point, what: seen.append(what if point == "statement" else point)):
+        await store.run(work, write=write)
+    return seen
+
+
+async def test_reserving_a_confirm_takes_four_statements(store: SQLStore) -> None:
+    payment = a_payment(provider_intent_id="pi_1")
+    await keep(store, payment)
+    record = IdempotencyRecord(
+        scope="confirm:user:1",
+        key="k",
+        body_hash="h",
+        operation_id="op_1",
+        payment_id=payment.id,
+        created_at=NOW,
+    )
+
+    def reserve(unit: Unit) -> None:
+        unit.idempotency.put(record)
+        assert unit.payments.get(payment.id) is not None
+        assert unit.operations.reserve(an_operation(payment.id), lease_seconds=60) is None
+
+    assert await statements(store, reserve) == [
+        "idempotency.put",
+        "payments.get",
+        "operations.take_slot",
+        "operations.add",
+        "commit",
+        "committed",
+    ]
+
+
+async def test_recording_its_answer_takes_one_per_row_that_changes(store: SQLStore) -> None:
+    payment = a_payment(provider_intent_id="pi_1")
+    operation = an_operation(payment.id)
+    await keep(store, payment)
+    await store.run(lambda unit: unit.operations.reserve(operation, lease_seconds=60))
+
+    def record(unit: Unit) -> None:
+        found = unit.payments.get(payment.id)
+        assert found is not None
+        paid = replace(found, status=PaymentStatus.SUCCEEDED, captured_cents=2000)
+        assert unit.payments.save(paid, expected_version=found.version)
+        assert unit.operations.save(replace(operation, state=OperationState.SUCCEEDED), token="mine")
+        unit.events.add(an_event(paid))
+
+    assert await statements(store, record) == [
+        "payments.get",
+        "payments.save",
+        "operations.save",
+        "operations.give_slot_up",
+        "events.add",
+        "commit",
+        "committed",
+    ]
+
+
+async def test_a_reference_is_claimed_when_it_is_first_set_and_not_again(store: SQLStore) -> None:
+    payment = a_payment()
+    await keep(store, payment)
+
+    def save(unit: Unit) -> None:
+        found = unit.payments.get(payment.id)
+        assert found is not None
+        changed = replace(found, provider_intent_id="pi_1")
+        assert unit.payments.save(changed, expected_version=found.version)
+
+    ended = ["commit", "committed"]
+    first = await statements(store, save)
+    assert first == ["payments.get", "payments.save", "payments.hold_reference", *ended]
+    assert await statements(store, save) == ["payments.get", "payments.save", *ended]
+
+
+async def test_every_read_is_one_statement_and_every_claim_two(store: SQLStore) -> None:
+    payment = a_payment(next_sync_at=NOW)
+    event = an_event(payment)
+    await keep(store, payment, event, a_delivery(event.id), an_entry())
+    reads: list[Callable[[Unit], Any]] = [
+        lambda unit: unit.payments.get(payment.id),
+        lambda unit: unit.payments.list(PaymentQuery(user_id="u")),
+        lambda unit: unit.payments.list(PaymentQuery()),
+        lambda unit: unit.operations.for_payment(payment.id),
+        lambda unit: unit.events.for_payment(payment.id),
+        lambda unit: unit.deliveries.list(event_id=event.id),
+        lambda unit: unit.inbox.list(provider_id="dummy"),
+    ]
+    for read in reads:
+        assert len(await statements(store, read, write=False)) == 1
+    claims: list[Callable[[Unit], Any]] = [
+        lambda unit: unit.payments.claim_due(limit=9, lease_seconds=60),
+        lambda unit: unit.events.claim_untold(limit=9, lease_seconds=60),
+        lambda unit: unit.deliveries.claim_due(limit=9, lease_seconds=60, token="t"),
+        lambda unit: unit.inbox.claim_due(limit=9, lease_seconds=60, token="t"),
+    ]
+    for claim in claims:
+        assert len(await statements(store, claim)) == 2 + 2
+        assert len(await statements(store, claim)) == 1 + 2, "nothing is due: nothing to write"
+
+
+LOOKED_UP: tuple[Callable[[Unit], Any], ...] = (
+    lambda unit: unit.payments.get("pay_1"),
+    lambda unit: unit.payments.get_by_reference("dummy", "pi_1"),
+    lambda unit: unit.payments.get_by_our_reference("r"),
+    lambda unit: unit.payments.save(a_payment(), expected_version=1),
+    lambda unit: unit.payments.list(PaymentQuery(user_id="u", before_id="pay_1")),
+    lambda unit: unit.payments.list(PaymentQuery(guest_email="a@b.c")),
+    lambda unit: unit.payments.list(PaymentQuery(statuses=frozenset({PaymentStatus.FAILED}))),
+    lambda unit: unit.payments.claim_due(limit=9, lease_seconds=1),
+    lambda unit: unit.payments.with_stale_secrets(before=NOW, limit=9),
+    lambda unit: unit.payments.take_merchant_reference("dummy", "R", "pay_1"),
+    lambda unit: unit.payments.replace_merchant_reference("dummy", "R", old="a", new="b"),
+    lambda unit: unit.payments.count_recent_guest("a@b.c", since=NOW),
+    lambda unit: unit.operations.get("op_1"),
+    lambda unit: unit.operations.get_by_reference("r"),
+    lambda unit: unit.operations.for_payment("pay_1"),
+    lambda unit: unit.operations.save(an_operation("pay_1"), token="t"),
+    lambda unit: unit.operations.save(an_operation("pay_1", state=OperationState.REJECTED), token="t"),
+    lambda unit: unit.operations.hand_back("op_1", token="t", delay_seconds=1),
+    lambda unit: unit.operations.lease("op_1", token="t", lease_seconds=1),
+    lambda unit: unit.operations.claim_due(limit=9, lease_seconds=1, token="t"),
+    lambda unit: unit.operations.holder_of("pay_1"),
+    lambda unit: unit.idempotency.release("op_1"),
+    lambda unit: unit.idempotency.delete_before(NOW, limit=9),
+    lambda unit: unit.refunds.get_by_reference("dummy", "re_1"),
+    lambda unit: unit.refunds.for_payment("pay_1"),
+    lambda unit: unit.events.for_payment("pay_1"),
+    lambda unit: unit.events.claim_untold(limit=9, lease_seconds=1),
+    lambda unit: unit.events.mark_told("evt_1"),
+    lambda unit: unit.deliveries.claim_due(limit=9, lease_seconds=1, token="t"),
+    lambda unit: unit.deliveries.list(event_id="evt_1"),
+    lambda unit: unit.deliveries.redeliver("dlv_1"),
+    lambda unit: unit.inbox.claim_due(limit=9, lease_seconds=1, token="t"),
+    lambda unit: unit.inbox.get_by_event("dummy", "evt_1"),
+    lambda unit: unit.inbox.replay("wh_1"),
+)
+
+
+async def test_no_query_reads_a_whole_table(store: SQLStore) -> None:
+    """The plans of SQLite, whose partial and compound indexes are PostgreSQL's too."""
+    plans: list[tuple[str, str]] = []
+
+    def explained(unit: Any) -> None:
+        @sa.event.listens_for(unit.payments._session._connection, "before_cursor_execute")
+        def explain(conn: sa.Connection, cursor: Any, sql: str, values: Any, *_: Any) -> None:
+            if not sql.startswith("INSERT"):
+                cursor.execute(f"EXPLAIN QUERY PLAN {sql}", values)
+                plans.extend((sql, row[3]) for row in cursor.fetchall())
+
+        for look_up in LOOKED_UP:
+            look_up(unit)
+
+    await store.run(explained)
+    assert len({sql for sql, _ in plans}) > 30
+    scans = [(sql, plan) for sql, plan in plans if plan.startswith("SCAN") and "INDEX" not in plan]
+    assert [each for each in scans if "SCAN anon_1" not in each[1] and "CONSTANT ROW" not in each[1]] == []
+    few = ("CASE WHEN", "webhook_deliveries.event_id = ?")  # by one reference, or of one event
+    sorts = [sql for sql, plan in plans if "TEMP B-TREE" in plan and not any(part in sql for part in few)]
+    assert sorts == [], "a list or a claim sorts what its index should have in order"
+
+
+async def test_without_a_clock_of_its_own_the_store_asks_the_database(tmp_path: Path) -> None:
+    store = SQLStore(f"sqlite:///{tmp_path}/shop.db")
+    await store.upgrade()
+    operation = an_operation("pay_1")
+    before = utc_now()
+    await store.run(lambda unit: unit.operations.reserve(operation, lease_seconds=30.25))
+    found = await store.run(lambda unit: unit.operations.get(operation.id), write=False)
+    assert found is not None
+    assert found.lease_until is not None
+    lasts = (found.lease_until - before).total_seconds()
+    assert 30.2 < lasts < 40
+    assert found.lease_until.microsecond % 1000 == 0, "SQLite's clock counts milliseconds"
+    assert await store.run(lambda u: u.operations.claim_due(limit=9, lease_seconds=1, token="t")) == []
+    await store.run(lambda u: u.operations.hand_back(operation.id, token="mine", delay_seconds=0))
+    claimed = await store.run(lambda u: u.operations.claim_due(limit=9, lease_seconds=1, token="t"))
+    assert [each.id for each in claimed] == [operation.id]
+    await store.aclose()
+
+
+async def test_a_naive_moment_is_refused_and_said_so(store: SQLStore) -> None:
+    naive = a_payment(paid_at=NOW.replace(tzinfo=None))
+    with pytest.raises(StoreError, match="naive datetime"):
+        await keep(store, naive)
+
+
+async def test_a_number_no_database_holds_is_a_store_error_without_the_number(store: SQLStore) -> None:
+    with pytest.raises(StoreError) as caught:
+        await keep(store, a_payment(total=2**63))
+    assert str(2**63) not in str(caught.value)
+
+
+async def test_a_database_that_stays_locked_is_a_store_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge_payments.stores.sql.engines._BUSY_SECONDS", 0.05)
+    store = SQLStore(f"sqlite:///{tmp_path}/shop.db")
+    await store.upgrade()
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/shop.db")
+    with engine.connect() as other:
+        other.exec_driver_sql("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="begin"):
+            await keep(store, a_payment())
+        assert await store.run(lambda u: u.payments.get("pay_1"), write=False) is None, (
+            "readers wait for nobody"
+        )
+    engine.dispose()
+    await keep(store, a_payment())
+    await store.aclose()
