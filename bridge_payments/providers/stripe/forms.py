@@ -163,7 +163,9 @@ def _method(reference: str) -> Form:
 
 def _metadata(merchants: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
     for key, value in merchants.items():
-        if key.startswith(_RESERVED) and ours.get(key) != value:
+        # The engine names the payment on everything it sends; it has refused such keys of a merchant's.
+        named = key in ours or key in (PAYMENT_ID, REFERENCE)
+        if key.startswith(_RESERVED) and not (named and ours.get(key, value) == value):
             raise InvalidRequest(f"metadata.{key} is reserved", field="metadata")
         if not key or "[" in key or "]" in key:
             raise InvalidRequest("a metadata key has square brackets or is empty", field="metadata")

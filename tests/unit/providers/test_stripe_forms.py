@@ -127,13 +127,23 @@ def test_extra_adds_what_only_stripe_knows_and_is_merged_last() -> None:
     "metadata", [{"bridge_reference": "x"}, {"bridge_new": "x"}, {"a[b]": "x"}, {"": "x"}]
 )
 def test_a_merchants_metadata_cannot_carry_our_marks(metadata: Mapping[str, str]) -> None:
-    for make in (
-        lambda: create(metadata=metadata),
-        lambda: refund(metadata=metadata),
-        lambda: update_form(UpdateRequest(payment="pi_1", metadata=metadata), reference="u1"),
-    ):
+    for make in (lambda: create(metadata=metadata), lambda: refund(metadata=metadata)):
         with pytest.raises(InvalidRequest):
             make()
+
+
+@pytest.mark.parametrize("metadata", [{"bridge_update": "x"}, {"bridge_new": "x"}, {"a[b]": "x"}, {"": "x"}])
+def test_an_update_cannot_be_stamped_by_the_merchant(metadata: Mapping[str, str]) -> None:
+    with pytest.raises(InvalidRequest):
+        update_form(UpdateRequest(payment="pi_1", metadata=metadata), reference="u1")
+
+
+def test_the_engine_may_name_the_payment_on_a_refund_and_on_an_update() -> None:
+    assert refund(metadata={"bridge_payment_id": "pay_1"})["metadata"]["bridge_payment_id"] == "pay_1"
+    change = UpdateRequest(
+        payment="pi_1", metadata={"bridge_payment_id": "pay_1", "bridge_reference": "ref1"}
+    )
+    assert update_form(change, reference="u1")["metadata"] == {**OURS, "bridge_update": "u1"}
 
 
 def test_our_own_marks_may_already_be_in_the_metadata() -> None:
