@@ -47,6 +47,8 @@ MINIMAL = (  # what needs nothing but the dependencies: the core, in memory
     "tests/unit/test_telemetry.py",
 )
 
+BROWSER = "tests/acceptance/test_sandbox_browser.py"
+
 seconds: list[str] = []
 room = tempfile.TemporaryDirectory(prefix="bridge-payments-")
 skips = Path(room.name) / "skips"
@@ -145,7 +147,7 @@ def minimal(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test on the oldest Python; on the others, what is about the language and not about the world."""
     session.install("-e", ".[dev]")
-    elsewhere = ["--ignore=tests/browser"]
+    elsewhere = [f"--ignore={BROWSER}"]
     if session.python != PYTHONS[0]:
         elsewhere += ["--ignore=tests/acceptance", "--ignore=tests/crash", "-m", "not slow"]
     pytest(session, *(session.posargs or elsewhere))
@@ -155,10 +157,8 @@ def tests(session: nox.Session) -> None:
 @timed
 def browser(session: nox.Session) -> None:
     """The shop, in a headless Chromium."""
-    if not Path("tests/browser").exists():
-        session.skip("no test in a browser is written yet")
     session.install("-e", ".[dev]")
-    pytest(session, "tests/browser")
+    pytest(session, BROWSER)
 
 
 @nox.session(python=PYTHONS[0])
