@@ -90,9 +90,9 @@ def running_postgres(binaries: Path | None = None) -> Iterator[Postgres]:
     if given := os.environ.get("BRIDGE_POSTGRES_URL"):
         yield Postgres(given, binaries / "psql", stays=True)
         return
-    # Not under the tests' own temporary folder: a socket's path has at most 107 bytes, and the
-    # unprivileged user below could not enter it.
-    with tempfile.TemporaryDirectory(prefix="bridge-pg-", dir="/tmp", ignore_cleanup_errors=True) as name:
+    # Not under the tests' own folder: a socket's path has at most 107 bytes, and the unprivileged user
+    # below could not enter it.
+    with tempfile.TemporaryDirectory(prefix="bridge-pg-", ignore_cleanup_errors=True) as name:
         server = _Server(binaries, Path(name))
         with server:
             url = f"postgresql://postgres@/postgres?host={name}"
