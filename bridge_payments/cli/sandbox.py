@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 import os
@@ -64,7 +65,8 @@ def _serve(arguments: Namespace) -> int:
     )
     server = uvicorn.Server(config)
     threading.Thread(target=_announce, args=(server, sandbox.url, arguments), daemon=True).start()
-    server.run()
+    with contextlib.suppress(KeyboardInterrupt):  # raised again by uvicorn after everything is closed
+        server.run()
     return OK if server.started else FAILED
 
 

@@ -78,6 +78,7 @@ class _Storefront:
             f"Checkout · {NAME}",
             data=data,
             heading="Checkout",
+            layout="ordered",
             amount=Markup(""),
             summary=_summary(order, note),
         )
@@ -89,6 +90,7 @@ class _Storefront:
             f"Pay an amount · {NAME}",
             data=data,
             heading="Pay an amount",
+            layout="free",
             amount=part("free_amount", options=_options()),
             summary=part("free_summary"),
         )

@@ -154,11 +154,13 @@
   async function wait() {
     busy("Checking with the gateway …");
     say("We are checking your payment.", "The gateway has not answered yet. Please wait, and do not pay again.", true);
-    for (let attempt = 0; attempt < 60; attempt += 1) {
+    for (let attempt = 0; attempt < 150; attempt += 1) {
       await pause(1500);
+      if (attempt === 10) say("We are still checking.", "This takes longer than usual. Please do not pay again; this page goes on by itself.", true);
       const { data, problem } = await ask(`/payments/intents/${payment.id}/sync`, {}).catch(() => ({ problem: {} }));
-      if (problem || data.status === "processing") continue;
+      if (problem || data.status === "processing" || data.outcome === "unknown") continue;
       hide();
+      if (data.status === "pending" && !data.decline_code) say("You have not been charged.", "The gateway never received this payment. Press Pay to try again.", true);
       await follow(data);
       return;
     }

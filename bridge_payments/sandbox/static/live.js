@@ -115,7 +115,7 @@
   const operation = (one) => h("li", {},
     h("code", {}, one.verb), h("span", {}, tag(one.state)), h("time", {}, clock(one.created_at)),
     one.resolution || one.error_code || one.decline_code
-      ? h("small", {}, [one.decline_code, one.error_code, one.resolution].filter(Boolean).join(" · ")) : null);
+      ? h("small", {}, [...new Set([one.decline_code, one.error_code, one.resolution].filter(Boolean))].join(" · ")) : null);
 
   function act(one, verb, text, amount) {
     return h("button", { type: "button", class: "button soft", onclick: () => (amount ? ask(one, verb, text, amount) : go(one, verb)) }, text);

@@ -10,12 +10,12 @@
   const BACK = "M9 7L4 12l5 5M4 12h11a5 5 0 0 1 0 10";
 
   const WORDS = {
-    paid: ["", TICK, "Thank you. Your payment arrived.", "A receipt is on its way to"],
-    authorized: ["wait", CLOCK, "Your card is authorised.", "We collect the amount when we ship. A receipt goes to"],
-    refunded: ["", BACK, "Your payment was given back.", "It takes a few days to show up. We wrote to"],
-    partially_refunded: ["", BACK, "Part of your payment was given back.", "It takes a few days to show up. We wrote to"],
-    open: ["wait", CLOCK, "Waiting for your payment.", "As soon as it arrives we write to"],
-    failed: ["bad", CLOCK, "This payment did not succeed.", "You have not been charged,"],
+    paid: ["", TICK, "Thank you. Your payment arrived.", ""],
+    authorized: ["wait", CLOCK, "Your card is authorised.", "We collect the amount when we ship."],
+    refunded: ["", BACK, "Your payment was given back.", "It takes a few days to show up on your statement."],
+    partially_refunded: ["", BACK, "Part of your payment was given back.", "It takes a few days to show up on your statement."],
+    open: ["wait", CLOCK, "Waiting for your payment.", "This page follows by itself."],
+    failed: ["bad", CLOCK, "This payment did not succeed.", "You have not been charged."],
   };
 
   function show(order) {
@@ -29,7 +29,7 @@
     state.replaceChildren(
       h("div", { class: `badge ${tone}` }, svg),
       h("h1", {}, title),
-      h("p", { class: "quiet" }, `${text} ${order.email || "you"}.`),
+      h("p", { class: "quiet" }, text || `Receipt for ${order.email || "you"}`),
     );
     state.dataset.state = order.state;
     document.getElementById("heard").replaceChildren(...(order.heard.length ? order.heard.map(eventLine) : [h("li", {}, "Nothing yet.")]));

@@ -53,6 +53,7 @@ def build_app(gateway: FakeStripe) -> Callable[[Scope, Receive, Send], Awaitable
             *pages.routes(gateway),
             *control.routes(gateway),
             Mount("/_static", StaticFiles(directory=pages.STATIC)),
+            Route("/favicon.ico", lambda _: Response(status_code=204)),
             Route("/", lambda _: Response("A sandbox payment gateway. Nothing here moves money.\n")),
         ],
         lifespan=lifespan,

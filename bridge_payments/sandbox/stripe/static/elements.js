@@ -10,7 +10,7 @@
     frame.src = `${origin}/_fields`;
     frame.title = "Card details";
     frame.allow = "payment *";
-    Object.assign(frame.style, { width: "100%", height: "180px", border: "0", display: "block", colorScheme: "auto" });
+    Object.assign(frame.style, { width: "100%", height: "180px", border: "0", display: "block", colorScheme: "light dark" });
     const waiting = new Map();
     let port = null;
     let count = 0;
