@@ -12,8 +12,10 @@ from typing import Final
 
 __all__ = ["ID_PATTERN", "id_bounds", "new_id", "new_reference", "new_secret"]
 
-ID_PATTERN: Final = re.compile(r"^[A-Za-z0-9_\-:.]{1,191}$")
-"""What we accept as an identity from strangers: ours, a provider's, or nonsense without a trap in it."""
+ID_PATTERN: Final = re.compile(r"[A-Za-z0-9_\-:.]{1,191}\Z")
+"""What we accept as an identity from strangers: ours, a provider's, or nonsense without a trap in it.
+
+``\\Z`` and not ``$``, which would let a newline follow."""
 
 _REFERENCE_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _lock = threading.Lock()

@@ -59,6 +59,7 @@ def test_every_id_we_draw_is_an_id_we_accept() -> None:
 @pytest.mark.parametrize("trap", ["", "a b", "pay/../x", "pay_1'--", "x" * 192, "pay_1\n", "ümlaut"])
 def test_an_id_with_a_trap_in_it_is_not_an_id(trap: str) -> None:
     assert ID_PATTERN.fullmatch(trap) is None
+    assert ID_PATTERN.match(trap) is None, "whichever way it is asked"
 
 
 def test_a_moment_is_a_bound_between_the_ids_before_and_after_it() -> None:
