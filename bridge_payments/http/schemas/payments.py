@@ -321,11 +321,18 @@ class PaymentSynced(PaymentConfirmed):
 
 
 class PaymentCanceled(_Answer):
+    captured_cents: int = Field(default=0, exclude=True)
+
     @computed_field
     def message(self) -> str:
+        """What became of the wish: somebody may have been faster, and then `status` is the true one."""
+        if self.unknown_operation_id:
+            return "Cancellation requested; its outcome is not known yet"
         if self.status is PaymentStatus.CANCELED:
             return "Payment intent canceled successfully"
-        return "Cancellation requested; its outcome is not known yet"
+        if self.status is PaymentStatus.SUCCEEDED and 0 < self.captured_cents < self.total_cents:
+            return "The payment is succeeded with what was captured; the rest was released"
+        return f"The payment is {self.status.value}; it could not be canceled"
 
 
 class PaymentCaptured(_Answer):

@@ -260,6 +260,28 @@ async def test_cancel_says_so_in_words(rim: Any, payment: Any) -> None:
     assert (data["status"], data["message"]) == ("canceled", "Payment intent canceled successfully")
 
 
+async def test_cancel_says_when_somebody_was_faster(rim: Any, payment: Any) -> None:
+    """Only an unknown outcome is told as one: a payer who reads "not known yet" waits for nothing."""
+    rim.engine.script["cancel_payment"] = payment(status=PaymentStatus.SUCCEEDED, captured_cents=5500)
+    data = (await rim.json("POST", "/payments/pay_1/cancel", {}))["data"]
+    assert (data["status"], data["message"]) == (
+        "succeeded",
+        "The payment is succeeded; it could not be canceled",
+    )
+    assert "captured_cents" not in data
+    rim.engine.script["cancel_payment"] = payment(
+        status=PaymentStatus.PROCESSING, unknown_operation_id="op_1"
+    )
+    data = (await rim.json("POST", "/payments/pay_1/cancel", {}))["data"]
+    assert data["message"] == "Cancellation requested; its outcome is not known yet"
+
+
+async def test_cancel_after_a_partial_capture_releases_the_rest(admin: Any, payment: Any) -> None:
+    admin.engine.script["cancel_payment"] = payment(status=PaymentStatus.SUCCEEDED, captured_cents=2000)
+    data = (await admin.json("POST", "/payments/pay_1/cancel", {}))["data"]
+    assert data["message"] == "The payment is succeeded with what was captured; the rest was released"
+
+
 async def test_sync_says_when(rim: Any) -> None:
     data = (await rim.json("POST", "/payments/intents/pay_1/sync", {"expected_status": "succeeded"}))["data"]
     assert data["synced"] is True
