@@ -242,9 +242,9 @@ class ProviderRefund:
 class ProviderPayment:
     """A payment as the provider sees it, in our words. Amounts are in the payment's currency.
 
-    `authorized` is what is held now and not yet collected. `captured` is gross: what was ever collected. `refunded` counts every refund that the provider
-    does not call failed, wherever it was made. `status` never is a refund status: the engine
-    derives those from the amounts.
+    `authorized` is what is held now and not yet collected. `captured` is gross: what was ever
+    collected. `refunded` counts every refund that the provider does not call failed, wherever it was
+    made. `status` never is a refund status: the engine derives those from the amounts.
     """
 
     reference: str
