@@ -412,14 +412,12 @@ def test_a_partial_capture_releases_the_rest_and_no_refund_is_made_of_it(
 
 def test_several_captures_need_to_be_asked_for_at_the_beginning(gateway: FakeStripe, post: Post) -> None:
     plain = held(post)
-    assert (
-        post(f"payment_intents/{plain}/capture", amount_to_capture=500, final_capture="false").status_code
-        == 400
-    )
-    several = paid(post, capture_method="manual",
-                   **{"payment_method_options[card][request_multicapture]": "if_available"})["id"]  # fmt: skip
+    part = {"amount_to_capture": 500, "final_capture": "false"}
+    assert post(f"payment_intents/{plain}/capture", **part).status_code == 400
+    asked = {"payment_method_options[card][request_multicapture]": "if_available"}
+    several = paid(post, capture_method="manual", **asked)["id"]
     path = f"payment_intents/{several}/capture"
-    first = post(path, amount_to_capture=500, final_capture="false").json()
+    first = post(path, **part).json()
     assert (first["status"], first["amount_received"], first["amount_capturable"]) == (
         "requires_capture",
         500,
