@@ -111,7 +111,7 @@ class Operations:
     ) -> Operation:
         """Write down an instruction before anything is sent. Ids and keys are drawn here, once."""
         now = self.clock()
-        inputs = {**inputs_of(request), **(more or {})}
+        inputs = {**inputs_of(request), **(more or {}), "baseline": _baseline(payment)}
         return Operation(
             id=operation_id,
             payment_id=payment.id,
@@ -425,6 +425,16 @@ class Operations:
                 "The first request with this Idempotency-Key is still being carried out",
                 operation_id=operation.id,
             )
+
+
+def _baseline(payment: Payment) -> dict[str, Any]:
+    """What was recorded when the operation was reserved: a later look-up judges against it."""
+    return {
+        "status": payment.status.value,
+        "decline_reference": payment.decline_reference,
+        "captured_cents": payment.captured_cents,
+        "total_cents": payment.total_cents,
+    }
 
 
 def write_settlement(unit: Unit, settled: Settlement, *, expected_version: int) -> bool:

@@ -114,12 +114,7 @@ class Reconciliation(Operations):
             amount=amount if isinstance(amount, Money) else None,
             refund_id=operation.refund_id,
             started_at=operation.created_at,
-            baseline={
-                "status": payment.status.value,
-                "decline_reference": payment.decline_reference,
-                "captured_cents": payment.captured_cents,
-                "total_cents": payment.total_cents,
-            },
+            baseline=operation.inputs["baseline"],
         )
         try:
             async with asyncio.timeout(CALL_DEADLINE):

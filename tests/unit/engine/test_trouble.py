@@ -518,3 +518,16 @@ async def test_the_payment_is_read_before_its_secret_is_forgotten(house):
     house.move(hours=24, minutes=1)
     await house.engine.clean_client_secrets()
     assert (await house.row(payment.id)).status is PaymentStatus.SUCCEEDED
+
+
+async def test_a_decline_that_a_webhook_told_first_still_ends_the_operation_that_lost_its_answer(house):
+    payment = await house.new()
+    house.gateway.fail_next("lost_answer")
+    await house.engine.confirm_payment(payment.id, payment_method="dummy_declined", idempotency_key="k")
+    await house.engine.receive_webhook("dummy", delivery(house.gateway.events[-1]))
+    await house.engine.process_inbox()
+    assert (await house.row(payment.id)).decline_code == "declined"
+    await house.settle(steps=1)
+    (_, confirm) = await house.operations(payment.id)
+    assert (confirm.state, confirm.decline_code) == (OperationState.REJECTED, "declined")
+    assert (await house.told(payment.id)).count("payment.failed") == 1
