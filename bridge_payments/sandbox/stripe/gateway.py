@@ -53,7 +53,8 @@ class FakeStripe:
         self.books = Books(self.clock)
         self.faults = Faults()
         self.webhooks = Webhooks(self.clock)
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # Said to be TCP, or asyncio leaves Nagle on and every answer waits 40 ms for an acknowledgement.
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind(("127.0.0.1", port))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
