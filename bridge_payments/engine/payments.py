@@ -48,6 +48,7 @@ class PaymentVerbs(Instructions):
             gateway.require(Verb.CONFIRM)
             if payment.status in _ANSWERED:
                 raise Answered(payment)
+            rules.check_state(Verb.CONFIRM, payment)
             request = ConfirmRequest(
                 payment=intent_of(payment),
                 amount=payment.total,

@@ -78,6 +78,16 @@ async def test_a_payment_that_is_paid_answers_another_confirm_as_it_is(house):
     assert len(house.gateway.charges) == 1
 
 
+async def test_a_payment_that_was_given_up_is_not_paid_after_all(house):
+    payment = await house.new()
+    await house.engine.cancel_payment(payment.id)
+    requests = len(house.gateway.requests)
+    with pytest.raises(IllegalState):
+        await house.engine.confirm_payment(payment.id, payment_method="dummy_ok")
+    assert house.gateway.charges == []
+    assert len(house.gateway.requests) == requests, "the provider is not even asked"
+
+
 async def test_manual_capture_holds_collects_and_releases(house):
     payment = await house.new(capture_method="manual")
     held = await house.engine.confirm_payment(payment.id, payment_method="dummy_ok")
