@@ -61,6 +61,11 @@ class Blocking:
         """Run *callback* in every forked child: forget pools and clients there, do not close them."""
         self._on_fork.append(callback)
 
+    @property
+    def running(self) -> bool:
+        """Whether this process has a loop to call on."""
+        return self._loop is not None
+
     def close(self) -> None:
         """Stop the loop and wait for its thread; a later call starts a new one."""
         _refuse_running_loop()

@@ -35,7 +35,8 @@ class Bridge:
     """Nothing starts, connects or spawns at construction; `start` or the first request does.
 
     Use it as an async context manager, give its `lifespan` to the application, or call `start` and
-    `aclose` yourself. From threads (Flask, scripts) use `call`.
+    `aclose` yourself. From threads (Flask, scripts) use `call` and `close`: ``bridge.call(bridge.start)``
+    begins the background work before the first request does.
     """
 
     def __init__(
@@ -132,6 +133,15 @@ class Bridge:
     def call(self, func: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run an engine function from an ordinary thread and return its result, or raise its error."""
         return self.blocking.call(self._called, func, *args, **kwargs)
+
+    def close(self) -> None:
+        """Do what `aclose` does, from an ordinary thread, and end the thread of the event loop.
+
+        For the end of a script, and for gunicorn's ``worker_exit``.
+        """
+        if self.blocking.running:
+            self.blocking.call(self.aclose)
+        self.blocking.close()
 
     async def _called(self, func: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         await self.start()

@@ -155,6 +155,17 @@ def test_flask_starts_it_at_the_first_request_without_a_word(
     assert "not started" not in caplog.text
 
 
+def test_a_thread_starts_it_before_the_first_request_and_closes_it_after_the_last(bridge: Bridge) -> None:
+    """What gunicorn's `post_fork` and `worker_exit` do."""
+    bridge.close()
+    assert not bridge.blocking.running, "closing what never ran starts nothing"
+    bridge.call(bridge.start)
+    assert bridge.started
+    bridge.close()
+    assert not bridge.started
+    assert not bridge.blocking.running
+
+
 def test_a_body_that_never_ends_is_given_up(bridge: Bridge) -> None:
     """A caller that sends a byte a minute must not hold a connection for ever."""
     hasty = Bridge(bridge.engine, settings=bridge.settings.model_copy(update={"request_timeout": 0.05}))

@@ -74,6 +74,14 @@ def test_a_call_after_close_starts_again(blocking: Blocking) -> None:
     assert blocking.call(loop) is not first
 
 
+def test_it_says_whether_it_has_a_loop(blocking: Blocking) -> None:
+    assert not blocking.running
+    blocking.call(where)
+    assert blocking.running
+    blocking.close()
+    assert not blocking.running
+
+
 def test_close_lets_what_still_runs_clean_up() -> None:
     blocking, cleaned = Blocking(), threading.Event()
 
