@@ -10,28 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
-from flask import Flask
-from starlette.applications import Starlette
-from starlette.routing import Mount
+from hosts import MOUNTS, Conversation, numbered, who
 
-from bridge_payments import AuthBridge, Bridge, PaymentEngine, Principal, Request, Settings
-from bridge_payments.mounts.fastapi import payments_router
-from bridge_payments.mounts.flask import payments_blueprint
+from bridge_payments import AuthBridge, Bridge, PaymentEngine, Settings
 from bridge_payments.mounts.starlette import payments_app
 from bridge_payments.providers.dummy import DummyGateway, DummyProvider
 from bridge_payments.providers.dummy.inbox import sign
 from bridge_payments.stores import MemoryStore
-from bridge_payments.testing.mounts import Answer, Client, asgi_client, wsgi_client
+from bridge_payments.testing.mounts import Answer
 
-PREFIX = "/bridge-payment"
 NOW = datetime(2026, 1, 15, 10, 30, tzinfo=UTC)
 ADA = {"x-session-id": "ada"}
 EVE = {"x-session-id": "eve"}
@@ -40,61 +33,16 @@ GUEST = {"email": "grace@example.com", "name": "Grace"}
 ORDER = {"total_cents": 5500, "currency": "usd", "reference_code": "order-1"}
 
 
-def who(request: Request) -> Principal | None:
-    match request.header("x-session-id"):
-        case None:
-            return None
-        case "root":
-            return Principal.admin("root")
-        case name:
-            return Principal.user(name, email=f"{name}@example.com")
-
-
-def by_starlette(bridge: Bridge) -> Client:
-    return asgi_client(Starlette(routes=[Mount(PREFIX, app=payments_app(bridge))]), bridge)
-
-
-def by_fastapi(bridge: Bridge) -> Client:
-    app = FastAPI()
-    app.include_router(payments_router(bridge), prefix=PREFIX)
-    return asgi_client(app, bridge)
-
-
-def by_flask(bridge: Bridge) -> Client:
-    app = Flask(__name__)
-    app.register_blueprint(payments_blueprint(bridge), url_prefix=PREFIX)
-    return wsgi_client(app)
-
-
-MOUNTS: dict[str, Callable[[Bridge], Client]] = {
-    "starlette": by_starlette,
-    "fastapi": by_fastapi,
-    "flask": by_flask,
-}
-
-
 @dataclass
 class Shop:
-    """One installation behind one mount, and everything that it ever answered."""
+    """One installation behind one mount."""
 
     bridge: Bridge
     gateway: DummyGateway
-    client: Client
-    transcript: list[tuple[str, int, dict[str, str], bytes]] = field(default_factory=list)
+    talk: Conversation
 
     def ask(self, method: str, path: str, body: object = b"", /, **headers: str) -> Answer:
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        sent = {
-            "host": "shop.example",
-            "content-type": "application/json",
-            "x-request-id": f"step-{len(self.transcript)}",
-            **{name.replace("_", "-"): value for name, value in headers.items()},
-        }
-        if method == "GET":
-            sent.pop("content-type")
-        answer = self.client(method, PREFIX + path, sent, content)
-        self.transcript.append((f"{method} {path}", answer.status, dict(answer.headers), answer.body))
-        return answer
+        return self.talk.ask(method, path, body, **headers)
 
     def new(self, body: object = ORDER, **headers: str) -> dict[str, Any]:
         answer = self.ask("POST", "/payments/intents", body, **headers)
@@ -121,19 +69,14 @@ def open_shop(mount: str, **settings: Any) -> Shop:
         clock=lambda: NOW,
     )
     bridge = Bridge(engine, auth=AuthBridge(who))
-    return Shop(bridge, gateway, MOUNTS[mount](bridge))
-
-
-def close(shop: Shop) -> None:
-    shop.bridge.blocking.call(shop.bridge.aclose)
-    shop.bridge.blocking.close()
+    return Shop(bridge, gateway, Conversation(MOUNTS[mount](bridge)))
 
 
 @pytest.fixture(params=list(MOUNTS))
 def shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
     shop = open_shop(request.param)
     yield shop
-    close(shop)
+    shop.bridge.close()
 
 
 # --- the payer --------------------------------------------------------------------------------------
@@ -279,28 +222,10 @@ def test_one_address_does_not_open_payments_without_end() -> None:
     assert refused.status == 429
     assert refused.json["error"] == "Guest payment limit exceeded. Maximum 2 payments per email."
     assert int(refused.headers["retry-after"]) > 0
-    close(shop)
+    shop.bridge.close()
 
 
 # --- the same everywhere ----------------------------------------------------------------------------
-
-_ID = re.compile(
-    rb"\b(pay|op|re|evt|in|rf|ref)_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b"
-)
-
-
-def numbered(transcript: list[tuple[str, int, dict[str, str], bytes]]) -> list[tuple[str, int, Any, bytes]]:
-    """Replace random ids by their order of appearance."""
-    known: dict[bytes, bytes] = {}
-
-    def number(found: re.Match[bytes]) -> bytes:
-        return known.setdefault(found[0], b"%s_#%d" % (found[1], len(known)))
-
-    return [
-        (_ID.sub(number, asked.encode()).decode(), status, headers, _ID.sub(number, body))
-        for asked, status, headers, body in transcript
-    ]
-
 
 DAY: list[Callable[[Shop], None]] = [
     test_a_guest_pays_once,
@@ -323,8 +248,8 @@ def test_every_framework_answers_the_same_bytes(part: Callable[[Shop], None]) ->
     for mount in MOUNTS:
         shop = open_shop(mount)
         part(shop)
-        lived[mount] = numbered(shop.transcript)
-        close(shop)
+        lived[mount] = numbered(shop.talk.transcript)
+        shop.bridge.close()
     assert lived["fastapi"] == lived["starlette"]
     assert lived["flask"] == lived["starlette"]
 
@@ -363,4 +288,4 @@ def test_eight_clicks_at_once_are_one_charge() -> None:
     assert set(statuses) <= {200, 409}
     assert 200 in statuses
     assert len(shop.gateway.charges) == 1
-    close(shop)
+    shop.bridge.close()
