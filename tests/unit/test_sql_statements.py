@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -196,6 +197,21 @@ async def test_no_query_reads_a_whole_table(store: SQLStore) -> None:
     few = ("CASE WHEN", "webhook_deliveries.event_id = ?")  # by one reference, or of one event
     sorts = [sql for sql, plan in plans if "TEMP B-TREE" in plan and not any(part in sql for part in few)]
     assert sorts == [], "a list or a claim sorts what its index should have in order"
+
+
+async def test_a_writing_unit_holds_the_lock_from_its_first_read(store: SQLStore, tmp_path: Path) -> None:
+    def work(unit: Unit) -> str:
+        unit.payments.get("pay_1")
+        other = sqlite3.connect(tmp_path / "shop.db", timeout=0)
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            return str(error)
+        finally:
+            other.close()
+        return "two units may decide on the same rows"
+
+    assert await store.run(work) == "database is locked"
 
 
 async def test_without_a_clock_of_its_own_the_store_asks_the_database(tmp_path: Path) -> None:

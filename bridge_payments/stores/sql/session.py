@@ -127,6 +127,8 @@ class Session:
             return self._connection.execute(statement, values)
         except Exception as error:  # noqa: BLE001 - drivers raise their own for values they cannot carry
             self.refusal = refused(error, name)
+            if _is_lost(error):
+                self._connection.invalidate()
         # Outside of the except block: the driver's exception holds the parameters and would be its context.
         raise self.refusal
 
@@ -220,9 +222,16 @@ def refused(error: BaseException, name: str) -> StoreError:
 
 def run_again(error: BaseException) -> bool:
     """Tell whether the whole unit of work may simply run again: nothing of it was kept."""
-    if not isinstance(error, SQLAlchemyError) or not isinstance(error, DBAPIError):
-        return False
+    if not isinstance(error, DBAPIError):
+        return _is_lost(error)
     return error.connection_invalidated or _code(error.orig) in _SERIALIZATION or _is_deadlock(error)
+
+
+def _is_lost(error: BaseException) -> bool:
+    # asyncpg's word for a connection that the server closed while a statement was under way.
+    # SQLAlchemy translates it since 2.0.50 only (2026-11, asyncpg 0.32).
+    kind = type(error)
+    return kind.__name__ == "InternalClientError" and kind.__module__.startswith("asyncpg.")
 
 
 def _code(orig: BaseException | None) -> str | None:
