@@ -146,11 +146,14 @@ class _Storefront:
         payment = await self._payment(request.path_params["payment_id"])
         if payment is None:
             raise NotFound("there is no such payment")
-        events = await self._sandbox.bridge.engine.list_events(payment.id)
+        engine = self._sandbox.bridge.engine
+        events = await engine.list_events(payment.id)
+        operations = await engine.list_operations(payment.id)
         return {
             "state": _STATES.get(payment.status, "open"),
             "payment_id": payment.id,
             "email": payment.guest_email,
+            "asking": any(operation.is_open for operation in operations),
             "facts": {"fact-status": payment.status},
             "heard": [
                 {

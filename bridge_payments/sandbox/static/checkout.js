@@ -159,12 +159,23 @@
       if (attempt === 10) say("We are still checking.", "This takes longer than usual. Please do not pay again; this page goes on by itself.", true);
       const { data, problem } = await ask(`/payments/intents/${payment.id}/sync`, {}).catch(() => ({ problem: {} }));
       if (problem || data.status === "processing" || data.outcome === "unknown") continue;
+      if (data.status === "pending" && await stillAsking()) continue;
       hide();
       if (data.status === "pending" && !data.decline_code) say("You have not been charged.", "The gateway never received this payment. Press Pay to try again.", true);
       await follow(data);
       return;
     }
     done();
+  }
+
+  /** Pending may mean that the request never arrived, or that it is still on its way: the shop knows which. */
+  async function stillAsking() {
+    try {
+      const answer = await fetch(`/shop/payments/${payment.id}`);
+      return !answer.ok || (await answer.json()).asking;
+    } catch {
+      return true;
+    }
   }
 
   async function resume(id) {
@@ -215,7 +226,7 @@
   async function refused(problem) {
     const details = problem.details || {};
     if (details.decline_code) { declined(details.decline_code); return; }
-    if (problem.status === 409) { await wait(); return; }
+    if (details.operation_id) { await wait(); return; }
     if (/already paid/.test(`${problem.error} ${problem.message}`)) { done(); return; }
     say("This did not work.", problem.message || problem.error);
   }

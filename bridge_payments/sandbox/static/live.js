@@ -72,7 +72,7 @@
       const mine = (button.dataset.subscriber === "broken") === subscriber.broken;
       button.classList.toggle(subscriber.broken ? "alarm" : "on", mine);
     }
-    $("subscriber").textContent = `${subscriber.received} requests received, signatures verified.`;
+    $("subscriber").textContent = `Requests received: ${subscriber.received}. Every signature is verified.`;
   }
 
   // --- payments ---------------------------------------------------------------------------------
@@ -104,9 +104,9 @@
           one.refunded_cents ? h("span", {}, `given back ${cash(one.refunded_cents, one.currency)}`) : null,
           h("code", {}, one.id), h("code", {}, one.provider_intent_id || "")),
         h("div", { class: "actions" },
-          one.refundable_cents > 0 ? act(one, "refund", "Refund …", one.refundable_cents) : null,
-          one.status === "requires_capture" ? act(one, "capture", "Capture …", one.authorized_cents) : null,
-          ["pending", "requires_capture", "requires_action", "requires_confirmation"].includes(one.status) ? act(one, "cancel", "Cancel") : null,
+          !one.unknown && one.refundable_cents > 0 ? act(one, "refund", "Refund …", one.refundable_cents) : null,
+          !one.unknown && one.status === "requires_capture" ? act(one, "capture", "Capture …", one.authorized_cents) : null,
+          !one.unknown && ["pending", "requires_capture", "requires_action", "requires_confirmation"].includes(one.status) ? act(one, "cancel", "Cancel") : null,
           act(one, "sync", "Read at the gateway"))));
     box.addEventListener("toggle", () => { if (box.open) open.add(one.id); else open.delete(one.id); });
     return box;
