@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-pytest_plugins = ["bridge_lab.plugin", "counterparts"]  # tests/lab, tests/support
+pytest_plugins = ["bridge_lab.plugin", "counterparts", "crashlab.plugin"]  # tests/lab, tests/support
 
 
 @pytest.fixture(scope="session")

@@ -62,7 +62,7 @@ def settle(reserved: Reserved, answer: Answer, now: datetime, policy: Policy) ->
     """Decide what *answer* makes of the rows."""
     operation, refund = reserved.operation, reserved.refund
     if answer.payment is not None:
-        settled = _settled_payment(reserved, answer.payment, now, policy)
+        settled = _settled_payment(reserved, answer.payment, now, policy, done=answer.refused is None)
         if answer.refund is not None and refund is not None:
             settled = _with_refund(settled, refund, answer.refund, now)
         closed = settlement.close_operation(
@@ -102,13 +102,16 @@ def settle_absence(reserved: Reserved, proof: str, now: datetime) -> tuple[Settl
     return _undone(reserved, "It never reached the provider", now), operation
 
 
-def _settled_payment(reserved: Reserved, truth: ProviderPayment, now: datetime, policy: Policy) -> Settlement:
+def _settled_payment(
+    reserved: Reserved, truth: ProviderPayment, now: datetime, policy: Policy, *, done: bool
+) -> Settlement:
     operation, refund = reserved.operation, reserved.refund
     if reserved.refunds is None:
         # Without our rows at hand the provider's refunds cannot be matched: the next read does it.
         truth = replace(truth, refunds=None)
     rows = reserved.refunds if reserved.refunds is not None else (refund,) if refund else ()
-    payment = settlement.price_taken_over(reserved.payment, operation)
+    updated = operation.verb is Verb.UPDATE and done
+    payment = settlement.price_taken_over(reserved.payment, operation) if updated else reserved.payment
     if operation.verb is Verb.CREATE:
         return settlement.created(
             payment,
@@ -118,8 +121,11 @@ def _settled_payment(reserved: Reserved, truth: ProviderPayment, now: datetime, 
             wipe_in=policy.wipe_in,
         )
     settled = settlement.merge(payment, truth, now, refunds=rows, wipe_in=policy.wipe_in)
-    local = operation.inputs.get("local") if operation.verb is Verb.UPDATE else None
-    return replace(settled, payment=replace(settled.payment, **local), changed=True) if local else settled
+    if not updated:
+        return settled
+    # The price was taken over before the comparison in `merge`, which therefore saw nothing new in it.
+    local = operation.inputs.get("local") or {}
+    return replace(settled, payment=replace(settled.payment, **local, updated_at=now), changed=True)
 
 
 def _settle_refusal(

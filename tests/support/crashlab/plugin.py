@@ -1,0 +1,139 @@
+"""Fixtures: a gateway and a database of each kind, and processes that may be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    # Imported where they are used: this plugin is loaded where no extra is installed, too.
+    from bridge_payments.sandbox.stripe import FakeStripe
+    from bridge_payments.testing.servers import Postgres
+
+    from .premises import Address
+    from .zygote import Zygote
+
+__all__ = ["Premises"]
+
+WEBHOOK_SECRET = "whsec_crash"
+
+
+class Premises:
+    """A gateway, and as many databases as a test needs; what each of them is, every process can be told."""
+
+    def __init__(self, kind: str, gateway: FakeStripe, new_database: Callable[[], str]) -> None:
+        self.kind = kind
+        self.gateway = gateway
+        self._new_database = new_database
+
+    def address(self) -> Address:
+        """Return the address of a shop with a database of its own, migrated and empty."""
+        from .premises import Address
+
+        return Address(
+            database=self._new_database(),
+            gateway=self.gateway.url,
+            secret_key=self.gateway.secret_key,
+            webhook_secret=WEBHOOK_SECRET,
+            offset=self.gateway.clock.offset.total_seconds(),
+        )
+
+    def pay_in_browser(self, intent_id: str | None, card: str = "pm_card_visa") -> Mapping[str, Any]:
+        """Confirm as a browser does, with the publishable key and the client secret; tell nobody."""
+        import httpx
+
+        assert intent_id
+        secret = self.gateway.intent(intent_id)["client_secret"]
+        answer = httpx.post(
+            f"{self.gateway.url}/v1/payment_intents/{intent_id}/confirm",
+            data={
+                "payment_method": card,
+                "client_secret": secret,
+                "return_url": "https://shop.example/thanks",
+            },
+            headers={"authorization": f"Bearer {self.gateway.publishable_key}"},
+            trust_env=False,
+        )
+        told: Mapping[str, Any] = answer.json()
+        return told
+
+
+def _migrate(url: str) -> None:
+    from bridge_payments.stores.sql import SQLStore
+
+    async def upgrade() -> None:
+        store = SQLStore(url)
+        await store.upgrade()
+        await store.aclose()
+
+    asyncio.run(upgrade())
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    from .zygote import Zygote
+
+    zygote = Zygote()
+    yield zygote
+    zygote.close()
+
+
+@pytest.fixture(scope="session")
+def _gateway() -> Iterator[FakeStripe]:
+    from bridge_payments.sandbox.stripe import FakeStripe
+
+    with FakeStripe() as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "bridge.db"
+    _migrate(f"sqlite:///{path}")
+    assert not path.with_name("bridge.db-wal").exists(), "closing the last connection folds the log in"
+    return path
+
+
+@pytest.fixture(scope="session")
+def _postgres_server(require: Callable[[str], Path]) -> Iterator[Postgres]:
+    from bridge_payments.testing.servers import running_postgres
+
+    with running_postgres(require("postgresql")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _postgres_template(_postgres_server: Postgres) -> Iterator[str]:
+    with _postgres_server.database() as name:
+        _migrate(_postgres_server.url_of(name))
+        yield name
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgresql"))])
+def premises(request: pytest.FixtureRequest, _gateway: FakeStripe, tmp_path: Path) -> Iterator[Premises]:
+    """Real pieces: a database that several processes open, and a gateway over HTTP with books of its own."""
+    from contextlib import ExitStack
+
+    _gateway.reset(endpoints=True)
+    _gateway.webhooks.off = True  # a test delivers what it wants delivered
+    with ExitStack() as lent:
+        if request.param == "sqlite":
+            template: Path = request.getfixturevalue("_sqlite_template")
+
+            def new_database() -> str:
+                path = tmp_path / f"{len(list(tmp_path.glob('*.db')))}.db"
+                shutil.copy(template, path)
+                return f"sqlite:///{path}"
+        else:
+            server: Postgres = request.getfixturevalue("_postgres_server")
+            name: str = request.getfixturevalue("_postgres_template")
+
+            def new_database() -> str:
+                return server.url_of(lent.enter_context(server.database(template=name)))
+
+        yield Premises(request.param, _gateway, new_database)

@@ -1,0 +1,182 @@
+"""What the processes of one shop share: a database, a gateway and a clock."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import httpx
+
+from bridge_payments.engine import PaymentEngine
+from bridge_payments.messages import Request
+from bridge_payments.models import (
+    Event,
+    MovableClock,
+    Operation,
+    Payment,
+    Refund,
+)
+from bridge_payments.providers.stripe import StripeProvider
+from bridge_payments.sandbox.stripe.webhooks import sign
+from bridge_payments.settings import Settings
+from bridge_payments.stores.base import PaymentQuery, Unit
+from bridge_payments.stores.sql import SQLStore
+from bridge_payments.transport import Transport
+
+__all__ = ["RETURN_URL", "Address", "Row", "Shop", "move", "open_shop", "open_shops"]
+
+RETURN_URL = "https://shop.example/thanks"
+
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Everything is on loopback, and reading the world's roots costs a child more than all that it does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where a process of the shop finds what it shares with the others."""
+
+    database: str
+    gateway: str
+    secret_key: str
+    webhook_secret: str = "whsec_crash"
+    offset: float = 0.0
+    """Seconds by which everybody's clock has been moved: ours, the database's and the gateway's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One payment with everything that hangs on it."""
+
+    payment: Payment
+    operations: tuple[Operation, ...] = ()
+    refunds: tuple[Refund, ...] = ()
+    events: tuple[Event, ...] = ()
+
+    @property
+    def told(self) -> list[str]:
+        return [event.type for event in self.events]
+
+
+@dataclass
+class Shop:
+    """One process of the shop."""
+
+    address: Address
+    engine: PaymentEngine
+    store: SQLStore
+    clock: MovableClock
+    desk: httpx.AsyncClient = field(repr=False)
+    """The gateway's controls."""
+    seen: set[str] = field(default_factory=set)
+    """Events that were delivered."""
+
+    async def control(self, what: str, **wish: Any) -> Any:
+        answer = await self.desk.post(f"/_control/{what}", json=wish)
+        answer.raise_for_status()
+        return answer.json()
+
+    async def books(self) -> dict[str, Any]:
+        answer = await self.desk.get("/_control/books")
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    async def move(self, **by: float) -> None:
+        """Let time pass for us, for the database and for the gateway."""
+        await move([self], timedelta(**by).total_seconds())
+
+    async def deliver(self, event: Mapping[str, Any]) -> None:
+        """Receive one signed webhook, once."""
+        if event["id"] not in self.seen:
+            self.seen.add(event["id"])
+            await self.engine.receive_webhook("stripe", self.signed(event))
+
+    def signed(self, event: Mapping[str, Any]) -> Request:
+        body = json.dumps(event).encode()
+        moment = int(self.clock().timestamp())
+        header = sign(body, self.address.webhook_secret, timestamp=moment)
+        return Request(
+            method="POST", path="/webhooks/stripe", headers={"stripe-signature": header}, body=body
+        )
+
+    async def work(self) -> None:
+        """One round of everything that runs in the background."""
+        await self.engine.process_inbox(limit=1000)
+        await self.engine.reconcile(limit=1000)
+        await self.engine.sweep(limit=1000)
+
+    async def rows(self) -> list[Row]:
+        def read(unit: Unit) -> list[Row]:
+            page = unit.payments.list(PaymentQuery(limit=100_000, descending=False))
+            return [
+                Row(
+                    payment=payment,
+                    operations=tuple(unit.operations.for_payment(payment.id)),
+                    refunds=tuple(unit.refunds.for_payment(payment.id)),
+                    events=tuple(unit.events.for_payment(payment.id)),
+                )
+                for payment in page.items
+            ]
+
+        return await self.store.run(read, write=False)
+
+    async def row(self, payment_id: str) -> Row:
+        return next(row for row in await self.rows() if row.payment.id == payment_id)
+
+    def moved(self) -> Address:
+        """Return the address with the time as it is here now, for the next process."""
+        return replace(self.address, offset=self.clock.offset.total_seconds())
+
+
+@asynccontextmanager
+async def open_shop(address: Address, *, approve: Any = None, **settings: Any) -> AsyncIterator[Shop]:
+    """Open one process's engine, store and connections, and close them in the end."""
+    clock = MovableClock()
+    clock.move(timedelta(seconds=address.offset))
+    store = SQLStore(address.database, clock=clock)
+    transport = Transport(tls=_NO_TLS)
+    provider = StripeProvider(
+        secret_key=address.secret_key,
+        webhook_secrets=[address.webhook_secret],
+        transport=transport,
+        api_base=address.gateway,
+    )
+    engine = PaymentEngine(
+        store,
+        {"stripe": provider},
+        approve=approve,
+        settings=Settings(**{"guest_max_payments_per_email": 0, **settings}),
+        clock=clock,
+        transport=transport,
+    )
+    headers = {"x-sandbox-control": "1"}
+    async with httpx.AsyncClient(
+        base_url=address.gateway, headers=headers, trust_env=False, verify=_NO_TLS
+    ) as desk:
+        try:
+            yield Shop(address=address, engine=engine, store=store, clock=clock, desk=desk)
+        finally:
+            await engine.aclose()
+            await transport.aclose()
+            await store.aclose()
+
+
+@asynccontextmanager
+async def open_shops(addresses: Iterable[Address]) -> AsyncIterator[dict[str, Shop]]:
+    """Open one shop for each database; all of them share the gateway. Returns them by database."""
+    async with AsyncExitStack() as opened:
+        distinct = {address.database: address for address in addresses}
+        yield {
+            name: await opened.enter_async_context(open_shop(address)) for name, address in distinct.items()
+        }
+
+
+async def move(shops: Collection[Shop], seconds: float) -> None:
+    """Let time pass for every shop, and once for their gateway."""
+    for shop in shops:
+        shop.clock.move(timedelta(seconds=seconds))
+    await next(iter(shops)).control("clock", seconds=seconds)
