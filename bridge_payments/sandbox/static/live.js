@@ -91,7 +91,7 @@
     const box = h("details", { class: "payment", "data-id": one.id, open: open.has(one.id) },
       h("summary", {},
         h("span", {}, tag(one.unknown ? "unknown" : one.status)),
-        h("span", {}, one.reference_code || "free amount"),
+        h("span", { class: "order" }, one.reference_code || "free amount"),
         h("span", { class: "who" }, one.guest_email || ""),
         h("span", { class: "sum" }, cash(one.total_cents, one.currency)),
         h("time", {}, clock(one.created_at))),
