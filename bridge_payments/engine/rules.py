@@ -10,6 +10,7 @@ from typing import Any, Final
 from ..errors import AccessDenied, IllegalState, InvalidRequest, NotAuthenticated, NotFound
 from ..models import (
     Money,
+    Operation,
     Payment,
     PaymentStatus,
     Pricing,
@@ -29,6 +30,7 @@ __all__ = [
     "check_state",
     "check_tracking",
     "may_confirm_or_sync",
+    "may_pay",
     "may_read",
     "may_update_or_cancel",
     "next_sync_at",
@@ -88,6 +90,12 @@ REPEATABLE: Final = frozenset({Verb.REFUND, Verb.CANCEL, Verb.CAPTURE})
 
 ABANDON_PAYER_PRESENT_AFTER: Final = timedelta(minutes=2)
 """Rule 8b: later than this after the caller's request nothing that needs the payer is executed."""
+
+
+def may_pay(operation: Operation) -> bool:
+    """Whether an open operation may be collecting money right now."""
+    confirms = operation.verb is Verb.CREATE and bool(operation.inputs.get("confirm"))
+    return operation.is_open and (confirms or operation.verb in (Verb.CONFIRM, Verb.CAPTURE))
 
 
 # --- the sweep -------------------------------------------------------------------------------------

@@ -58,6 +58,13 @@ async def test_a_lost_answer_is_unknown_and_names_its_operation(house):
     assert answer.unknown_operation_id == operation.id
     assert operation.state is OperationState.UNKNOWN
 
+    for read in (house.engine.get_payment, house.engine.sync_payment):
+        if read == house.engine.sync_payment:
+            house.gateway.intents[payment.provider_intent_id]["state"] = "open"  # the gateway is slow
+        seen = await read(payment.id)
+        assert (seen.status, seen.unknown_operation_id) == (PaymentStatus.PROCESSING, operation.id)
+    house.gateway.intents[payment.provider_intent_id]["state"] = "paid"
+
     for verb in (house.engine.confirm_payment, house.engine.cancel_payment):
         with pytest.raises(OperationInProgress) as refusal:
             await verb(payment.id)
