@@ -7,15 +7,15 @@ import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
+from sqlalchemy.util import greenlet_spawn
 
 from ...errors import ConfigurationError, MissingExtra
 from .session import refused
@@ -70,18 +70,8 @@ class AsyncLane(Lane):
         return self._made[loop]
 
     async def run(self, body: Callable[[sa.Connection], T]) -> T:
-        connection = await self._connect()
-        try:
-            return await connection.run_sync(body)
-        finally:
-            await connection.close()
-
-    async def _connect(self) -> AsyncConnection:
-        try:
-            return await self.engine().connect()
-        except Exception as error:  # noqa: BLE001 - drivers raise what they like when they cannot connect
-            failure = refused(error, "connect")
-        raise failure  # here, so that the driver's exception, which knows the password, is not its context
+        # One greenlet for connecting, working and giving back: AsyncConnection would take one for each.
+        return await greenlet_spawn(on_a_connection, self.engine().sync_engine, body)
 
     async def aclose(self) -> None:
         mine = self._made.pop(asyncio.get_running_loop(), None)
@@ -112,18 +102,7 @@ class ThreadLane(Lane):
             # Threads of our own: the loop's default ones may all be waiting for what only we can finish.
             self._threads = ThreadPoolExecutor(self._workers, thread_name_prefix="bridge-store")
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, partial(self._run, body))
-
-    def _run(self, body: Callable[[sa.Connection], T]) -> T:
-        with self._connect() as connection:
-            return body(connection)
-
-    def _connect(self) -> sa.Connection:
-        try:
-            return self._engine.connect()
-        except Exception as error:  # noqa: BLE001 - as above
-            failure = refused(error, "connect")
-        raise failure
+        return await loop.run_in_executor(self._threads, on_a_connection, self._engine, body)
 
     async def aclose(self) -> None:
         threads, self._threads = self._threads, None
@@ -136,6 +115,18 @@ class ThreadLane(Lane):
         self._threads = None
         if self._owned:
             self._engine.dispose(close=False)
+
+
+def on_a_connection(engine: sa.Engine, body: Callable[[sa.Connection], T]) -> T:
+    """Run *body* on a connection of the engine's pool."""
+    try:
+        connection = engine.connect()
+    except Exception as error:  # noqa: BLE001 - drivers raise what they like when they cannot connect
+        failure = refused(error, "connect")
+    else:
+        with connection:
+            return body(connection)
+    raise failure  # here, so that the driver's exception, which knows the password, is not its context
 
 
 def lane_for(given: str | sa.URL | sa.Engine | AsyncEngine, *, pooler: bool | None = None) -> Lane:
