@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from serving import Server, serve
+from serving import Server, serve, until
 
 from bridge_payments.models import PaymentStatus
 from bridge_payments.sandbox.stripe import FakeStripe
@@ -72,13 +71,6 @@ class Sessions:
                 )
             )
             return Counter(str(state) for (state,) in rows)
-
-    def wait_for(self, what: Any, seconds: float = 10) -> Counter[str]:
-        """Look until *what* holds of the sessions; return the last look."""
-        end = time.monotonic() + seconds
-        while not what(seen := self.states()) and time.monotonic() < end:
-            time.sleep(0.05)
-        return seen
 
     def close(self) -> None:
         self._engine.dispose()
@@ -168,7 +160,7 @@ def test_two_thousand_requests(
             most = max(most, sessions.states().total())
 
     with shop(tmp_path, database, gateway) as server:
-        _until(lambda: len(server.children()) == WORKERS)
+        assert until(lambda: len(server.children()) == WORKERS)
         children = server.children()
         assert sessions.states().total() == 0, "loading the application connects to nothing"
         watching = threading.Thread(target=watch)
@@ -195,8 +187,7 @@ def test_two_thousand_requests(
 
         assert at_work(server) == at_rest(server)
         # Nothing is held between requests. The background work may be in the middle of a look of its own.
-        resting = sessions.wait_for(lambda seen: not seen.keys() - {"idle"})
-        assert set(resting) == {"idle"}
+        assert until(lambda: set(sessions.states()) == {"idle"})
 
         books = asyncio.run(paid(database))
         taken = {charge["payment_intent"]: charge["amount_captured"] for charge in gateway.charges(paid=True)}
@@ -204,22 +195,16 @@ def test_two_thousand_requests(
         assert len(gateway.charges(paid=True)) == orders - declined, "nobody was charged twice"
 
         # Told once, by whichever process came first: created, and then paid or declined.
-        _until(lambda: len(server.diary()) >= 2 * orders)
+        assert until(lambda: len(server.diary()) >= 2 * orders)
         told = server.diary()
         assert len({line["event"] for line in told}) == len(told) == 2 * orders
         assert {line["pid"] for line in told} == children, "each process has its part in the background work"
 
         assert server.stop() == 0
-        assert sessions.wait_for(lambda seen: not seen).total() == 0, "no connection outlives its process"
+        assert until(lambda: not sessions.states()), "no connection outlives its process"
         assert all(not Path(f"/proc/{pid}").exists() for pid in children)
         assert "Traceback" not in server.log()
         assert "ERROR" not in server.log()
-
-
-def _until(holds: Any, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not holds() and time.monotonic() < end:
-        time.sleep(0.05)
 
 
 def test_a_parent_that_was_at_work_before_it_forked_harms_no_child(
@@ -233,10 +218,10 @@ def test_a_parent_that_was_at_work_before_it_forked_harms_no_child(
             )
         assert {status for _, status in heard} == {200, 201}
         assert at_work(server) == {pid: {"pid": pid, "workers": 1, "loops": 1} for pid in server.children()}
-        _until(lambda: len(server.diary()) >= 18)
+        assert until(lambda: len(server.diary()) >= 18)
         assert len({line["event"] for line in server.diary()}) == len(server.diary()) == 18
         assert server.stop() == 0
-        assert sessions.wait_for(lambda seen: not seen).total() == 0
+        assert until(lambda: not sessions.states())
         assert "Traceback" not in server.log()
 
 
@@ -247,7 +232,7 @@ def test_gunicorns_hooks_begin_and_end_the_work_without_a_request(
     with shop(tmp_path, database, gateway, "--config=hooks.py") as server:
         # Nobody has asked for a payment, and both are at work and have been at the database.
         assert at_work(server) == at_rest(server)
-        assert sessions.wait_for(lambda seen: seen.total() >= WORKERS).total() >= WORKERS
+        assert until(lambda: sessions.states().total() >= WORKERS)
         assert server.stop() == 0
-        assert sessions.wait_for(lambda seen: not seen).total() == 0
+        assert until(lambda: not sessions.states())
         assert "Traceback" not in server.log()

@@ -11,14 +11,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hosts import PREFIX
 
-__all__ = ["Answered", "Server", "serve"]
+__all__ = ["Answered", "Server", "serve", "until"]
 
 HERE = Path(__file__).parent
 _PATIENCE = 30.0
@@ -71,6 +71,14 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(_PATIENCE)
+
+
+def until(holds: Callable[[], object], seconds: float = 20) -> bool:
+    """Look until something holds; return whether it did."""
+    end = time.monotonic() + seconds
+    while not (held := bool(holds())) and time.monotonic() < end:
+        time.sleep(0.05)
+    return held
 
 
 def free_port() -> int:

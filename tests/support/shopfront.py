@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import threading
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 from hosts import PREFIX, who
 
 from bridge_payments import AuthBridge, Bridge, Event
+
+logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
 
 _DIARY = Path(os.environ["SHOP_DIARY"])
 
