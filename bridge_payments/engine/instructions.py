@@ -56,7 +56,8 @@ class Instructions(Operations):
             payment = unit.payments.get(payment_id)
             if payment is None:
                 raise NotFound("Payment not found")
-            operation = build(payment)
+            with self.unless_in_progress(unit, payment_id):
+                operation = build(payment)
             self.take_slot(unit, operation)
             return Reserved(operation=operation, payment=payment)
 

@@ -15,7 +15,8 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, TypeVar
@@ -23,6 +24,7 @@ from typing import Any, Final, TypeVar
 from ..errors import (
     ConcurrentUpdate,
     IdempotencyMismatch,
+    InvalidRequest,
     OperationInProgress,
     ProviderDeclined,
     ProviderError,
@@ -209,9 +211,22 @@ class Operations:
         """Write the operation and occupy the payment's slot. Raises OperationInProgress."""
         holder = unit.operations.reserve(operation, lease_seconds=LEASE_SECONDS)
         if holder is not None:
-            raise OperationInProgress(
-                f"Operation {holder} on this payment is still open", operation_id=holder
-            )
+            raise _in_progress(holder)
+
+    @staticmethod
+    @contextmanager
+    def unless_in_progress(unit: Unit, payment_id: str) -> Iterator[None]:
+        """Raise OperationInProgress instead of a refusal while an operation is open.
+
+        What is refused now may be right once that operation is known: the caller is to come again, and
+        must not take the refusal for the end of it.
+        """
+        try:
+            yield
+        except InvalidRequest:
+            if holder := unit.operations.holder_of(payment_id):
+                raise _in_progress(holder) from None
+            raise
 
     # --- ask and record -----------------------------------------------------------------------------
 
@@ -463,6 +478,10 @@ def _payment_and_refunds(unit: Unit, payment_id: str) -> tuple[Payment | None, t
     if payment is None or not payment.captured_cents:
         return payment, ()
     return payment, tuple(unit.refunds.for_payment(payment_id))
+
+
+def _in_progress(holder: str) -> OperationInProgress:
+    return OperationInProgress(f"Operation {holder} on this payment is still open", operation_id=holder)
 
 
 def _nothing() -> None:

@@ -49,18 +49,19 @@ def verdict(operation: Operation, provider: PaymentProvider, now: datetime) -> V
 
     Before lease, deadline and the provider's own margin have passed, a call may still be under way.
     Afterwards the verbs that return, release or collect held money are repeated with the same key while
-    the key is worth something; whatever needs the payer is abandoned.
+    the key is worth something; whatever needs the payer is abandoned. The last repeat, too, may be under
+    way for so long.
     """
-    quiet_after = operation.created_at + timedelta(
-        seconds=LEASE_SECONDS + CALL_DEADLINE + provider.absence_margin_seconds
-    )
-    if now < quiet_after:
+    under_way = timedelta(seconds=LEASE_SECONDS + CALL_DEADLINE + provider.absence_margin_seconds)
+    if now < operation.created_at + under_way:
         return Verdict.WAIT
     harmless = operation.verb is Verb.CREATE and not operation.inputs.get("confirm")
     if operation.verb in rules.REPEATABLE or harmless:
-        window = timedelta(hours=max(provider.keys.window_hours - 1, 0))
-        if provider.keys.has_keys and now < operation.created_at + window:
+        last_repeat = operation.created_at + timedelta(hours=max(provider.keys.window_hours - 1, 0))
+        if provider.keys.has_keys and now < last_repeat:
             return Verdict.REPEAT
+        if provider.keys.has_keys and now < last_repeat + under_way:
+            return Verdict.WAIT
     return Verdict.ABANDON
 
 

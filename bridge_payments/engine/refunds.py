@@ -66,7 +66,8 @@ class RefundVerbs(Operations):
             if payment is None:
                 raise NotFound("Payment not found")
             rules.require_trusted(principal, payment)
-            amount = rules.check_refund(payment, amount_cents, force=force)
+            with self.unless_in_progress(unit, payment_id):
+                amount = rules.check_refund(payment, amount_cents, force=force)
             assert payment.provider_id is not None
             assert payment.provider_intent_id is not None
             gateway = self.provider(payment.provider_id)

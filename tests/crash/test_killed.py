@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 
 import pytest
 from crashlab import jobs
-from crashlab.books import Audit, audit
 from crashlab.flows import FLOWS, Flow
 from crashlab.plugin import Premises
 from crashlab.premises import Address, Row
@@ -63,7 +62,7 @@ def test_whoever_dies_wherever_money_moves_once(
     chosen = combinations(premises.kind, flow, len(passes))
     rows = die_and_recover(premises, zygote, flow, chosen)
 
-    found = audit_of(premises, rows)
+    found = premises.audit(rows)
     counted = tally[premises.kind]
     counted["points"] += len({each.place for each in chosen})
     counted["combinations"] += len(chosen)
@@ -97,13 +96,8 @@ def test_what_was_reserved_half_an_hour_ago_and_never_sent_is_not_charged_late(
     offset = premises.gateway.clock.offset.total_seconds()
     address = replace(address, offset=offset)
     rows = zygote.run(jobs.recover, name, {order: address}, ids)
-    assert audit_of(premises, rows).findings == []
+    assert premises.audit(rows).findings == []
     assert len(premises.gateway.charges(paid=True)) == 1
-
-
-def audit_of(premises: Premises, rows: Sequence[Row]) -> Audit:
-    gateway = premises.gateway
-    return audit(gateway.intents(), gateway.charges(), gateway.refunds(), rows)
 
 
 def record(premises: Premises, zygote: Zygote, flow: Flow) -> Sequence[jobs.Pass]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from bridge_payments.sandbox.stripe import FakeStripe
     from bridge_payments.testing.servers import Postgres
 
-    from .premises import Address
+    from .books import Audit
+    from .premises import Address, Row
     from .zygote import Zygote
 
 __all__ = ["Premises"]
@@ -61,6 +62,12 @@ class Premises:
         )
         told: Mapping[str, Any] = answer.json()
         return told
+
+    def audit(self, rows: Sequence[Row]) -> Audit:
+        """Compare the gateway's books with our rows."""
+        from .books import audit
+
+        return audit(self.gateway.intents(), self.gateway.charges(), self.gateway.refunds(), rows)
 
 
 def _migrate(url: str) -> None:
