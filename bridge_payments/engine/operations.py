@@ -43,7 +43,7 @@ from ..models import (
     Verb,
     new_reference,
 )
-from ..providers.base import PaymentProvider
+from ..providers.base import PaymentProvider, ProviderPayment
 from ..settings import Settings
 from ..stores.base import IdempotencyRecord, Store, Unit
 from . import settlement
@@ -366,10 +366,29 @@ class Operations:
 
     async def _after_lost_lease(self, reserved: Reserved, answer: Answer) -> Reserved:
         """Reconciliation owns the operation now. The answer still counts: it is merged as a sync."""
-        if answer.payment is not None or answer.refund is not None:
+        if answer.payment is not None and await self._adopt(reserved, answer.payment):
+            log.error("payment %s was given up and began after all", reserved.payment.id)
+        elif answer.payment is not None or answer.refund is not None:
             await self.refresh(reserved.payment.id)
         current = await self._look_up_reserve(reserved.operation.id)
         return current or reserved
+
+    async def _adopt(self, reserved: Reserved, truth: ProviderPayment) -> bool:
+        """Take over an intent that only this answer names: a create that was believed never executed."""
+        for _ in range(MERGE_ATTEMPTS):
+            payment = await self.store.run(lambda unit: unit.payments.get(reserved.payment.id), write=False)
+            if payment is None or payment.provider_intent_id is not None:
+                return False
+            settled = settlement.created(
+                payment,
+                truth,
+                self.clock(),
+                secret_until=payment.created_at + self.policy.secret_max_age,
+                wipe_in=self.policy.wipe_in,
+            )
+            if await self.apply(payment, settled):
+                return True
+        return False
 
     async def _leave_unknown(self, reserved: Reserved) -> Reserved:
         operation = replace(reserved.operation, state=OperationState.UNKNOWN, updated_at=self.clock())

@@ -94,8 +94,11 @@ class Reconciliation(Operations):
             return False
         try:
             provider = self.provider(operation.provider_id)
+            asked_at = self.clock()
             found = await self._look_up(reserved, provider)
-            return await self._act(reserved, provider, found, token, leased_at)
+            return await self._act(
+                reserved, provider, found, token=token, asked_at=asked_at, leased_at=leased_at
+            )
         except BridgeError as error:
             # One operation that cannot be finished must not keep the others from it.
             log.warning("operation %s stays open: %s", operation.id, error)
@@ -124,7 +127,14 @@ class Reconciliation(Operations):
             return CannotSay(str(error) or "the provider does not answer")
 
     async def _act(
-        self, reserved: Reserved, provider: PaymentProvider, found: Lookup, token: str, leased_at: float
+        self,
+        reserved: Reserved,
+        provider: PaymentProvider,
+        found: Lookup,
+        *,
+        token: str,
+        asked_at: datetime,
+        leased_at: float,
     ) -> bool:
         operation = reserved.operation
         match found:
@@ -141,7 +151,8 @@ class Reconciliation(Operations):
                 await self._postpone(operation, token, _backoff(operation), why=reason)
                 return False
             case Absent(proof=proof):
-                match verdict(operation, provider, self.clock()):
+                # Absence is as old as the question, however long the answer took.
+                match verdict(operation, provider, asked_at):
                     case Verdict.WAIT:
                         await self._postpone(operation, token, 15.0, why=f"absent so far: {proof}")
                         return False

@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 from crashlab import jobs
@@ -93,9 +93,7 @@ def test_what_was_reserved_half_an_hour_ago_and_never_sent_is_not_charged_late(
     assert operation.id not in {request.key for request in premises.gateway.requests()}
     assert premises.gateway.charges() == []
 
-    offset = premises.gateway.clock.offset.total_seconds()
-    address = replace(address, offset=offset)
-    rows = zygote.run(jobs.recover, name, {order: address}, ids)
+    rows = zygote.run(jobs.recover, name, {order: premises.now(address)}, ids)
     assert premises.audit(rows).findings == []
     assert len(premises.gateway.charges(paid=True)) == 1
 

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
+from bridge_payments.engine import asking, operations
+from bridge_payments.errors import BridgeError
 from bridge_payments.seam import Point, watched
 
 from .flows import FLOWS
 from .premises import Address, Row, Shop, move, open_shop, open_shops
 
-__all__ = ["Pass", "act", "look_later", "prepare", "recover"]
+__all__ = ["Pass", "act", "freeze", "look_later", "prepare", "recover"]
 
 Pass = tuple[Point, str]
 """One pass of the seam."""
@@ -96,6 +98,40 @@ async def recover(
         for _ in range(2):
             await tick(600)
         return [row for shop in shops.values() for row in await shop.rows()]
+
+
+async def freeze(
+    link: Connection,
+    address: Address,
+    flow: str,
+    name: str,
+    payment_id: str | None,
+    *,
+    lease: float,
+    deadline: float,
+) -> str:
+    """Stop right before the first byte, until somebody lets this process go on; return what became of it.
+
+    *lease* and *deadline* are shorter than in life, so that the lease ends before the test loses patience.
+    """
+    asking.LEASE_SECONDS = operations.LEASE_SECONDS = lease  # type: ignore[misc] # Final, and a process of its own
+    asking.CALL_DEADLINE = deadline  # type: ignore[misc] # the same
+    frozen = False
+
+    def watcher(point: Point, what: str) -> None:
+        nonlocal frozen
+        if point == "send" and not frozen:
+            frozen = True
+            link.send(("said", "frozen"))
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    async with open_shop(address) as shop:
+        with watched(watcher):
+            try:
+                await FLOWS[flow].act(shop, name, payment_id)
+            except BridgeError as error:
+                return type(error).__name__
+    return "answered"
 
 
 async def look_later(_: Connection, address: Address, *, seconds: float, rounds: int = 3) -> list[Row]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,10 @@ class Premises:
             webhook_secret=WEBHOOK_SECRET,
             offset=self.gateway.clock.offset.total_seconds(),
         )
+
+    def now(self, address: Address) -> Address:
+        """Return *address* at the time as it is by now."""
+        return replace(address, offset=self.gateway.clock.offset.total_seconds())
 
     def pay_in_browser(self, intent_id: str | None, card: str = "pm_card_visa") -> Mapping[str, Any]:
         """Confirm as a browser does, with the publishable key and the client secret; tell nobody."""
