@@ -112,6 +112,21 @@ async def test_a_reference_is_claimed_when_it_is_first_set_and_not_again(store: 
     assert await statements(store, save) == ["payments.get", "payments.save", *ended]
 
 
+async def test_a_record_after_a_long_call_does_not_claim_the_reference_again(store: SQLStore) -> None:
+    payment = a_payment()
+    await keep(store, payment)
+
+    def save(version: int, intent: str | None) -> Callable[[Unit], Any]:
+        changed = replace(payment, provider_intent_id=intent)
+        return lambda unit: unit.payments.save(changed, expected_version=version)
+
+    ended = ["commit", "committed"]
+    assert await statements(store, save(1, "pi_1")) == ["payments.save", "payments.hold_reference", *ended]
+    assert await statements(store, save(2, "pi_1")) == ["payments.save", *ended]
+    late = ["payments.save", "payments.save", "payments.hold_reference", *ended]
+    assert await statements(store, save(3, "pi_2")) == late, "a reference that comes late is claimed, too"
+
+
 async def test_every_read_is_one_statement_and_every_claim_two(store: SQLStore) -> None:
     payment = a_payment(next_sync_at=NOW)
     event = an_event(payment)
