@@ -19,6 +19,7 @@ from fastapi import APIRouter, Body, Request, Response, Security
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette import routing
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import ClientDisconnect
 
 from ..http import HEALTH_ROUTES, Access, Route, Router
@@ -50,6 +51,21 @@ _SECURITY: Final = {
 """They read a header and refuse nothing: they are here to be seen. Who asks is the AuthBridge's to say."""
 
 
+class _Path(Convertor[str]):
+    """Everything below the prefix. The framework's own `path` ends at a newline."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("bridge_payments_path", _Path())
+
+
 def payments_router(bridge: Bridge) -> APIRouter:
     """Return every route; unknown paths and methods below the prefix are answered here too."""
     served = Served(bridge, Router(bridge))
@@ -59,13 +75,13 @@ def payments_router(bridge: Bridge) -> APIRouter:
     # HEAD, OPTIONS and whatever is not in the table. The last one catches methods that nobody has heard of:
     # it runs no dependency of the host, and no handler of ours answers such a method.
     api.add_api_route(
-        "/{below:path}",
+        "/{below:bridge_payments_path}",
         _endpoint(served, "/{below}"),
         methods=_METHODS,
         include_in_schema=False,
         response_model=None,
     )
-    api.routes.append(routing.Route("/{below:path}", _Odd(served), include_in_schema=False))
+    api.routes.append(routing.Route("/{below:bridge_payments_path}", _Odd(served), include_in_schema=False))
     return api
 
 
@@ -164,7 +180,7 @@ class _RawRequest(Request):
     async def json(self) -> Any:
         try:
             return await super().json()
-        except ValueError:
+        except (ValueError, RecursionError):  # the second: ten thousand brackets
             return None
 
 
