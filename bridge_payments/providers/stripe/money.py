@@ -8,7 +8,7 @@ from typing import Final
 from ...errors import AmountNotRepresentable, InvalidRequest
 from ...models import Money
 
-__all__ = ["CURRENCIES", "MINIMUM_AMOUNTS", "exponent_of", "from_stripe", "to_stripe"]
+__all__ = ["CURRENCIES", "MAXIMUM_UNITS", "MINIMUM_AMOUNTS", "exponent_of", "from_stripe", "to_stripe"]
 
 # Amounts without decimals (2026-11, https://docs.stripe.com/currencies#zero-decimal). MGA has two
 # decimals in ISO 4217. UGX stands in this list of theirs too, but the special cases below it govern
@@ -53,11 +53,15 @@ MINIMUM_AMOUNTS: Final[Mapping[str, int]] = {
     "JPY": 50,
 }
 
+# Twelve digits for IDR, eight for most; what lies between, Stripe refuses itself
+# (2026-11, https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts; `amount` in stripe 16.1.0).
+MAXIMUM_UNITS: Final = 999_999_999_999
+
 
 def exponent_of(currency: str) -> int:
     """Return how many decimals Stripe's unit of *currency* has. Refuses what Stripe does not charge."""
     if currency not in CURRENCIES:
-        raise InvalidRequest(f"Stripe does not charge {currency}", field="currency")
+        raise InvalidRequest(f"Currency {currency} is not supported by Stripe", field="currency")
     if currency in _ZERO_DECIMAL:
         return 0
     return 3 if currency in _THREE_DECIMAL else 2

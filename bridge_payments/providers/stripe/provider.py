@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 from urllib.parse import urlsplit
 
-from ...errors import ConfigurationError, MissingExtra, ProviderError, ProviderUnknown
+from ...errors import ConfigurationError, InvalidRequest, MissingExtra, ProviderError, ProviderUnknown
 from ...messages import Request
 from ...models import Money, ProviderEvent, Verb
 from ...transport import Transport
@@ -35,7 +35,7 @@ from . import forms
 from .inbox import SIGNATURE_HEADER, read_event, verify
 from .lookup import judge
 from .mapping import charge_of, payment_from, refund_from
-from .money import MINIMUM_AMOUNTS, to_stripe
+from .money import MAXIMUM_UNITS, MINIMUM_AMOUNTS, to_stripe
 from .objects import Json
 
 if TYPE_CHECKING:
@@ -137,7 +137,8 @@ class StripeProvider(PaymentProvider):
         return {"publishable_key": self._publishable_key} if self._publishable_key else {}
 
     def check_amount(self, amount: Money) -> None:
-        to_stripe(amount)
+        if to_stripe(amount) > MAXIMUM_UNITS:
+            raise InvalidRequest(f"{amount} is more than Stripe charges", field="total_cents")
         super().check_amount(amount)
 
     # --- the verbs --------------------------------------------------------------------------------

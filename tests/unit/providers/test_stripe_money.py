@@ -12,6 +12,7 @@ from bridge_payments.models import Money
 from bridge_payments.providers.stripe import StripeProvider
 from bridge_payments.providers.stripe.money import (
     CURRENCIES,
+    MAXIMUM_UNITS,
     MINIMUM_AMOUNTS,
     exponent_of,
     from_stripe,
@@ -86,3 +87,10 @@ def test_a_total_below_stripes_minimum_is_refused_before_anything_is_written() -
             account.check_amount(Money(minimum - 1, currency))
     with pytest.raises(InvalidRequest):
         account.check_amount(Money(0, "XPF"))
+
+
+def test_an_amount_that_no_currency_takes_is_refused_before_anything_is_written() -> None:
+    account = StripeProvider(secret_key="sk_test_1", transport=Transport())
+    account.check_amount(Money(MAXIMUM_UNITS, "IDR"))
+    with pytest.raises(InvalidRequest, match="more than Stripe charges"):
+        account.check_amount(Money(MAXIMUM_UNITS + 1, "IDR"))
