@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import AccessDenied, InvalidRequest, NotFound
 from ..models import (
     ID_PATTERN,
+    METHOD_PATTERN,
     CaptureMethod,
     GuestData,
     Money,
@@ -30,7 +31,7 @@ __all__ = [
     "changed_draft",
     "check_account",
     "check_draft",
-    "check_id",
+    "check_method",
     "guest_values",
     "intent_request",
     "money_inputs_differ",
@@ -60,7 +61,7 @@ def check_draft(
         raise NotFound("Customer not found")
     if draft.setup_future_usage not in (None, "on_session", "off_session"):
         raise InvalidRequest("is on_session or off_session", field="setup_future_usage")
-    check_id(draft.payment_method, "payment_method_id")
+    check_method(draft.payment_method)
     if principal.is_anonymous:
         if not settings.guest_checkout_enabled:
             raise AccessDenied("Guest checkout is disabled")
@@ -127,7 +128,8 @@ def new_payment(
         organization_id=organization,
         project_id=project,
         customer_id=draft.customer_id,
-        payment_method_id=draft.payment_method,
+        # A wallet's token is longer than an identity, and worth nothing once it was used.
+        payment_method_id=draft.payment_method if _is_identity(draft.payment_method) else None,
         billing_address_id=draft.billing_address_id,
         is_guest_payment=email is not None,
         guest_email=email,
@@ -153,9 +155,14 @@ def capture_method_of(value: CaptureMethod | str) -> CaptureMethod:
         raise InvalidRequest("is automatic or manual", field="capture_method") from None
 
 
-def check_id(value: str | None, field: str) -> None:
-    if value is not None and not ID_PATTERN.match(value):
-        raise InvalidRequest("is not an identity", field=field)
+def check_method(value: str | None) -> None:
+    """Refuse what is neither an identity nor a one-time token."""
+    if value is not None and not METHOD_PATTERN.match(value):
+        raise InvalidRequest("is not an identity", field="payment_method_id")
+
+
+def _is_identity(value: str | None) -> bool:
+    return value is not None and ID_PATTERN.match(value) is not None
 
 
 def guest_values(guest: GuestData | None) -> tuple[str | None, ...] | None:

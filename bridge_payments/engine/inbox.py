@@ -146,7 +146,7 @@ class InboxWork(Operations):
         def find(unit: Unit) -> Payment | None:
             found = unit.payments.get_by_reference(entry.provider_id, reference)
             if found is None and ours is not None:
-                found = unit.payments.get_by_our_reference(ours)
+                found = unit.payments.get_by_our_reference(ours) or _of_operation(unit, ours)
             return found if found is not None and found.provider_id == entry.provider_id else None
 
         payment = await self.store.run(find, write=False)
@@ -154,7 +154,7 @@ class InboxWork(Operations):
             # Ours, and the answer to its create is still on its way: the operation is finished first.
             return None
         try:
-            return await self.refresh(payment.id) or payment
+            return await self.refresh(payment.id, hint=reference) or payment
         except ProviderNotFound:
             log.warning("payment %s: its provider does not know %s", payment.id, reference)
             return payment
@@ -207,6 +207,12 @@ class InboxWork(Operations):
         await self.store.run(
             lambda unit: unit.inbox.finish(row, token=token, state=state, retry_in_seconds=retry_in)
         )
+
+
+def _of_operation(unit: Unit, reference: str) -> Payment | None:
+    """Find the payment by one of its operations: a provider may carry the reference of the call alone."""
+    operation = unit.operations.get_by_reference(reference)
+    return None if operation is None else unit.payments.get(operation.payment_id)
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:

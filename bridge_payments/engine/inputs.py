@@ -64,7 +64,7 @@ def _plain(value: object) -> object:
 
 
 def _rich(name: str, value: Any) -> Any:
-    if name == "amount":
+    if name in ("amount", "total"):
         return Money(value["minor_units"], value["currency"])
     if name == "capture_method":
         return CaptureMethod(value)

@@ -307,6 +307,7 @@ class IntentVerbs(Instructions):
                 UpdateRequest(
                     payment=intent_of(payment),
                     amount=draft.amount if draft.amount != payment.total else None,
+                    total=payment.total,
                     description=description,
                     setup_future_usage=setup_future_usage,
                     metadata=provider_metadata(payment, draft.metadata) if metadata is not None else None,

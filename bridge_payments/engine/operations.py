@@ -15,7 +15,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -43,7 +43,7 @@ from ..models import (
     Verb,
     new_reference,
 )
-from ..providers.base import PaymentProvider, ProviderPayment
+from ..providers.base import KnownPayment, KnownRefund, PaymentProvider, ProviderPayment
 from ..settings import Settings
 from ..stores.base import IdempotencyRecord, Store, Unit
 from . import settlement
@@ -52,7 +52,7 @@ from .inputs import ProviderRequest, digest, inputs_of
 from .outcome import Answer, Policy, Reserved, row_of, settle
 from .settlement import Settlement
 
-__all__ = ["Operations", "with_refunds"]
+__all__ = ["Operations", "known_payment", "with_refunds"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -294,7 +294,7 @@ class Operations:
         if reference is None or not (needs_secret or unnamed or isinstance(refused, ProviderStateConflict)):
             return answer
         try:
-            truth = await self.provider(reserved.operation.provider_id).sync_payment_status(reference)
+            truth = await self._read(reserved.payment, reserved.refunds or (), reference=reference)
         except ProviderError:
             return answer
         resolution = (
@@ -354,7 +354,7 @@ class Operations:
         if reference is None:
             return fresh, answer
         try:
-            truth = await self.provider(fresh.operation.provider_id).sync_payment_status(reference)
+            truth = await self._read(fresh.payment, fresh.refunds or (), reference=reference)
         except ProviderError as error:
             log.warning("operation %s: could not read the payment again: %s", fresh.operation.id, error)
             return fresh, answer
@@ -403,11 +403,20 @@ class Operations:
 
     # --- refresh: the provider's word without an instruction ----------------------------------------
 
-    async def refresh(self, payment_id: str, *, swept: bool = False) -> Payment | None:
+    async def _read(
+        self, payment: Payment, refunds: Sequence[Refund], *, reference: str, hint: str | None = None
+    ) -> ProviderPayment:
+        assert payment.provider_id is not None
+        known = known_payment(payment, refunds, reference=reference, hint=hint)
+        return await self.provider(payment.provider_id).sync_known_payment(known)
+
+    async def refresh(
+        self, payment_id: str, *, swept: bool = False, hint: str | None = None
+    ) -> Payment | None:
         """Read one payment at its provider and apply what it says; None if there is nothing to read.
 
         Whoever asks read the row's version before, and records against it; after a lost race both are
-        read again.
+        read again. *hint* is an object that a verified webhook named.
 
         Raises: ProviderError when the provider does not say.
         """
@@ -418,7 +427,7 @@ class Operations:
             )
             if payment is None or payment.provider_intent_id is None or payment.provider_id is None:
                 return payment
-            truth = await self.provider(payment.provider_id).sync_payment_status(payment.provider_intent_id)
+            truth = await self._read(payment, refunds, reference=payment.provider_intent_id, hint=hint)
             if truth.refunds and not refunds:
                 refunds = await self.store.run(
                     lambda unit: tuple(unit.refunds.for_payment(payment_id)), write=False
@@ -490,6 +499,25 @@ def with_refunds(unit: Unit, operation: Operation, payment: Payment) -> Reserved
     refunds = tuple(unit.refunds.for_payment(payment.id)) if payment.captured_cents else ()
     mine = next((refund for refund in refunds if refund.id == operation.refund_id), None)
     return Reserved(operation=operation, payment=payment, refund=mine, refunds=refunds)
+
+
+def known_payment(
+    payment: Payment, refunds: Sequence[Refund], *, reference: str, hint: str | None = None
+) -> KnownPayment:
+    """Return what our books say of a payment, for a provider whose own do not say it all."""
+    return KnownPayment(
+        reference=reference,
+        total=payment.total,
+        status=payment.status,
+        charge=payment.provider_payment_id,
+        captured=payment.captured_cents,
+        refunds=tuple(
+            KnownRefund(id=row.id, amount=row.amount, status=row.status, reference=row.provider_refund_id)
+            for row in refunds
+        ),
+        created_at=payment.created_at,
+        hint=hint,
+    )
 
 
 def _payment_and_refunds(unit: Unit, payment_id: str) -> tuple[Payment | None, tuple[Refund, ...]]:

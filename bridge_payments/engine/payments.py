@@ -7,7 +7,7 @@ from typing import Final
 from ..models import PAID_STATUSES, SYSTEM, Money, Operation, Payment, PaymentStatus, Principal, Verb, new_id
 from ..providers.base import CancelRequest, Capability, CaptureRequest, ConfirmRequest
 from . import rules
-from .drafting import check_id
+from .drafting import check_method
 from .instructions import Answered, Instructions, intent_of
 
 __all__ = ["PaymentVerbs"]
@@ -39,7 +39,7 @@ class PaymentVerbs(Instructions):
         Raises: AccessDenied, IllegalState, NotFound, OperationInProgress, PaymentDeclined, ProviderRejected,
         Unavailable.
         """
-        check_id(payment_method, "payment_method_id")
+        check_method(payment_method)
         operation_id = new_id("op")
 
         def build(payment: Payment) -> Operation:
@@ -54,6 +54,8 @@ class PaymentVerbs(Instructions):
                 amount=payment.total,
                 payment_method=payment_method,
                 return_url=return_url or payment.return_url,
+                capture_method=payment.capture_method,
+                description=payment.description or payment.concept,
             )
             return self.draft_operation(
                 Verb.CONFIRM,
@@ -99,7 +101,13 @@ class PaymentVerbs(Instructions):
             if not final:
                 gateway.require(Capability.MULTI_CAPTURE, instead="capture once, with final=True")
             amount = Money(rules.check_capture(payment, amount_cents), payment.currency)
-            request = CaptureRequest(payment=intent_of(payment), amount=amount, final=final)
+            request = CaptureRequest(
+                payment=intent_of(payment),
+                amount=amount,
+                final=final,
+                charge=payment.provider_payment_id,
+                total=payment.total,
+            )
             return self.draft_operation(
                 Verb.CAPTURE,
                 request,
@@ -140,7 +148,12 @@ class PaymentVerbs(Instructions):
             rules.check_state(Verb.CANCEL, payment)
             gateway = self.account_of(payment)
             gateway.require(Verb.CANCEL)
-            request = CancelRequest(payment=intent_of(payment), reason=reason)
+            request = CancelRequest(
+                payment=intent_of(payment),
+                reason=reason,
+                charge=payment.provider_payment_id,
+                total=payment.total,
+            )
             return self.draft_operation(
                 Verb.CANCEL,
                 request,

@@ -25,7 +25,7 @@ from ..stores.base import Unit
 from . import rules, settlement
 from .asking import CALL_DEADLINE, LEASE_SECONDS, ask
 from .inputs import request_of
-from .operations import Operations, with_refunds
+from .operations import Operations, known_payment, with_refunds
 from .outcome import Answer, Reserved, settle_absence
 
 __all__ = ["Reconciliation", "Verdict", "verdict"]
@@ -119,6 +119,12 @@ class Reconciliation(Operations):
             refund_id=operation.refund_id,
             started_at=operation.created_at,
             baseline=operation.inputs["baseline"],
+            inputs=operation.inputs,
+            known=(
+                known_payment(payment, reserved.refunds or (), reference=payment.provider_intent_id)
+                if payment.provider_intent_id is not None
+                else None
+            ),
         )
         try:
             async with asyncio.timeout(CALL_DEADLINE):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .clock import Clock, MovableClock, utc_now
 from .events import EVENT_TYPES, Delivery, DeliveryState, Event, InboxEntry, InboxState, ProviderEvent
-from .ids import ID_PATTERN, id_bounds, new_id, new_reference, new_secret
+from .ids import ID_PATTERN, METHOD_PATTERN, id_bounds, new_id, new_reference, new_secret
 from .money import EXPONENTS, MAX_MINOR_UNITS, Money, exponent_of
 from .operations import OPEN_OPERATION_STATES, Operation, OperationState, Verb
 from .payments import (
@@ -27,6 +27,7 @@ __all__ = [
     "EXPONENTS",
     "ID_PATTERN",
     "MAX_MINOR_UNITS",
+    "METHOD_PATTERN",
     "OPEN_OPERATION_STATES",
     "OPEN_STATUSES",
     "PAID_STATUSES",

@@ -10,12 +10,19 @@ import time
 from datetime import datetime
 from typing import Final
 
-__all__ = ["ID_PATTERN", "id_bounds", "new_id", "new_reference", "new_secret"]
+__all__ = ["ID_PATTERN", "METHOD_PATTERN", "id_bounds", "new_id", "new_reference", "new_secret"]
 
 ID_PATTERN: Final = re.compile(r"[A-Za-z0-9_\-:.]{1,191}\Z")
 """What we accept as an identity from strangers: ours, a provider's, or nonsense without a trap in it.
 
 ``\\Z`` and not ``$``, which would let a newline follow."""
+
+METHOD_PATTERN: Final = re.compile(
+    r"(?:[A-Za-z0-9_\-:.+=]{1,8192}|[A-Za-z0-9_.]{1,64}:[A-Za-z0-9_\-.+/=]{1,8192})\Z"
+)
+"""What we accept as a payment method: an identity, or a one-time token of a wallet in base64.
+
+A slash only behind the wallet's name and a colon: ``apple_pay:…``."""
 
 _REFERENCE_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _lock = threading.Lock()

@@ -38,6 +38,8 @@ __all__ = [
     "Found",
     "IntentRequest",
     "KeyRules",
+    "KnownPayment",
+    "KnownRefund",
     "Lookup",
     "PaymentProvider",
     "ProviderMethod",
@@ -121,6 +123,8 @@ class UpdateRequest:
     payment: str
     """The provider's reference of the intent."""
     amount: Money | None = None
+    total: Money | None = None
+    """What the payment amounts to so far, for a provider that keeps no intent of its own."""
     description: str | None = None
     customer: str | None = None
     setup_future_usage: str | None = None
@@ -133,6 +137,9 @@ class ConfirmRequest:
     amount: Money
     payment_method: str | None = field(default=None, repr=False)
     return_url: str | None = None
+    capture_method: CaptureMethod = CaptureMethod.AUTOMATIC
+    """As the intent was created; for a provider that hears of it only now."""
+    description: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,12 +148,19 @@ class CaptureRequest:
     amount: Money
     final: bool = True
     """Release what is left of the authorisation."""
+    charge: str | None = None
+    """The provider's reference of the authorisation, where it differs from the intent."""
+    total: Money | None = None
+    """What the payment amounts to: a part of it may be collected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelRequest:
     payment: str
     reason: str | None = None
+    charge: str | None = None
+    """The provider's reference of the authorisation, where it differs from the intent and there is one."""
+    total: Money | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,6 +292,36 @@ class ProviderPayment:
     """The untouched answer: for debugging in Python, never logged, never on the wire."""
 
 
+# --- what we know and a provider may not ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownRefund:
+    """One refund of a payment, as our books have it."""
+
+    id: str
+    amount: Money
+    status: RefundStatus
+    reference: str | None = None
+    """The provider's; None while it has not answered, or for a refund that waits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownPayment:
+    """A payment as our books have it: what a provider needs that keeps no intent of its own."""
+
+    reference: str
+    """The provider's reference of the intent."""
+    total: Money
+    status: PaymentStatus
+    charge: str | None = None
+    captured: int = 0
+    refunds: tuple[KnownRefund, ...] = ()
+    created_at: datetime | None = None
+    hint: str | None = None
+    """An object that a verified webhook named. It may be of another payment: believe only what is read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """It was executed, and this is what came of it."""
@@ -318,6 +362,10 @@ class Evidence:
     started_at: datetime
     baseline: Mapping[str, Any] = field(default_factory=dict)
     """What we had recorded of the payment when the operation was reserved."""
+    inputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Exactly what was asked, as JSON values."""
+    known: KnownPayment | None = None
+    """The payment as it is recorded now; None when the create itself was lost."""
 
 
 # --- the contract ---------------------------------------------------------------------------------
@@ -362,6 +410,8 @@ class PaymentProvider(ABC):
 
     absence_margin_seconds: ClassVar[float] = 30.0
     """How long after the last possible send `Absent` may be believed: the provider's own lag."""
+    absence_looks: ClassVar[int] = 1
+    """How many times after that margin the look-up must say `Absent`, a minute apart."""
     sandbox_only: ClassVar[bool] = False
     """Moves no real money and accepts anything: refused unless ``ALLOW_SANDBOX=true``."""
 
@@ -408,6 +458,14 @@ class PaymentProvider(ABC):
 
         Raises: ProviderNotFound (the provider's definite word), ProviderUnknown, ProviderNeverSent.
         """
+
+    async def sync_known_payment(self, known: KnownPayment) -> ProviderPayment:
+        """Read the payment as it is now, knowing what our books say. The engine calls this one.
+
+        Override it where the reference alone does not lead to the money: where the provider has no intent,
+        or a refund does not show on its payment. Never changes anything; raises as `sync_payment_status`.
+        """
+        return await self.sync_payment_status(known.reference)
 
     @abstractmethod
     async def read_webhook(self, request: Request) -> ProviderEvent:
