@@ -92,19 +92,23 @@ def told(event: Event) -> Event:
     """Return *event* as it is kept: snapshots without secrets, plain data."""
     payment = event.payment
     if payment is not None:
-        action = decode_next_action(encode_next_action(payment.next_action, payment.client_secret), None)
-        payment = replace(own_payment(payment), client_secret=None, next_action=action)
+        payment = replace(own_payment(payment), client_secret=None, next_action=_told_action(payment))
     refund = own_refund(event.refund) if event.refund is not None else None
     return replace(event, payment=payment, refund=refund, data=plain(event.data))
+
+
+def _told_action(payment: Payment) -> NextAction | None:
+    return decode_next_action(encode_next_action(payment.next_action, payment.client_secret), None)
 
 
 def encode_event(event: Event) -> str:
     """Return the snapshots and the data of *event* as one JSON text."""
     document: dict[str, Any] = {}
     if event.payment is not None:
-        document["payment"] = _fields(told(event).payment)
+        document["payment"] = {name: getattr(event.payment, name) for name in _PAYMENT_FIELDS}
+        document["payment"]["next_action"] = _told_action(event.payment)
     if event.refund is not None:
-        document["refund"] = _fields(event.refund)
+        document["refund"] = {name: getattr(event.refund, name) for name in _REFUND_FIELDS}
     if event.data:
         document["data"] = event.data
     return dumps(document)
@@ -179,9 +183,10 @@ def own_refund(refund: Refund) -> Refund:
 
 # --- snapshots ------------------------------------------------------------------------------------
 
-_UNSTORED: Final = frozenset({"unknown_operation_id"})
-_PAYMENT_FIELDS: Final = frozenset(field.name for field in fields(Payment)) - _UNSTORED
-_REFUND_FIELDS: Final = frozenset(field.name for field in fields(Refund))
+_PAYMENT_FIELDS: Final = tuple(
+    field.name for field in fields(Payment) if field.name != "unknown_operation_id"
+)
+_REFUND_FIELDS: Final = tuple(field.name for field in fields(Refund))
 _MOMENTS: Final = frozenset(
     {
         "created_at",
@@ -195,16 +200,8 @@ _MOMENTS: Final = frozenset(
 )
 
 
-def _fields(record: Payment | Refund | None) -> dict[str, Any]:
-    if record is None:
-        return {}
-    return {
-        field.name: getattr(record, field.name) for field in fields(record) if field.name not in _UNSTORED
-    }
-
-
-def _known(document: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
-    values = {name: value for name, value in document.items() if name in names}
+def _known(document: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    values = {name: document[name] for name in names if name in document}
     for name in _MOMENTS & values.keys():
         if values[name] is not None:
             values[name] = datetime.fromisoformat(values[name])
@@ -235,9 +232,11 @@ def _refund(document: Mapping[str, Any]) -> Refund:
 def _without_secrets(value: Any) -> Any:
     # Every JSON column passes here, so the promise that only `client_secret` ever holds one does not
     # depend on everybody who fills `inputs`, `steps` or `data`.
+    if value is None or isinstance(value, str | int):  # most values, and far cheaper to ask than the next
+        return value
     if isinstance(value, Mapping):
         return {name: _without_secrets(item) for name, item in value.items() if not _is_secret(name)}
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
         return [_without_secrets(item) for item in value]
     return value
 
