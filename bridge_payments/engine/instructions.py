@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import IllegalState, NotFound
+from ..errors import ConcurrentUpdate, IllegalState, NotFound
 from ..models import ID_PATTERN, Operation, Payment, Principal, Verb
 from ..providers.base import PaymentProvider
 from ..stores.base import Unit
@@ -59,6 +59,10 @@ class Instructions(Operations):
             with self.unless_in_progress(unit, payment_id):
                 operation = build(payment)
             self.take_slot(unit, operation)
+            # Whoever held the slot when the row was read may have changed it and given the slot up since.
+            again = unit.payments.get(payment_id)
+            if again is None or again.version != payment.version:
+                raise ConcurrentUpdate
             return Reserved(operation=operation, payment=payment)
 
         try:

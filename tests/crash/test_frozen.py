@@ -30,7 +30,7 @@ def test_a_sender_that_slept_through_its_lease_sends_nothing(premises: Premises,
         ids[flow] = prepared
         frozen[flow] = zygote.fork(
             jobs.freeze, premises.now(address), flow, names[flow], prepared[names[flow]],
-            lease=LEASE, deadline=DEADLINE,
+            at="send", lease=LEASE, deadline=DEADLINE,
         )  # fmt: skip
         assert frozen[flow].hear() == "frozen"
     lease_ends = time.monotonic() + LEASE

@@ -39,6 +39,8 @@ class Flow:
     """What happened before; returns the payment's id."""
     lapse: float = 0.0
     """Seconds between that and what is killed."""
+    killed: bool = True
+    """Whether the crash proof kills it; else it is only raced."""
     alone: bool = False
     """Whether it works on whatever is due: then each combination has a database of its own."""
 
@@ -120,6 +122,14 @@ async def create_and_confirm(shop: Shop, name: str, _: str | None) -> None:
     await _paid(shop, name, idempotency_key=name, unique_reference=True)
 
 
+async def order_once(shop: Shop, name: str, _: str | None) -> None:
+    """Begin and pay one order under whatever key: the merchant's own number is all that is common."""
+    await shop.engine.create_payment_intent(
+        total_cents=AMOUNT, currency="USD", reference_code="the order", unique_reference=True,
+        return_url=RETURN_URL, confirm=True, payment_method=CARD, idempotency_key=name,
+    )  # fmt: skip
+
+
 async def update(shop: Shop, name: str, payment_id: str | None) -> None:
     assert payment_id
     await shop.engine.update_payment_intent(payment_id, total_cents=2500, idempotency_key=name)
@@ -194,6 +204,7 @@ FLOWS: Final = _by_name(
     ),
     Flow(name="cancel", act=cancel, prepare=held, ends=Money(status=PaymentStatus.CANCELED, captured=0)),
     Flow(name="refund", act=refund, prepare=paid, ends=REFUNDED),
+    Flow(name="order", act=order_once, ends=SUCCEEDED, killed=False),
     Flow(name="webhook", act=hear_of_it, prepare=paid_by_browser, ends=SUCCEEDED, alone=True),
     Flow(name="lookup", act=reconcile, prepare=confirm_without_answer, ends=SUCCEEDED, alone=True, lapse=3),
     Flow(name="repeat", act=reconcile, prepare=refund_without_request, ends=REFUNDED, alone=True, lapse=600),

@@ -5,18 +5,28 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
 from bridge_payments.engine import asking, operations
-from bridge_payments.errors import BridgeError
+from bridge_payments.errors import BridgeError, OperationInProgress
 from bridge_payments.seam import Point, watched
 
 from .flows import FLOWS
 from .premises import Address, Row, Shop, move, open_shop, open_shops
 
-__all__ = ["Pass", "act", "freeze", "look_later", "prepare", "recover"]
+__all__ = [
+    "Pass",
+    "act",
+    "all_at_once",
+    "freeze",
+    "look_later",
+    "prepare",
+    "recover",
+    "refund_until_settled",
+    "watch_refunds",
+]
 
 Pass = tuple[Point, str]
 """One pass of the seam."""
@@ -107,20 +117,21 @@ async def freeze(
     name: str,
     payment_id: str | None,
     *,
-    lease: float,
-    deadline: float,
+    at: str,
+    lease: float = asking.LEASE_SECONDS,
+    deadline: float = asking.CALL_DEADLINE,
 ) -> str:
-    """Stop right before the first byte, until somebody lets this process go on; return what became of it.
+    """Stop at the first pass of *at* until somebody lets this process go on; return what it heard then.
 
-    *lease* and *deadline* are shorter than in life, so that the lease ends before the test loses patience.
+    *at* is a point of the seam (``send``: right before the first byte) or what passes there.
     """
-    asking.LEASE_SECONDS = operations.LEASE_SECONDS = lease  # type: ignore[misc] # Final, and a process of its own
+    asking.LEASE_SECONDS = operations.LEASE_SECONDS = lease  # type: ignore[misc] # a process of its own
     asking.CALL_DEADLINE = deadline  # type: ignore[misc] # the same
     frozen = False
 
     def watcher(point: Point, what: str) -> None:
         nonlocal frozen
-        if point == "send" and not frozen:
+        if at in (point, what) and not frozen:
             frozen = True
             link.send(("said", "frozen"))
             os.kill(os.getpid(), signal.SIGSTOP)
@@ -142,6 +153,63 @@ async def look_later(_: Connection, address: Address, *, seconds: float, rounds:
             await shop.work()
             await shop.move(seconds=60)
         return await shop.rows()
+
+
+# --- many at once ---------------------------------------------------------------------------------
+
+
+async def all_at_once(
+    link: Connection, address: Address, flow: str, names: Sequence[str], payment_id: str | None
+) -> list[str]:
+    """Wait for the word, then do it once for each name, all at the same time; return what each heard."""
+    async with open_shop(address) as shop:
+        await shop.rows()  # connected, so that the word finds everybody at the line
+        link.send(("said", "ready"))
+        await asyncio.to_thread(link.recv)
+
+        async def one(name: str) -> str:
+            try:
+                await FLOWS[flow].act(shop, name, payment_id)
+            except BridgeError as error:
+                return type(error).__name__
+            return "answered"
+
+        return await asyncio.gather(*(one(name) for name in names))
+
+
+async def refund_until_settled(
+    link: Connection, address: Address, payment_id: str, amount: int, names: Sequence[str]
+) -> list[str]:
+    """Wait for the word, then ask for many refunds at the same time, each until it is made or refused."""
+    async with open_shop(address) as shop:
+        await shop.rows()
+        link.send(("said", "ready"))
+        await asyncio.to_thread(link.recv)
+
+        async def insist(name: str) -> str:
+            while True:
+                try:
+                    await shop.engine.refund_payment(payment_id, amount_cents=amount, idempotency_key=name)
+                except OperationInProgress:
+                    await asyncio.sleep(0.02)  # as a client does that was told to come again
+                except BridgeError as error:
+                    return type(error).__name__
+                else:
+                    return "answered"
+
+        return await asyncio.gather(*(insist(name) for name in names))
+
+
+async def watch_refunds(link: Connection, address: Address, payment_id: str) -> list[tuple[int, int, int]]:
+    """Read the payment again and again until told to stop; return every (refunded, reserved, captured)."""
+    seen = []
+    async with open_shop(address) as shop:
+        link.send(("said", "ready"))
+        while not link.poll():
+            row = await shop.store.run(lambda unit: unit.payments.get(payment_id), write=False)
+            assert row is not None
+            seen.append((row.refunded_cents, row.refund_reserved_cents, row.captured_cents))
+    return seen
 
 
 async def _deliver(shops: Mapping[str, Shop], told: Mapping[str, str]) -> None:
