@@ -99,6 +99,9 @@ def settle_absence(reserved: Reserved, proof: str, now: datetime) -> tuple[Settl
         error_code="abandoned",
         error_message="It was never executed",
     )
+    if reserved.refund is not None and reserved.refund.status is RefundStatus.WAITING:
+        # It was promised before this attempt and still is: the sweep asks again.
+        return Settlement(payment=reserved.payment, changed=False), operation
     return _undone(reserved, "It never reached the provider", now), operation
 
 

@@ -34,6 +34,10 @@ log = logging.getLogger(__name__)
 
 _CONCURRENT: Final = 8
 _BACKOFF: Final = (5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
+_WAIT: Final = 15.0
+_ABSENT: Final = "absent"
+"""The name in `Operation.steps` of how often absence was seen when nothing could be under way any more."""
+_LOOK_AGAIN: Final = 60.0
 
 
 class Verdict(StrEnum):
@@ -52,7 +56,7 @@ def verdict(operation: Operation, provider: PaymentProvider, now: datetime) -> V
     the key is worth something; whatever needs the payer is abandoned. The last repeat, too, may be under
     way for so long.
     """
-    under_way = timedelta(seconds=LEASE_SECONDS + CALL_DEADLINE + provider.absence_margin_seconds)
+    under_way = _under_way(provider)
     if now < operation.created_at + under_way:
         return Verdict.WAIT
     harmless = operation.verb is Verb.CREATE and not operation.inputs.get("confirm")
@@ -158,9 +162,18 @@ class Reconciliation(Operations):
                 return False
             case Absent(proof=proof):
                 # Absence is as old as the question, however long the answer took.
-                match verdict(operation, provider, asked_at):
+                ruling = verdict(operation, provider, asked_at)
+                looks = int(operation.steps.get(_ABSENT, 0)) + 1
+                if ruling is not Verdict.WAIT and looks < provider.absence_looks:
+                    again = replace(operation, steps={**operation.steps, _ABSENT: looks})
+                    await self._postpone(
+                        again, token, _LOOK_AGAIN, why=f"absent, to be looked at again: {proof}"
+                    )
+                    return False
+                match ruling:
                     case Verdict.WAIT:
-                        await self._postpone(operation, token, 15.0, why=f"absent so far: {proof}")
+                        delay = _until_quiet(operation, provider, asked_at)
+                        await self._postpone(operation, token, delay, why=f"absent so far: {proof}")
                         return False
                     case Verdict.REPEAT:
                         answer = await ask(provider, operation, leased_at=leased_at, repeat=True)
@@ -191,6 +204,17 @@ class Reconciliation(Operations):
             return None if payment is None else with_refunds(unit, operation, payment)
 
         return await self.store.run(read, write=False)
+
+
+def _under_way(provider: PaymentProvider) -> timedelta:
+    """How long after its reserve, or its last repeat, an operation may still be at work somewhere."""
+    return timedelta(seconds=LEASE_SECONDS + CALL_DEADLINE + provider.absence_margin_seconds)
+
+
+def _until_quiet(operation: Operation, provider: PaymentProvider, now: datetime) -> float:
+    """When to look again meanwhile: soon at first, and less often where a provider lags for long."""
+    left = (operation.created_at + _under_way(provider) - now).total_seconds()
+    return max(_WAIT, min(_backoff(operation), left / 4))
 
 
 def _repeated(answer: Answer) -> Answer:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..errors import ConcurrentUpdate, NotFound, ProviderError, ProviderRejected, Unavailable
+from ..errors import (
+    ConcurrentUpdate,
+    NotFound,
+    OperationInProgress,
+    ProviderError,
+    ProviderRejected,
+    Unavailable,
+)
 from ..models import (
     ID_PATTERN,
     SYSTEM,
-    Money,
     OperationState,
+    Payment,
     Principal,
     Refund,
     RefundStatus,
@@ -69,7 +76,6 @@ class RefundVerbs(Operations):
             with self.unless_in_progress(unit, payment_id):
                 amount = rules.check_refund(payment, amount_cents, force=force)
             assert payment.provider_id is not None
-            assert payment.provider_intent_id is not None
             gateway = self.provider(payment.provider_id)
             gateway.require(Verb.REFUND)
             if amount < payment.captured_cents:
@@ -87,21 +93,8 @@ class RefundVerbs(Operations):
                 created_at=now,
                 updated_at=now,
             )
-            request = RefundRequest(
-                payment=payment.provider_intent_id,
-                charge=payment.provider_payment_id,
-                refund_id=refund_id,
-                amount=Money(amount, payment.currency),
-                reference=reference,
-                reason=reason,
-                metadata={
-                    "bridge_payment_id": payment.id,
-                    "bridge_refund_id": refund_id,
-                    "bridge_reference": reference,
-                },
-            )
             operation = self.draft_operation(
-                Verb.REFUND, request, payment=payment, provider=gateway, principal=principal,
+                Verb.REFUND, _request(payment, refund, reference), payment=payment, provider=gateway, principal=principal,
                 operation_id=operation_id, reference=reference, refund_id=refund_id,
             )  # fmt: skip
             self.take_slot(unit, operation)
@@ -131,6 +124,47 @@ class RefundVerbs(Operations):
                 return outcome
         return outcome
 
+    async def retry_waiting_refunds(self, payment_id: str) -> int:
+        """Ask again for every refund that waits; return for how many.
+
+        It was promised when it began to wait and its share is kept, so it is not executed late (rule 8).
+        """
+        rows = await self.store.run(lambda unit: tuple(unit.refunds.for_payment(payment_id)), write=False)
+        asked = 0
+        for row in rows:
+            if row.status is RefundStatus.WAITING:
+                asked += await self._ask_again(payment_id, row.id)
+        return asked
+
+    async def _ask_again(self, payment_id: str, refund_id: str) -> bool:
+        operation_id, reference = new_id("op"), new_reference()
+
+        def work(unit: Unit) -> Reserved:
+            payment, refund = unit.payments.get(payment_id), unit.refunds.get(refund_id)
+            if payment is None or refund is None or refund.status is not RefundStatus.WAITING:
+                raise NotFound("The refund does not wait any more")
+            if payment.disputed_cents:
+                raise NotFound("Payment is disputed: the money may be taken back twice")
+            operation = self.draft_operation(
+                Verb.REFUND, _request(payment, refund, reference), payment=payment,
+                provider=self.provider(refund.provider_id), principal=SYSTEM,
+                operation_id=operation_id, reference=reference, refund_id=refund.id,
+            )  # fmt: skip
+            self.take_slot(unit, operation)
+            held = replace(refund, operation_id=operation_id, updated_at=self.clock())
+            if not unit.refunds.save(held, expected_version=refund.version):
+                raise ConcurrentUpdate
+            return Reserved(
+                operation=operation, payment=payment, refund=replace(held, version=refund.version + 1)
+            )
+
+        try:
+            reserved, leased_at = await self.reserve(operation_id, work)
+        except (NotFound, OperationInProgress):
+            return False
+        await self._give_back(reserved, leased_at)
+        return True
+
     async def list_refunds(self, payment_id: str, *, principal: Principal = SYSTEM) -> Sequence[Refund]:
         """Return every refund of a payment, oldest first, wherever it was made.
 
@@ -145,6 +179,23 @@ class RefundVerbs(Operations):
             return unit.refunds.for_payment(payment_id)
 
         return await self.store.run(read, write=False)
+
+
+def _request(payment: Payment, refund: Refund, reference: str) -> RefundRequest:
+    assert payment.provider_intent_id is not None
+    return RefundRequest(
+        payment=payment.provider_intent_id,
+        charge=payment.provider_payment_id,
+        refund_id=refund.id,
+        amount=refund.amount,
+        reference=reference,
+        reason=refund.reason,
+        metadata={
+            "bridge_payment_id": payment.id,
+            "bridge_refund_id": refund.id,
+            "bridge_reference": reference,
+        },
+    )
 
 
 def _answer(outcome: Reserved) -> Refund:

@@ -285,6 +285,8 @@ def declined(payment: Payment, decline: Decline, now: datetime, *, intent: str |
 
 def refund_merged(payment: Payment, refund: Refund, answer: ProviderRefund, now: datetime) -> Settlement:
     """Apply the provider's answer to our own refund."""
+    if answer.status is RefundStatus.WAITING:
+        return _refund_waits(payment, refund, answer.failure, now)
     if answer.status in (RefundStatus.FAILED, RefundStatus.CANCELED):
         return refund_failed(
             payment,
@@ -318,11 +320,22 @@ def refund_merged(payment: Payment, refund: Refund, answer: ProviderRefund, now:
     )
     settled = _scheduled(payment, paid, now, (row,))
     if refund.provider_refund_id is None:
-        settled = settled.tell("refund.created", now, refund=row)
+        if refund.status is not RefundStatus.WAITING:  # told when it began to wait
+            settled = settled.tell("refund.created", now, refund=row)
         settled = settled.tell("payment.refunded", now, refund=row, refunded_cents=refunded)
     if row.status is RefundStatus.SUCCEEDED and refund.status is not RefundStatus.SUCCEEDED:
         settled = settled.tell("refund.succeeded", now, refund=row)
     return settled
+
+
+def _refund_waits(payment: Payment, refund: Refund, why: str | None, now: datetime) -> Settlement:
+    """It cannot be made yet: a state that everybody sees, which keeps its share until the sweep asks again."""
+    row = replace(refund, status=RefundStatus.WAITING, error_message=why, updated_at=now)
+    if refund.status is RefundStatus.WAITING:
+        return Settlement(payment=payment, refunds=(row,))
+    planned = replace(payment, sync_count=0, updated_at=now)
+    planned = replace(planned, next_sync_at=next_sync_at(planned, now, refund_waiting=True))
+    return Settlement(payment=planned, refunds=(row,)).tell("refund.created", now, refund=row)
 
 
 def refund_failed(
@@ -415,7 +428,7 @@ def _merge_refunds(
                 updated_at=now,
             )
             changed.append(new)
-            if row.provider_refund_id is None:
+            if row.provider_refund_id is None and row.status is not RefundStatus.WAITING:
                 events.append(_event("refund.created", payment, now, refund=new))
             if new.status is not row.status and new.status in (RefundStatus.SUCCEEDED, RefundStatus.FAILED):
                 events.append(_event(f"refund.{new.status.value}", payment, now, refund=new))

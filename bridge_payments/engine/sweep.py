@@ -31,6 +31,9 @@ class SweepWork(Operations):
     async def cancel_payment(self, payment_id: str, *, principal: Principal = SYSTEM) -> Payment:
         raise NotImplementedError
 
+    async def retry_waiting_refunds(self, payment_id: str) -> int:
+        raise NotImplementedError
+
     async def sweep(self, *, limit: int = 50) -> int:
         """Read every payment that is due and not final at its provider; return how many were read."""
         due = await self.store.run(
@@ -46,7 +49,9 @@ class SweepWork(Operations):
 
     async def _look_at(self, payment: Payment) -> bool:
         try:
-            await self.refresh(payment.id, swept=True)
+            fresh = await self.refresh(payment.id, swept=True)
+            if fresh is not None and fresh.refund_reserved_cents > fresh.refunded_cents:
+                await self.retry_waiting_refunds(payment.id)
         except ProviderNotFound:
             await self._flag_missing(payment)
         except BridgeError as error:

@@ -1,0 +1,251 @@
+"""Refunds that wait for settlement, absence that is seen twice, and what a provider is told of our books."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bridge_payments.engine.settlement import merge, refund_merged
+from bridge_payments.errors import IllegalState, InvalidRequest, OperationInProgress
+from bridge_payments.messages import Request
+from bridge_payments.models import (
+    METHOD_PATTERN,
+    Money,
+    OperationState,
+    PaymentStatus,
+    ProviderEvent,
+    RefundStatus,
+    Verb,
+)
+from bridge_payments.providers.base import (
+    Absent,
+    Evidence,
+    KnownPayment,
+    Lookup,
+    ProviderPayment,
+    ProviderRefund,
+    RefundRequest,
+    Step,
+)
+from bridge_payments.providers.dummy import DummyProvider
+
+pytestmark = pytest.mark.anyio
+
+
+class Settling:
+    """A provider whose refunds wait until it has settled, and that remembers what it was told."""
+
+    def __init__(self, provider: DummyProvider, patch: pytest.MonkeyPatch) -> None:
+        self.settled = False
+        self.known: list[KnownPayment] = []
+        self.asked = 0
+        refund, sync = provider.refund_payment, provider.sync_known_payment
+
+        async def refund_payment(request: RefundRequest, *, step: Step) -> ProviderRefund:
+            self.asked += 1
+            if self.settled:
+                return await refund(request, step=step)
+            return ProviderRefund(
+                reference=request.reference, payment=request.payment, amount=request.amount,
+                status=RefundStatus.WAITING, failure="not settled yet",
+            )  # fmt: skip
+
+        async def sync_known_payment(known: KnownPayment) -> ProviderPayment:
+            self.known.append(known)
+            return await sync(known)
+
+        patch.setattr(provider, "refund_payment", refund_payment)
+        patch.setattr(provider, "sync_known_payment", sync_known_payment)
+
+
+@pytest.fixture
+def settling(house: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settling]:
+    yield Settling(house.engine.provider("dummy"), monkeypatch)
+
+
+async def test_a_refund_that_has_to_wait_is_seen_keeps_its_share_and_is_made_after_settlement(
+    house: Any, settling: Settling
+) -> None:
+    payment = await house.paid(2000)
+    refund = await house.engine.refund_payment(payment.id, amount_cents=500)
+    assert (refund.status, refund.error_message) == (RefundStatus.WAITING, "not settled yet")
+    row = await house.row(payment.id)
+    assert (row.refunded_cents, row.refund_reserved_cents, row.status) == (0, 500, PaymentStatus.SUCCEEDED)
+    with pytest.raises(InvalidRequest):
+        await house.engine.refund_payment(payment.id, amount_cents=1501)
+
+    for _ in range(3):
+        house.move(hours=7)
+        await house.engine.sweep()
+    assert settling.asked > 1
+    assert [each.status for each in await house.refunds(payment.id)] == [RefundStatus.WAITING]
+
+    settling.settled = True
+    house.move(hours=25)
+    await house.engine.sweep()
+    (refund,) = await house.refunds(payment.id)
+    assert refund.status is RefundStatus.SUCCEEDED
+    row = await house.row(payment.id)
+    assert (row.refunded_cents, row.refund_reserved_cents) == (500, 500)
+    assert len(house.gateway.refunds) == 1
+    told = await house.told(payment.id)
+    assert told.count("refund.created") == told.count("refund.succeeded") == 1
+
+    house.move(hours=25)
+    await house.engine.sweep()
+    assert len(house.gateway.refunds) == 1, "made once"
+
+
+async def test_a_waiting_refund_whose_attempt_was_lost_and_never_made_waits_on(
+    house: Any, settling: Settling
+) -> None:
+    payment = await house.paid(2000)
+    await house.engine.refund_payment(payment.id, amount_cents=500)
+    settling.settled = True
+    # Past the window of the gateway's keys, so that nothing may be repeated.
+    house.gateway.fail_next("broken_before")
+    house.move(hours=1)
+    await house.engine.sweep()
+    (refund,) = await house.refunds(payment.id)
+    assert refund.status is RefundStatus.WAITING
+    with pytest.raises(OperationInProgress):
+        await house.engine.refund_payment(payment.id, amount_cents=100)
+    house.move(hours=30)
+    await house.engine.reconcile()
+    (refund,) = await house.refunds(payment.id)
+    assert refund.status is RefundStatus.WAITING
+    assert (await house.row(payment.id)).refund_reserved_cents == 500
+    house.move(hours=25)
+    await house.engine.sweep()
+    (refund,) = await house.refunds(payment.id)
+    assert refund.status is RefundStatus.SUCCEEDED
+
+
+async def test_a_disputed_payment_keeps_its_refund_waiting(house: Any, settling: Settling) -> None:
+    payment = await house.paid(2000)
+    await house.engine.refund_payment(payment.id, amount_cents=500)
+    row = await house.row(payment.id)
+    await house.store.run(
+        lambda unit: unit.payments.save(replace(row, disputed_cents=2000), expected_version=row.version)
+    )
+    asked = settling.asked
+    assert await house.engine.retry_waiting_refunds(payment.id) == 0
+    assert settling.asked == asked
+
+
+async def test_a_refused_waiting_refund_fails_and_gives_its_share_back(
+    house: Any, settling: Settling
+) -> None:
+    payment = await house.paid(2000)
+    refund = await house.engine.refund_payment(payment.id, amount_cents=2000)
+    row = await house.row(payment.id)
+    refused = ProviderRefund(
+        reference="dr_1", payment=None, amount=Money(2000, "USD"), status=RefundStatus.FAILED
+    )
+    settled = refund_merged(row, refund, refused, house.clock())
+    assert settled.refunds[0].status is RefundStatus.FAILED
+    assert settled.payment.refund_reserved_cents == 0
+
+
+async def test_a_provider_is_told_what_our_books_know(house: Any, settling: Settling) -> None:
+    payment = await house.paid(2000)
+    settling.settled = True
+    refund = await house.engine.refund_payment(payment.id, amount_cents=500)
+    await house.engine.sync_payment(payment.id)
+    known = settling.known[-1]
+    assert (known.reference, known.total, known.status) == (
+        payment.provider_intent_id, Money(2000, "USD"), PaymentStatus.PARTIALLY_REFUNDED,
+    )  # fmt: skip
+    assert [(each.id, each.reference) for each in known.refunds] == [(refund.id, refund.provider_refund_id)]
+
+
+async def test_a_webhook_that_names_only_the_call_finds_its_payment_and_hints_at_the_object(
+    house: Any, settling: Settling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = await house.paid(2000)
+    confirm = next(each for each in await house.operations(payment.id) if each.verb is Verb.CONFIRM)
+
+    async def read_webhook(request: Request) -> ProviderEvent:
+        return ProviderEvent(id="n-1", type="x", reference="60001", our_reference=confirm.reference)
+
+    monkeypatch.setattr(house.engine.provider("dummy"), "read_webhook", read_webhook)
+    await house.engine.receive_webhook("dummy", Request(method="POST", path="/"))
+    await house.engine.process_inbox()
+    assert settling.known[-1].hint == "60001"
+    assert settling.known[-1].reference == payment.provider_intent_id
+
+
+async def test_absence_is_believed_only_when_it_was_seen_as_often_as_the_provider_asks(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Any] = []
+
+    async def find_operation(evidence: Evidence) -> Lookup:
+        assert evidence.inputs["payment_method"] == "dummy_ok"
+        assert evidence.known is not None
+        looked.append(house.clock())
+        return Absent("nothing there")
+
+    provider = house.engine.provider("dummy")
+    monkeypatch.setattr(type(provider), "absence_looks", 2)
+    monkeypatch.setattr(provider, "find_operation", find_operation)
+    payment = await house.new()
+    house.gateway.fail_next("broken_before")
+    await house.engine.confirm_payment(payment.id, payment_method="dummy_ok")
+    house.move(minutes=20)
+    await house.engine.reconcile()
+    (operation,) = await house.engine.list_unknown()
+    assert operation.state is OperationState.UNKNOWN
+    await house.engine.reconcile()
+    assert len(looked) == 1, "the second look is a minute later"
+    house.move(seconds=61)
+    await house.engine.reconcile()
+    assert not await house.engine.list_unknown()
+    assert looked[1] - looked[0] >= timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("method", "taken"),
+    [
+        ("pm_1", True),
+        ("apple_pay:" + "Ab+/" * 1500 + "==", True),
+        ("eyJjb2RlIjoiNTBfMl8w" * 20 + "==", True),
+        ("a/b", False),
+        ("a b", False),
+        ("apple_pay:x\n", False),
+        ("x" * 8193, False),
+    ],
+)
+async def test_a_wallets_token_is_a_method_and_a_path_is_not(house: Any, method: str, taken: bool) -> None:
+    assert bool(METHOD_PATTERN.match(method)) is taken
+    if taken:
+        payment = await house.new(payment_method=method)
+        assert payment.payment_method_id == (method if len(method) < 100 else None)
+    else:
+        with pytest.raises(InvalidRequest):
+            await house.new(payment_method=method)
+
+
+async def test_a_read_that_does_not_say_refunds_leaves_a_waiting_one_alone(
+    house: Any, settling: Settling
+) -> None:
+    payment = await house.paid(2000)
+    refund = await house.engine.refund_payment(payment.id, amount_cents=500)
+    row = await house.row(payment.id)
+    truth = ProviderPayment(
+        reference=row.provider_intent_id, status=PaymentStatus.SUCCEEDED, amount=Money(2000, "USD"),
+        captured=2000,
+    )  # fmt: skip
+    settled = merge(row, truth, house.clock(), refunds=[refund], swept=True)
+    assert settled.payment.refund_reserved_cents == 500
+    assert settled.payment.next_sync_at is not None, "the sweep comes back for it"
+
+
+async def test_the_state_machine_still_refuses_what_it_refused(house: Any) -> None:
+    payment = await house.new()
+    with pytest.raises(IllegalState):
+        await house.engine.refund_payment(payment.id)
