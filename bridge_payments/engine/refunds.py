@@ -94,7 +94,8 @@ class RefundVerbs(Operations):
                 updated_at=now,
             )
             operation = self.draft_operation(
-                Verb.REFUND, _request(payment, refund, reference), payment=payment, provider=gateway, principal=principal,
+                Verb.REFUND, _request(payment, refund, reference), payment=payment,
+                provider=gateway, principal=principal,
                 operation_id=operation_id, reference=reference, refund_id=refund_id,
             )  # fmt: skip
             self.take_slot(unit, operation)

@@ -329,7 +329,7 @@ def refund_merged(payment: Payment, refund: Refund, answer: ProviderRefund, now:
 
 
 def _refund_waits(payment: Payment, refund: Refund, why: str | None, now: datetime) -> Settlement:
-    """It cannot be made yet: a state that everybody sees, which keeps its share until the sweep asks again."""
+    """It cannot be made yet: everybody sees that, and it keeps its share until the sweep asks again."""
     row = replace(refund, status=RefundStatus.WAITING, error_message=why, updated_at=now)
     if refund.status is RefundStatus.WAITING:
         return Settlement(payment=payment, refunds=(row,))
