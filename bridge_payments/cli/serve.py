@@ -47,12 +47,11 @@ def application(bridge: Bridge, *, prefix: str = PREFIX) -> Starlette:
     """Return the API under *prefix* and its health routes at the root."""
     try:
         from starlette.applications import Starlette
-        from starlette.routing import Mount
     except ImportError:
         raise MissingExtra("starlette", needed_for="bridge-payments serve") from None
-    from ..mounts.starlette import health_routes, payments_app
+    from ..mounts.starlette import health_routes, payments_mount
 
-    routes = [*health_routes(bridge), Mount(prefix.rstrip("/"), app=payments_app(bridge))]
+    routes = [*health_routes(bridge), payments_mount(bridge, prefix.rstrip("/"))]
     return Starlette(routes=routes, lifespan=bridge.lifespan)
 
 

@@ -2,7 +2,7 @@
 Mount on Starlette, or on any ASGI host, or run alone.
 
     app = Starlette(
-        routes=[Mount("/bridge-payment", app=payments_app(bridge)), *health_routes(bridge)],
+        routes=[payments_mount(bridge, "/bridge-payment"), *health_routes(bridge)],
         lifespan=bridge.lifespan,
     )
 
@@ -12,9 +12,10 @@ finds the bridge not started says so in the log, once, and starts it.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..http import HEALTH_ROUTES, Router
@@ -23,7 +24,7 @@ from .asgi import Disconnected, Served, below, send_response
 if TYPE_CHECKING:
     from ..bridge import Bridge
 
-__all__ = ["health_routes", "payments_app"]
+__all__ = ["health_routes", "payments_app", "payments_mount"]
 
 
 def payments_app(bridge: Bridge) -> ASGIApp:
@@ -31,10 +32,23 @@ def payments_app(bridge: Bridge) -> ASGIApp:
     return _App(Served(bridge, Router(bridge)))
 
 
+def payments_mount(bridge: Bridge, prefix: str) -> Mount:
+    """Return the route of Starlette under which every path is answered here."""
+    return _Mount(prefix, app=payments_app(bridge))
+
+
 def health_routes(bridge: Bridge) -> list[Route]:
     """Return the health routes for the root of the host, where monitors look."""
     app = _App(Served(bridge, Router(bridge, HEALTH_ROUTES)))
     return [Route(route.path, endpoint=app, include_in_schema=False) for route in HEALTH_ROUTES]
+
+
+class _Mount(Mount):
+    """The framework's own ends at a newline and answers such paths with a page of its own."""
+
+    def __init__(self, path: str, app: ASGIApp) -> None:
+        super().__init__(path, app=app)
+        self.path_regex = re.compile(self.path_regex.pattern, re.DOTALL)
 
 
 class _App:

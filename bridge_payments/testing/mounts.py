@@ -283,6 +283,8 @@ class MountConformance:
             ("GET", "/payments/"),
             ("GET", "/payments/a b"),
             ("GET", "/payments/é"),
+            ("GET", "/payments/a\nb/c"),
+            ("POST", "/nowhere\n/at/all"),
             ("GET", "/payments/guest/ada@example.com"),
             ("HEAD", "/payments"),
             ("HEAD", "/providers"),

@@ -12,7 +12,6 @@ from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException
 from fastapi import Request as HostRequest
 from flask import Flask, request, session
 from starlette.applications import Starlette
-from starlette.routing import Mount
 
 from bridge_payments.auth import AuthBridge
 from bridge_payments.bridge import Bridge
@@ -21,7 +20,7 @@ from bridge_payments.messages import Request
 from bridge_payments.models import Principal
 from bridge_payments.mounts.fastapi import health_router, payments_router
 from bridge_payments.mounts.flask import health_blueprint, payments_blueprint
-from bridge_payments.mounts.starlette import health_routes, payments_app
+from bridge_payments.mounts.starlette import health_routes, payments_app, payments_mount
 from bridge_payments.testing.mounts import (
     PREFIX,
     Answer,
@@ -37,7 +36,7 @@ Ask = Callable[..., Answer]
 
 class TestStarlette(MountConformance):
     def serve(self, bridge: Bridge) -> Client:
-        app = Starlette(routes=[Mount(PREFIX, app=payments_app(bridge)), *health_routes(bridge)])
+        app = Starlette(routes=[payments_mount(bridge, PREFIX), *health_routes(bridge)])
         return asgi_client(app, bridge)
 
 
@@ -122,7 +121,7 @@ def run_lifespan(app: Any, bridge: Bridge) -> list[tuple[str, bool]]:
 
 
 def starlette_host(bridge: Bridge) -> Any:
-    return Starlette(routes=[Mount(PREFIX, app=payments_app(bridge))], lifespan=bridge.lifespan)
+    return Starlette(routes=[payments_mount(bridge, PREFIX)], lifespan=bridge.lifespan)
 
 
 def fastapi_host(bridge: Bridge) -> Any:

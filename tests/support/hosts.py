@@ -11,12 +11,12 @@ from typing import NamedTuple
 from fastapi import FastAPI
 from flask import Flask
 from starlette.applications import Starlette
-from starlette.routing import Mount
 
 from bridge_payments import Bridge, Principal, Request
+from bridge_payments.errors import NotAuthenticated
 from bridge_payments.mounts.fastapi import payments_router
 from bridge_payments.mounts.flask import payments_blueprint
-from bridge_payments.mounts.starlette import payments_app
+from bridge_payments.mounts.starlette import payments_mount
 from bridge_payments.testing.mounts import Answer, Client, asgi_client, wsgi_client
 
 __all__ = ["MOUNTS", "PREFIX", "Conversation", "Said", "differences", "numbered", "who"]
@@ -25,18 +25,20 @@ PREFIX = "/bridge-payment"
 
 
 def who(request: Request) -> Principal | None:
-    """Sign in whoever a header names: `root` is the admin."""
+    """Sign in whom a header names: `root` is the admin, and not every name is a session."""
     match request.header("x-session-id"):
         case None:
             return None
         case "root":
             return Principal.admin("root")
-        case name:
+        case name if re.fullmatch(r"ada|eve|customer-\d+", name):
             return Principal.user(name, email=f"{name}@example.com")
+        case _:
+            raise NotAuthenticated("This session has ended")
 
 
 def by_starlette(bridge: Bridge) -> Client:
-    return asgi_client(Starlette(routes=[Mount(PREFIX, app=payments_app(bridge))]), bridge)
+    return asgi_client(Starlette(routes=[payments_mount(bridge, PREFIX)]), bridge)
 
 
 def by_fastapi(bridge: Bridge) -> Client:

@@ -64,9 +64,9 @@ def flask_app() -> Any:
 def starlette_app() -> Any:
     from starlette.applications import Starlette
     from starlette.responses import JSONResponse
-    from starlette.routing import Mount, Route
+    from starlette.routing import Route
 
-    from bridge_payments.mounts.starlette import health_routes, payments_app
+    from bridge_payments.mounts.starlette import health_routes, payments_mount
 
     bridge = open_bridge()
 
@@ -76,7 +76,7 @@ def starlette_app() -> Any:
     return Starlette(
         routes=[
             Route("/work", at_work),
-            Mount(PREFIX, app=payments_app(bridge)),
+            payments_mount(bridge, PREFIX),
             *health_routes(bridge),
         ],
         lifespan=None if os.environ.get("SHOP_STARTS") == "by request" else bridge.lifespan,
