@@ -6,7 +6,7 @@ from typing import Final
 
 from ...models import Verb
 from ...providers.base import Capability
-from ..envelope import Reply
+from ..envelope import Reply, page_meta
 from ..route import Access, Call, Route
 from ..schemas.providers import ProviderOut
 
@@ -31,7 +31,7 @@ async def list_providers(call: Call) -> Reply:
                 publishable=dict(provider.publishable),
             )
         )
-    return Reply(data=found)
+    return Reply(data=found, meta=page_meta(page=1, limit=max(len(found), 1), total=len(found)))
 
 
 def _default(call: Call) -> str | None:

@@ -11,10 +11,13 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     PlainSerializer,
     WithJsonSchema,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from ...models import MAX_MINOR_UNITS
 
@@ -27,6 +30,7 @@ __all__ = [
     "Input",
     "ListEnvelope",
     "Meta",
+    "Metadata",
     "Moment",
     "Output",
     "Pagination",
@@ -51,6 +55,22 @@ class Input(BaseModel):
         if isinstance(given, dict):
             return {name: value for name, value in given.items() if value is not None}
         return given
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Say in the document, too, that what may be left out may be null."""
+        found = handler(core_schema)
+        shape = handler.resolve_ref_schema(found)
+        needed = shape.get("required", ())
+        for name, field in shape.get("properties", {}).items():
+            if name not in needed and {"type": "null"} not in field.get("anyOf", ()):
+                about = {
+                    word: field.pop(word) for word in ("default", "description", "title") if word in field
+                }
+                shape["properties"][name] = {"anyOf": [field, {"type": "null"}], **about}
+        return found
 
 
 _CURRENCY: Final = re.compile(r"[A-Za-z]{3}")
@@ -103,8 +123,22 @@ Token = Annotated[
     Field(min_length=1, max_length=4096, json_schema_extra={"pattern": r"^[\x21-\x7e]+$"}),
 ]
 """A reference that may be a one-time token: Accept.js makes some of more than a thousand characters."""
-Email = Annotated[str, AfterValidator(_an_email), Field(max_length=254, examples=["ada@example.com"])]
-Url = Annotated[str, AfterValidator(_a_url), Field(max_length=2048, examples=["https://shop.example/done"])]
+Email = Annotated[
+    str,
+    AfterValidator(_an_email),
+    Field(max_length=254, json_schema_extra={"format": "email"}, examples=["ada@example.com"]),
+]
+Url = Annotated[
+    str,
+    AfterValidator(_a_url),
+    Field(max_length=2048, json_schema_extra={"format": "uri"}, examples=["https://shop.example/done"]),
+]
+
+
+Metadata = Annotated[
+    dict[str, Any],
+    Field(json_schema_extra={"maxProperties": 40, "propertyNames": {"minLength": 1, "maxLength": 40}}),
+]
 
 
 # --- out ------------------------------------------------------------------------------------------

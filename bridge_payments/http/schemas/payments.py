@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Field, computed_field
 
 from ...models import CaptureMethod, NextActionKind, Payment, PaymentStatus
-from .base import Cents, Currency, Email, Identity, Input, Moment, Output, PositiveCents, Token, Url
+from .base import Cents, Currency, Email, Identity, Input, Metadata, Moment, Output, PositiveCents, Token, Url
 
 __all__ = [
     "CancelPayment",
@@ -88,7 +88,7 @@ class CreatePayment(Input):
     """The merchant's own order number."""
     category: Annotated[str, Field(max_length=50)] | None = None
     tags: Annotated[str, Field(max_length=500)] | None = None
-    metadata: dict[str, Any] = Field(default_factory=dict)
+    metadata: Metadata = Field(default_factory=dict)
     guest_data: GuestDataIn | None = None
     setup_future_usage: FutureUsage | None = None
     save_payment_method: bool = False
@@ -122,7 +122,7 @@ class UpdatePayment(Input):
     description: Annotated[str, Field(max_length=2000)] | None = None
     setup_future_usage: FutureUsage | None = None
     customer_id: Identity | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Metadata | None = None
     client_secret: Token | None = None
     """Proves an anonymous caller's right to this payment."""
 
