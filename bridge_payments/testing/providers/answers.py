@@ -1,0 +1,374 @@
+"""What a provider makes of answers, and of the lack of them: nothing is charged twice, nothing is guessed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+
+from ...errors import (
+    InvalidRequest,
+    PaymentDeclined,
+    ProviderDeclined,
+    ProviderError,
+    ProviderNeverSent,
+    ProviderNotFound,
+    ProviderUnknown,
+    Unavailable,
+)
+from ...models import OperationState, Payment, PaymentStatus, Refund, Verb
+from ...providers.base import (
+    DECLINE_CODES,
+    Absent,
+    CannotSay,
+    ConfirmRequest,
+    Evidence,
+    ProviderPayment,
+    Step,
+)
+from ...stores.base import PaymentQuery
+from .desk import ACCOUNT, RETURN_URL, Ask, Desk, Promises, new_engine, on_a_desk, reference_of
+from .gateway import Instruction, NotChecked
+
+__all__ = ["AnswerPromises"]
+
+EVERY_VERB = pytest.mark.parametrize("verb", list(Verb), ids=[verb.name.lower() for verb in Verb])
+
+
+class AnswerPromises(Promises):
+    @on_a_desk
+    async def test_a_payment_is_made_once_and_read_back(self, desk: Desk) -> None:
+        payment = await desk.paid()
+        truth = await desk.truth(payment)
+        assert payment.status is PaymentStatus.SUCCEEDED
+        assert payment.captured_cents == desk.amount.minor_units
+        assert [moved.amount for moved in desk.gateway.charges()] == [desk.amount]
+        assert desk.gateway.charges()[0].payment == truth.reference
+        assert truth.amount == desk.amount
+        assert truth.our_reference == payment.reference, "our reference does not come back"
+        assert truth.payment_id in (None, payment.id)
+
+    # --- lost answers ------------------------------------------------------------------------------
+
+    @EVERY_VERB
+    @on_a_desk
+    async def test_a_lost_answer_is_unknown_and_then_found_and_made_once(
+        self, desk: Desk, verb: Verb
+    ) -> None:
+        payment, ask = await desk.prepare(verb)
+        before = len(desk.gateway.requests())
+        desk.gateway.lose_next_answer()
+        answer = await _unheard(ask)
+        desk.was_asked(before)
+        payment_id = payment.id if payment else (await desk.engine.list_unknown())[0].payment_id
+        if answer is not None:
+            assert answer.status in (PaymentStatus.PROCESSING, "pending"), "a lost answer was taken for one"
+        known = await desk.until_known(payment_id)
+        await check_effect(desk, verb, known)
+
+    @EVERY_VERB
+    @on_a_desk
+    async def test_a_worker_that_dies_while_it_asks_leaves_unknown_and_not_failed(
+        self, desk: Desk, verb: Verb
+    ) -> None:
+        payment, ask = await desk.prepare(verb)
+        before = len(desk.gateway.requests())
+        desk.gateway.hang_next()
+
+        async def die_while_asking() -> None:
+            asked = asyncio.ensure_future(ask())
+            try:
+                await desk.arrived(before, asked)
+            finally:
+                dying = asyncio.all_tasks() - {asyncio.current_task()}
+                for task in dying:
+                    task.cancel()
+                await asyncio.gather(asked, *dying, return_exceptions=True)
+                await desk.wire.aclose()
+
+        # In a loop of its own, which ends as a process does: whatever was under way is cut off.
+        await asyncio.to_thread(asyncio.run, die_while_asking())
+        [operation] = await desk.engine.list_unknown()
+        left = await desk.row(operation.payment_id)
+        assert left.status is not PaymentStatus.FAILED, "the payment failed because its worker died"
+        assert payment is None or left.status is payment.status
+        known = await desk.until_known(left.id)
+        await check_effect(desk, verb, known)
+
+    @EVERY_VERB
+    @on_a_desk
+    async def test_a_repeat_has_the_same_key_and_the_same_body_and_moves_nothing_more(
+        self, desk: Desk, verb: Verb
+    ) -> None:
+        if not desk.provider.keys.has_keys:
+            raise NotChecked(f"{desk.kind} has no idempotency keys, so the engine never repeats a call")
+        _, ask = await desk.prepare_call(verb)
+        step = desk.step()
+        before = len(desk.gateway.requests())
+        desk.gateway.lose_next_answer()
+        try:
+            await ask(step)
+        except ProviderUnknown:
+            first = desk.gateway.requests()[before:]
+        else:
+            desk.was_asked(before)
+            pytest.fail("a lost answer was taken for one")
+        moved = desk.gateway.charges(), desk.gateway.refunds()
+        await ask(desk.step(key=step.key, reference=step.reference, repeat=True))
+        repeated = desk.gateway.requests()[before + len(first) :]
+        if not any(each.key for each in first):
+            raise NotChecked(f"the {verb} of {desk.kind} carries no key")
+        assert _said(repeated) == _said(first)
+        assert (desk.gateway.charges(), desk.gateway.refunds()) == moved, "a repeat moved money"
+
+    @on_a_desk
+    async def test_two_instructions_never_share_a_key(self, desk: Desk) -> None:
+        payment = await desk.refundable()
+        await desk.paid()
+        if desk.can(Verb.REFUND):
+            await desk.engine.refund_payment(payment.id, amount_cents=desk.share.minor_units)
+            if desk.share.minor_units * 2 <= payment.captured_cents:
+                await desk.engine.refund_payment(payment.id, amount_cents=desk.share.minor_units)
+                assert [moved.amount for moved in desk.gateway.refunds()] == [desk.share, desk.share]
+        keys = [each.key for each in desk.gateway.requests() if each.key is not None]
+        assert len(keys) == len(set(keys)), "one key came with two instructions"
+
+    @EVERY_VERB
+    @on_a_desk
+    async def test_what_was_never_asked_is_not_found(self, desk: Desk, verb: Verb) -> None:
+        desk.need(verb)
+        payment = None if verb is Verb.CREATE else (await desk.prepare(verb))[0]
+        row = await desk.row((payment or await desk.paid()).id)  # another's payment is there, ours is not
+        step = desk.step()
+        found = await desk.provider.find_operation(
+            Evidence(
+                verb=verb,
+                reference=step.reference,
+                key=step.key,
+                payment_id=row.id if payment else "pay_never",
+                payment=reference_of(payment) if payment else None,
+                amount=desk.updated if verb is Verb.UPDATE else desk.amount,
+                refund_id="ref_never" if verb is Verb.REFUND else None,
+                started_at=desk.clock(),
+                known=await desk.known(row) if payment else None,
+                baseline={
+                    "status": row.status.value,
+                    "decline_reference": row.decline_reference,
+                    "captured_cents": row.captured_cents,
+                    "total_cents": row.total_cents,
+                },
+            )
+        )
+        assert isinstance(found, Absent | CannotSay), f"found a {verb} that nobody asked for"
+        assert found.proof if isinstance(found, Absent) else found.reason, "says it without a word of proof"
+
+    # --- definite answers, and what only looks like one ----------------------------------------------
+
+    @on_a_desk
+    async def test_a_decline_is_an_attempt_and_no_charge(self, desk: Desk) -> None:
+        method = _method(desk.gateway.declines, "declines")
+        with pytest.raises(PaymentDeclined) as declined:
+            await desk.paid(method=method)
+        assert declined.value.decline_code in DECLINE_CODES
+        assert declined.value.message
+        assert desk.gateway.charges() == []
+        [payment] = (await desk.engine.list_payments(PaymentQuery())).items
+        assert payment.status is not PaymentStatus.PROCESSING, "a definite no was taken for unknown"
+        if not desk.at_once:
+            assert payment.is_open, "a decline ended a payment that can still be paid"
+            again = await desk.pay(payment)
+            assert again.status is PaymentStatus.SUCCEEDED
+            assert [moved.amount for moved in desk.gateway.charges()] == [desk.amount]
+
+    @on_a_desk
+    async def test_a_declined_attempt_is_told_once_however_often_it_is_read(self, desk: Desk) -> None:
+        method = _method(desk.gateway.declines, "declines")
+        with pytest.raises(PaymentDeclined) as declined:
+            await desk.paid(method=method)
+        assert declined.value.payment_id is not None
+        for _ in range(3):
+            await desk.engine.sync_payment(declined.value.payment_id)
+        told = [event.type for event in await desk.events(declined.value.payment_id)]
+        assert told.count("payment.failed") == 1
+
+    @on_a_desk
+    async def test_a_refused_repeat_proves_nothing(self, desk: Desk) -> None:
+        """Rule 9: the first send of this instruction may be the one that charged."""
+        method = _method(desk.gateway.declines, "declines")
+        again = desk.step(repeat=True)
+        with pytest.raises(ProviderUnknown):
+            await _ask_to_pay(desk, method, again)
+
+    @on_a_desk
+    async def test_a_first_refusal_is_a_refusal(self, desk: Desk) -> None:
+        method = _method(desk.gateway.declines, "declines")
+        try:
+            truth = await _ask_to_pay(desk, method, desk.step())
+        except ProviderDeclined as declined:
+            code = declined.decline_code
+        else:
+            code = truth.decline.code if truth.decline else None
+        assert code is not None, "a decline came back as a success"
+        assert code in DECLINE_CODES
+
+    @on_a_desk
+    async def test_an_error_of_the_gateway_is_not_a_refusal(self, desk: Desk) -> None:
+        ask = await _paying_call(desk)
+        desk.gateway.break_next()
+        with pytest.raises(ProviderUnknown):
+            await ask(desk.step())
+
+    @on_a_desk
+    async def test_an_answer_that_nobody_can_read_is_unknown(self, desk: Desk) -> None:
+        ask = await _paying_call(desk)
+        desk.gateway.garble_next()
+        with pytest.raises(ProviderUnknown):
+            await ask(desk.step())
+
+    @on_a_desk
+    async def test_a_gateway_that_cannot_be_reached_was_never_asked(self, desk: Desk) -> None:
+        ask = await _paying_call(desk)
+        before = desk.wire.sent
+        if not before:
+            raise NotChecked(f"{desk.kind} does not send through the transport that it was given")
+        desk.wire.cut()
+        with pytest.raises(ProviderNeverSent):
+            await ask(desk.step())
+        assert desk.wire.sent == before + 1, "what was never sent is repeated by the engine, nobody else"
+
+    @on_a_desk
+    async def test_the_deadline_of_a_call_is_kept_and_leaves_unknown(self, desk: Desk) -> None:
+        ask = await _paying_call(desk)
+        desk.gateway.hang_next()
+        try:
+            async with asyncio.timeout(4):
+                with pytest.raises(ProviderUnknown):
+                    await ask(desk.step(deadline=0.4))
+        except TimeoutError:
+            pytest.fail("the deadline of the step is not kept: pass it on to the transport as its timeout")
+
+    @on_a_desk
+    async def test_a_call_that_is_cut_off_is_not_a_refusal(self, desk: Desk) -> None:
+        ask = await _paying_call(desk)
+        before = len(desk.gateway.requests())
+        desk.gateway.hang_next()
+        call = asyncio.ensure_future(ask(desk.step()))
+        await desk.arrived(before, call)
+        call.cancel()
+        with pytest.raises((asyncio.CancelledError, ProviderUnknown)):
+            await call
+
+    # --- reading -----------------------------------------------------------------------------------
+
+    @on_a_desk
+    async def test_a_read_changes_nothing_and_may_be_repeated(self, desk: Desk) -> None:
+        payment = await desk.paid()
+        before = len(desk.gateway.requests())
+        first, second = await desk.truth(payment), await desk.truth(payment)
+        assert (first.status, first.captured, first.refunded) == (
+            second.status,
+            second.captured,
+            second.refunded,
+        )
+        assert len(desk.gateway.requests()) == before, "a read instructed the gateway"
+
+    @on_a_desk
+    async def test_a_payment_that_does_not_exist_is_not_read(self, desk: Desk) -> None:
+        real = reference_of(await desk.paid())
+        with pytest.raises((ProviderNotFound, ProviderUnknown, InvalidRequest)):
+            await desk.provider.sync_payment_status(real[:-4] + "0000")
+
+    @on_a_desk
+    async def test_a_challenge_moves_nothing_until_it_is_passed(self, desk: Desk) -> None:
+        method = _method(desk.gateway.challenges, "challenges")
+        payment = await desk.paid(method=method)
+        assert payment.status is PaymentStatus.REQUIRES_ACTION
+        assert payment.next_action is not None, "the payer is not told what to do"
+        assert desk.gateway.charges() == []
+        desk.gateway.answer_challenge(reference_of(payment), passed=True)
+        paid = await desk.engine.sync_payment(payment.id)
+        assert paid.status is PaymentStatus.SUCCEEDED
+        assert [moved.amount for moved in desk.gateway.charges()] == [desk.amount]
+
+    @on_a_desk
+    async def test_a_challenge_that_is_failed_charges_nothing(self, desk: Desk) -> None:
+        payment = await desk.paid(method=_method(desk.gateway.challenges, "challenges"))
+        desk.gateway.answer_challenge(reference_of(payment), passed=False)
+        failed = await desk.engine.sync_payment(payment.id)
+        assert not failed.is_paid
+        assert desk.gateway.charges() == []
+
+    @on_a_desk
+    async def test_an_engine_that_knows_nothing_reads_the_same_payment(self, desk: Desk) -> None:
+        """What the rows hold comes from the gateway, not from what the adapter remembers of its own calls."""
+        payment = await desk.paid()
+        other = new_engine(self.make_provider(desk.wire), desk.clock, desk.wire)
+        truth = await other.provider(ACCOUNT).sync_known_payment(await desk.known(payment))
+        assert (truth.status, truth.captured) == (PaymentStatus.SUCCEEDED, payment.captured_cents)
+        await other.provider(ACCOUNT).aclose()
+
+
+async def check_effect(desk: Desk, verb: Verb, row: Payment) -> None:
+    """What one execution of *verb* leaves at the gateway and in the row: not less, and not more."""
+    [operation] = [each for each in await desk.operations(row.id) if each.verb is verb]
+    if operation.state is OperationState.ABANDONED:
+        pytest.fail(f"a {verb} that was executed was given up as never executed: {operation.resolution}")
+    assert operation.state is OperationState.SUCCEEDED
+    charged = [moved.amount for moved in desk.gateway.charges()]
+    truth = await desk.truth(row)
+    match verb:
+        case Verb.CREATE:
+            assert charged == ([desk.amount] if desk.at_once else [])
+            assert truth.amount == desk.amount
+        case Verb.UPDATE:
+            assert charged == []
+            assert (truth.amount, row.total) == (desk.updated, desk.updated)
+        case Verb.CONFIRM | Verb.CAPTURE:
+            assert charged == [desk.amount], "a lost answer was charged twice, or not at all"
+            assert row.status is PaymentStatus.SUCCEEDED
+            assert row.captured_cents == desk.amount.minor_units
+        case Verb.CANCEL:
+            assert charged == []
+            assert (truth.status, row.status) == (PaymentStatus.CANCELED, PaymentStatus.CANCELED)
+        case Verb.REFUND:
+            assert charged == [desk.amount]
+            assert [moved.amount for moved in desk.gateway.refunds()] == [desk.share]
+            assert row.refunded_cents == desk.share.minor_units
+
+
+async def _unheard(ask: Callable[[], Awaitable[Payment | Refund]]) -> Payment | Refund | None:
+    try:
+        return await ask()
+    except Unavailable:
+        return None  # a create that would not have charged says "try again"
+    except (ProviderError, PaymentDeclined) as error:
+        pytest.fail(f"a lost answer came back as {type(error).__name__}: {error}")
+
+
+async def _paying_call(desk: Desk) -> Ask:
+    """The provider's method that charges the payer."""
+    return (await desk.prepare_call(Verb.CREATE if desk.at_once else Verb.CONFIRM))[1]
+
+
+async def _ask_to_pay(desk: Desk, method: str, step: Step) -> ProviderPayment:
+    if desk.at_once:
+        return await desk.provider.create_payment_intent(
+            desk.intent_request(payment_method=method), step=step
+        )
+    reference = reference_of(await desk.begin())
+    desk.gateway.approve(reference, method)
+    return await desk.provider.confirm_payment(
+        ConfirmRequest(payment=reference, amount=desk.amount, payment_method=method, return_url=RETURN_URL),
+        step=step,
+    )
+
+
+def _method(token: str, name: str) -> str:
+    if not token:
+        raise NotChecked(f"the gateway control names no payment method that {name}")
+    return token
+
+
+def _said(instructions: Sequence[Instruction]) -> list[tuple[str, str | None, str]]:
+    return [(each.what, each.key, each.body) for each in instructions]
