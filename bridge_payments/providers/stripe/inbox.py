@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -21,6 +22,9 @@ TOLERANCE: Final = 300
 
 _BLANK: Final = "[blanked]"
 _SECRET_NAMES: Final = frozenset({"client_secret", "secret"})
+# Also within the address of the page that asks the payer for more, `next_action.redirect_to_url.url` and
+# `next_action.use_stripe_sdk.stripe_js` (2026-11, https://docs.stripe.com/api/payment_intents/object).
+_SECRET: Final = re.compile(r"\b\w+_secret_\w+")
 
 
 def verify(body: bytes, header: str | None, secrets: Sequence[str], *, now: datetime) -> None:
@@ -71,6 +75,8 @@ def _blank(value: Any) -> Any:
             key: _BLANK if key in _SECRET_NAMES and isinstance(inner, str) else _blank(inner)
             for key, inner in value.items()
         }
+    if isinstance(value, str):
+        return _SECRET.sub(_BLANK, value) if "_secret_" in value else value
     return [_blank(inner) for inner in value] if isinstance(value, list) else value
 
 
