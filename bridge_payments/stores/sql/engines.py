@@ -26,8 +26,10 @@ T = TypeVar("T")
 
 _BUSY_SECONDS: Final = 15.0
 _CONNECT_SECONDS: Final = 10
+_CONNECTIONS: Final = 10
+"""Of one process. What waits for one waits shorter than opening one takes."""
 _WORKERS: Final = 5
-"""As many as the default pool has connections."""
+"""As many as the default pool has connections, which is what SQLite gets."""
 _IN_MEMORY: Final = (None, "", ":memory:")
 
 
@@ -171,10 +173,16 @@ def normal_url(given: str | sa.URL) -> sa.URL:
 def preset(url: sa.URL, *, pooler: bool | None = None) -> tuple[sa.URL, dict[str, Any]]:
     """Return *url* and the engine options that its database needs.
 
-    No `pool_pre_ping`: a unit of work whose connection died before the commit runs again on a new
+    No overflow: a unit is over in milliseconds, sooner than another connection would be open. No
+    `pool_pre_ping`: a unit of work whose connection died before the commit runs again on a new
     one, which costs nothing while nothing dies.
     """
-    options: dict[str, Any] = {"pool_recycle": 300, "hide_parameters": True}
+    options: dict[str, Any] = {
+        "pool_size": _CONNECTIONS,
+        "max_overflow": 0,
+        "pool_recycle": 300,
+        "hide_parameters": True,
+    }
     pooled = "-pooler." in (url.host or "") if pooler is None else pooler
     match url.get_backend_name(), url.get_driver_name():
         case "postgresql", "asyncpg":
