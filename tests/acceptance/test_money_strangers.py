@@ -26,7 +26,11 @@ from bridge_payments.mounts.starlette import payments_app
 from bridge_payments.providers.dummy import DummyProvider
 from bridge_payments.settings import Settings
 
-pytestmark = pytest.mark.anyio
+pytestmark = [
+    pytest.mark.anyio,
+    # Who may is decided before anything is asked of a database: one kind of it is enough.
+    pytest.mark.parametrize("premises", ["sqlite"], indirect=True),
+]
 
 PREFIX = "/bridge-payment"
 GUEST = {"email": "ada@example.com", "name": "Ada"}

@@ -9,7 +9,7 @@ import pytest
 from crashlab import jobs
 from crashlab.flows import FLOWS
 from crashlab.plugin import Premises
-from crashlab.premises import open_shop
+from crashlab.premises import open_shop, until
 from crashlab.zygote import Zygote
 
 from bridge_payments.engine.outcome import Answer
@@ -59,6 +59,31 @@ def test_a_sender_that_slept_through_its_lease_sends_nothing(premises: Premises,
 
 def posts(premises: Premises) -> list[str]:
     return [each.path for each in premises.gateway.requests() if each.method == "POST"]
+
+
+@pytest.mark.parametrize("flow", ["refund", "capture", "cancel"])
+def test_a_repeat_that_meets_its_first_at_the_gateway_changes_nothing(
+    premises: Premises, zygote: Zygote, flow: str
+) -> None:
+    """The gateway sits on a request for longer than anybody should; whoever repeats it uses the same key."""
+    address = premises.address()
+    ids, _ = zygote.run(jobs.prepare, flow, {"held": address})
+    before = len(premises.gateway.requests())
+    premises.gateway.faults.add("slow", seconds=300)
+    first = zygote.fork(jobs.act, address, flow, "held", ids["held"])
+    for _ in until("the gateway has the request"):
+        if not premises.gateway.faults.describe():
+            break
+    zygote.run(jobs.look_later, address, seconds=600)
+    repeats = [each for each in premises.gateway.requests()[before:] if each.method == "POST"]
+    assert {each.status for each in repeats} == {409}, "the key is in use"
+    premises.gateway.faults.clear()  # and the first is carried out
+    first.result()
+    rows = zygote.run(jobs.look_later, premises.now(address), seconds=600)
+    assert premises.audit(rows).findings == []
+    assert len({each.key for each in repeats}) == 1
+    ends = FLOWS[flow].ends
+    assert (rows[0].payment.status, rows[0].payment.refunded_cents) == (ends.status, ends.refunded)
 
 
 @pytest.mark.anyio

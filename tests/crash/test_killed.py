@@ -12,9 +12,8 @@ from __future__ import annotations
 import os
 import random
 import signal
-import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -22,7 +21,7 @@ import pytest
 from crashlab import jobs
 from crashlab.flows import FLOWS, Flow
 from crashlab.plugin import Premises
-from crashlab.premises import Address, Row
+from crashlab.premises import Address, Row, until
 from crashlab.zygote import Zygote
 
 from bridge_payments.models import OperationState
@@ -185,15 +184,6 @@ def kill_under_way(
             if len(gateway.requests()) > before:
                 break
     gateway.faults.clear()
-
-
-def until(what: str, *, seconds: float = 30.0) -> Iterator[None]:
-    """Look again and again, up to a deadline."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        yield
-        time.sleep(0.002)
-    raise AssertionError(f"waited {seconds:.0f} s and never: {what}")
 
 
 def check_end(flow: Flow, each: Combination, rows: Sequence[Row], gateway: FakeStripe) -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from crashlab.flows import FLOWS
+from crashlab.plugin import Premises
+from crashlab.premises import open_shop
 
 from bridge_payments.engine.asking import CALL_DEADLINE, LEASE_SECONDS
 from bridge_payments.engine.reconcile import verdict
 from bridge_payments.models import Operation, OperationState, Verb
+from bridge_payments.providers.base import Absent, Evidence
 from bridge_payments.providers.stripe import StripeProvider
 
 BEGAN = datetime(2026, 1, 15, 10, 30, tzinfo=UTC)
@@ -54,3 +58,24 @@ def test_absence_is_waited_for_repeated_or_believed(
     )
     provider = StripeProvider.__new__(StripeProvider)
     assert verdict(operation, provider, BEGAN + after) == expected
+
+
+@pytest.mark.anyio
+async def test_absence_is_as_old_as_the_question(premises: Premises, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look-up that took its time saw the gateway as it was when a call could still be under way."""
+    async with open_shop(premises.address()) as shop:
+        prepare = FLOWS["confirm"].prepare
+        assert prepare is not None
+        payment_id = await prepare(shop, "slow")
+        premises.gateway.faults.add("drop_before")
+        await FLOWS["confirm"].attempt(shop, "slow", payment_id)
+        await shop.move(seconds=UNDER_WAY.total_seconds() - 10)
+
+        async def slowly(evidence: Evidence) -> Absent:
+            shop.clock.move(timedelta(seconds=20))
+            return Absent("seen twenty seconds ago")
+
+        monkeypatch.setattr(shop.engine.provider("stripe"), "find_operation", slowly)
+        await shop.engine.reconcile()
+        (row,) = await shop.rows()
+        assert row.operations[-1].is_open

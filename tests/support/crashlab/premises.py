@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+import time
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -28,7 +29,7 @@ from bridge_payments.stores.base import PaymentQuery, Unit
 from bridge_payments.stores.sql import SQLStore
 from bridge_payments.transport import Transport
 
-__all__ = ["RETURN_URL", "Address", "Row", "Shop", "move", "open_shop", "open_shops"]
+__all__ = ["RETURN_URL", "Address", "Row", "Shop", "move", "open_shop", "open_shops", "until"]
 
 RETURN_URL = "https://shop.example/thanks"
 
@@ -180,3 +181,12 @@ async def move(shops: Collection[Shop], seconds: float) -> None:
     for shop in shops:
         shop.clock.move(timedelta(seconds=seconds))
     await next(iter(shops)).control("clock", seconds=seconds)
+
+
+def until(what: str, *, seconds: float = 30.0) -> Iterator[None]:
+    """Look again and again, up to a deadline."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        yield
+        time.sleep(0.002)
+    raise AssertionError(f"waited {seconds:.0f} s and never: {what}")
