@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .faults import Fault, FaultKind
+from ..faults import Fault, FaultKind
 from .gateway import FakeStripe
 
 __all__ = ["FakeStripe", "Fault", "FaultKind"]

@@ -6,10 +6,13 @@ import base64
 import copy
 import json
 import re
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ..faults import FaultKind
+from ..wire import Call
 from . import shapes
 from .books import API_VERSION, Books, Json
 from .forms import Params, decode
@@ -20,16 +23,7 @@ from .methods import Methods
 from .problems import Problem, invalid, missing_object
 from .refunds import Refunds
 
-__all__ = ["Answer", "Api", "Call", "Exchange"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    method: str
-    path: str
-    query: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes = field(default=b"", repr=False)
+__all__ = ["Answer", "Api", "Exchange"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +102,34 @@ class Api:
             return "server"
         return "browser" if key == self.publishable_key else None
 
+    @property
+    def lock(self) -> threading.RLock:
+        return self.books.lock
+
+    def serve(self, call: Call, fault: FaultKind | None, status: int) -> Answer:
+        broken = "An unknown error occurred."
+        match fault:
+            case FaultKind.ERROR_BEFORE:
+                return self.turn_away(Problem(status, "api_error", broken, remembered=False))
+            case FaultKind.RATE_LIMITED:
+                message = "Request rate limit exceeded."
+                return self.turn_away(
+                    Problem(429, "invalid_request_error", message, code="rate_limit", remembered=False)
+                )
+            case FaultKind.KEY_IN_USE:
+                message = "There is currently another in-progress request using this Idempotent Key."
+                return self.turn_away(
+                    Problem(
+                        409, "idempotency_error", message, code="idempotency_key_in_use", remembered=False
+                    )
+                )
+            case FaultKind.ERROR_STORED:
+                return self.answer(call, refuse=Problem(500, "api_error", broken, remembered=True))
+            case FaultKind.ERROR_AFTER:
+                return self.answer(call, spoil=Problem(500, "api_error", broken, remembered=True))
+            case _:
+                return self.answer(call)
+
     def answer(self, call: Call, *, refuse: Problem | None = None, spoil: Problem | None = None) -> Answer:
         """Execute one request, or repeat the saved answer of its key.
 
@@ -156,6 +178,9 @@ class Api:
         except Problem:
             return False
         return before is None
+
+    def release(self, call: Call) -> None:
+        self.keys.forget(call.headers["idempotency-key"])
 
     def _execute(
         self,

@@ -8,22 +8,17 @@ A Stripe account that lives in this process and speaks HTTP: for trying, for dem
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import secrets
-import socket
-import threading
 from collections.abc import Collection, Mapping
 from datetime import timedelta
-from types import TracebackType
-from typing import Any, Self
-
-import uvicorn
 
 from ...models import Clock, MovableClock, utc_now
+from ..faults import Fault, FaultKind, Faults
+from ..listening import Listening
+from ..wire import App
 from .api import Api, Exchange
 from .books import Books, Json
-from .faults import Fault, FaultKind, Faults
 from .idempotency import Keys, Saved
 from .server import build_app
 from .webhooks import Endpoint, Webhooks
@@ -31,7 +26,7 @@ from .webhooks import Endpoint, Webhooks
 __all__ = ["FakeStripe"]
 
 
-class FakeStripe:
+class FakeStripe(Listening):
     """The gateway and its controls. Objects it hands out are copies."""
 
     def __init__(
@@ -53,11 +48,7 @@ class FakeStripe:
         self.books = Books(self.clock)
         self.faults = Faults()
         self.webhooks = Webhooks(self.clock)
-        # Said to be TCP, or asyncio leaves Nagle on and every answer waits 40 ms for an acknowledgement.
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(("127.0.0.1", port))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        super().__init__(port=port, name="fake-stripe")
         self.api = Api(
             self.books,
             Keys(self.clock),
@@ -69,59 +60,9 @@ class FakeStripe:
         if saved is not None:
             self.books.load(saved["books"])
             self.api.keys.load(saved["keys"])
-        self._server: uvicorn.Server | None = None
-        self._thread: threading.Thread | None = None
 
-    # --- running ----------------------------------------------------------------------------------
-
-    @classmethod
-    def start(cls, **options: Any) -> Self:
-        """Return a gateway that is already listening; `stop` it, or use it as a context manager."""
-        gateway = cls(**options)
-        gateway.serve()
-        return gateway
-
-    def serve(self) -> None:
-        """Listen in a thread of its own, so that it answers whatever its callers do with their loops."""
-        if self._thread is not None:
-            return
-        config = uvicorn.Config(
-            build_app(self),
-            log_config=None,
-            log_level="critical",
-            access_log=False,
-            ws="none",
-            proxy_headers=False,
-            interface="asgi3",
-            timeout_graceful_shutdown=1,
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [self._socket]}, name="fake-stripe", daemon=True
-        )
-        self._thread.start()
-        pause = threading.Event()
-        while not self._server.started:
-            if not self._thread.is_alive():
-                raise RuntimeError("the gateway did not start")
-            pause.wait(0.005)
-
-    def stop(self) -> None:
-        self.faults.clear()
-        if self._server is not None and self._thread is not None:
-            self._server.should_exit = True
-            self._thread.join(5)
-        with contextlib.suppress(OSError):
-            self._socket.close()
-
-    def __enter__(self) -> Self:
-        self.serve()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+    def app(self) -> App:
+        return build_app(self)
 
     # --- what happened ----------------------------------------------------------------------------
 
