@@ -20,8 +20,9 @@ from ..models import (
     Principal,
     Verb,
     new_id,
+    new_secret,
 )
-from ..providers.base import PaymentProvider, UpdateRequest
+from ..providers.base import Capability, PaymentProvider, UpdateRequest
 from ..stores.base import Unit
 from . import rules, settlement
 from .drafting import (
@@ -158,6 +159,9 @@ class IntentVerbs(Instructions):
         payment = new_payment(
             draft, provider_id, principal, self.clock(), secret_max_age=self.policy.secret_max_age
         )
+        if not gateway.supports(Capability.CLIENT_SECRET):
+            # Its intents have no secret, and an order number in a URL is none: the payer gets one of ours.
+            payment = replace(payment, client_secret=new_secret())
         operation = self.draft_operation(
             Verb.CREATE,
             intent_request(draft, payment, extra),

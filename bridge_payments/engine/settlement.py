@@ -45,6 +45,9 @@ __all__ = [
 ]
 
 _MONEY: Final = frozenset({PaymentStatus.PROCESSING, PaymentStatus.REQUIRES_CAPTURE, PaymentStatus.SUCCEEDED})
+_UNPAID: Final = frozenset(
+    {PaymentStatus.PENDING, PaymentStatus.REQUIRES_CONFIRMATION, PaymentStatus.REQUIRES_ACTION}
+)
 WIPE_IN: Final = frozenset(
     {
         PaymentStatus.SUCCEEDED,
@@ -147,7 +150,7 @@ def merge(
     changed_refunds, refund_events = _merge_refunds(payment, truth, refunds, now)
     rows = {refund.id: refund for refund in (*refunds, *changed_refunds)}.values()
     captured = max(payment.captured_cents, truth.captured)
-    status = _status(truth, captured)
+    status = _status(payment, truth, captured)
     decline = truth.decline if status is not PaymentStatus.SUCCEEDED else None
     merged = replace(
         known,
@@ -199,8 +202,11 @@ def _mismatched(
     return settled.tell("payment.mismatch", now, reason=wrong)
 
 
-def _status(truth: ProviderPayment, captured: int) -> PaymentStatus:
+def _status(payment: Payment, truth: ProviderPayment, captured: int) -> PaymentStatus:
     assert isinstance(truth.status, PaymentStatus)
+    if payment.status is PaymentStatus.CANCELED and truth.status in _UNPAID:
+        # Some providers cannot cancel what nobody paid: it stays given up here. Money would reopen it.
+        return PaymentStatus.CANCELED
     if truth.status is PaymentStatus.SUCCEEDED and truth.refunded > 0:
         return PaymentStatus.REFUNDED if truth.refunded >= captured else PaymentStatus.PARTIALLY_REFUNDED
     return truth.status
