@@ -49,7 +49,7 @@ from ..stores.base import IdempotencyRecord, Store, Unit
 from . import settlement
 from .asking import LEASE_SECONDS, ask
 from .inputs import ProviderRequest, digest, inputs_of
-from .outcome import Answer, Policy, Reserved, row_of, settle
+from .outcome import Answer, Policy, Reserved, decline_from, row_of, settle
 from .settlement import Settlement
 
 __all__ = ["Operations", "known_payment", "with_refunds"]
@@ -300,6 +300,9 @@ class Operations:
         resolution = (
             "in another state at the provider" if isinstance(refused, ProviderStateConflict) else "declined"
         )
+        if isinstance(refused, ProviderDeclined) and truth.status is PaymentStatus.PENDING:
+            # A provider may not show an attempt that it refused.
+            truth = replace(truth, decline=truth.decline or decline_from(refused))
         return Answer(payment=truth, refused=refused, resolution=resolution)
 
     async def write_outcome(self, reserved: Reserved, settled: Settlement, operation: Operation) -> bool:

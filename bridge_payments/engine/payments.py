@@ -56,6 +56,7 @@ class PaymentVerbs(Instructions):
                 return_url=return_url or payment.return_url,
                 capture_method=payment.capture_method,
                 description=payment.description or payment.concept,
+                after=payment.decline_reference,
             )
             return self.draft_operation(
                 Verb.CONFIRM,

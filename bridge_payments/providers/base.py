@@ -140,6 +140,8 @@ class ConfirmRequest:
     capture_method: CaptureMethod = CaptureMethod.AUTOMATIC
     """As the intent was created; for a provider that hears of it only now."""
     description: str | None = None
+    after: str | None = None
+    """The reference of the attempt that was refused last: this one is deliberately another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,90 @@
+"""What became of a call whose answer was lost: read, and told from what else carries our invoice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...models import Money, PaymentStatus, Verb, new_secret
+from ..base import Absent, Evidence, Found, KnownPayment, Lookup, ProviderPayment, RefundRequest
+from . import forms, lookup, mapping
+from .transactions import Transactions, by_worth
+
+__all__ = ["Finder"]
+
+
+class Finder:
+    def __init__(self, transactions: Transactions, *, currency: str, livemode: bool) -> None:
+        self._transactions = transactions
+        self._currency, self._livemode = currency, livemode
+
+    async def find(self, evidence: Evidence) -> Lookup:
+        charge = evidence.known.charge if evidence.known else None
+        match evidence.verb:
+            case Verb.CREATE if not evidence.inputs.get("confirm"):
+                return Found(self._local(evidence, PaymentStatus.PENDING, secret=new_secret()))
+            case Verb.UPDATE:
+                return Found(self._local(evidence, PaymentStatus.PENDING))
+            case Verb.CANCEL if charge is None:
+                return Found(self._local(evidence, PaymentStatus.CANCELED))
+            case Verb.CREATE | Verb.CONFIRM:
+                return await self._find_charge(evidence)
+            case Verb.REFUND:
+                return await self._find_refund(evidence, forms.checked_transaction(charge))
+            case _:
+                known = self._known(evidence)
+                transaction = await self._transactions.details(forms.checked_transaction(charge))
+                return lookup.judge(
+                    transaction, evidence, lambda: self._transactions.payment(transaction, known)
+                )
+
+    def _known(self, evidence: Evidence) -> KnownPayment:
+        return evidence.known or KnownPayment(
+            reference=evidence.payment or forms.intent_of(evidence.reference),
+            total=evidence.amount or Money(0, self._currency),
+            status=PaymentStatus.PENDING,
+        )
+
+    def _local(
+        self, evidence: Evidence, status: PaymentStatus, *, secret: str | None = None
+    ) -> ProviderPayment:
+        """Nothing of it was ever to be sent: it is done as soon as our books say so."""
+        intent = evidence.payment or forms.intent_of(evidence.reference)
+        amount = evidence.amount or (evidence.known.total if evidence.known else Money(0, self._currency))
+        return mapping.local_payment(
+            intent, amount, status=status, livemode=self._livemode, client_secret=secret,
+            payment_id=evidence.payment_id,
+        )  # fmt: skip
+
+    async def _find_charge(self, evidence: Evidence) -> Lookup:
+        known = self._known(evidence)
+        invoice = forms.reference_of(known.reference)
+        found = await self._transactions.since(invoice, evidence)
+        for entry in by_worth(found.entries):
+            transaction = await self._transactions.details(entry.transaction)
+            if lookup.is_of(transaction, evidence):
+                payment = self._transactions.payment(transaction, known)
+                # The answer to a create brings a secret, and that answer was lost.
+                is_create = evidence.verb is Verb.CREATE
+                return Found(replace(payment, client_secret=new_secret()) if is_create else payment)
+        return Absent(lookup.nowhere(found, invoice))
+
+    async def _find_refund(self, evidence: Evidence, charge: str) -> Lookup:
+        known = self._known(evidence)
+        assert evidence.amount is not None
+        assert evidence.refund_id is not None
+        transaction = await self._transactions.details(charge)
+        if mapping.status_of(transaction) == "voided":
+            request = RefundRequest(
+                payment=known.reference, charge=charge, refund_id=evidence.refund_id,
+                amount=evidence.amount, reference=evidence.reference,
+            )  # fmt: skip
+            return Found(refund=mapping.void_refund(charge, request))
+        found = await self._transactions.since(evidence.reference, evidence)
+        for entry in found.entries:
+            made = await self._transactions.details(entry.transaction)
+            refund = mapping.refund_seen(made, known=replace(known, refunds=()), currency=self._currency)
+            if refund is not None:
+                return Found(
+                    refund=replace(refund, refund_id=evidence.refund_id, our_reference=evidence.reference)
+                )
+        return Absent(lookup.nowhere(found, evidence.reference))

@@ -1,0 +1,471 @@
+"""What Authorize.net's transactions mean in our words. Pure: plain values in, frozen values out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from ...models import CaptureMethod, Money, PaymentStatus, ProviderEvent, RefundStatus
+from ..base import (
+    UNRECOGNISED,
+    Decline,
+    KnownPayment,
+    ProviderMethod,
+    ProviderPayment,
+    ProviderRefund,
+    ProviderStatus,
+    RefundRequest,
+)
+from .answers import Json, many, moment_of, text_of
+from .declines import DECLINES, decline_from
+from .forms import is_reference, reference_of
+from .money import cents_of, from_gateway
+from .refusals import error_from, read_error_from, response_of
+
+__all__ = [
+    "ATTEMPT",
+    "DECLINES",
+    "SETTLED",
+    "STATUS",
+    "UNSETTLED",
+    "captured_from",
+    "charge_from",
+    "error_from",
+    "event_from",
+    "invoice_of",
+    "is_live",
+    "is_test",
+    "local_payment",
+    "payment_from",
+    "read_error_from",
+    "refund_from",
+    "refund_seen",
+    "status_of",
+    "transaction_of",
+    "void_reference",
+    "void_refund",
+    "waiting_refund",
+]
+
+ATTEMPT: Final = frozenset({"declined", "generalError", "communicationError", "failedReview"})
+"""Words of a transaction that took no money: an attempt, after which the intent can still be paid."""
+
+UNSETTLED: Final = frozenset({"capturedPendingSettlement"})
+"""It can be voided, and not yet refunded."""
+
+SETTLED: Final = frozenset({"settledSuccessfully", "returnedItem", "chargeback", "chargebackReversal"})
+
+_BEING_SETTLED: Final = frozenset({"pendingFinalSettlement", "pendingSettlement", "updatingSettlement"})
+
+# (2026-11, https://developer.authorize.net/api/reference/#transaction-reporting-get-transaction-details and
+# `transactionStatusEnum` of the schema). `approvedReview` and `voided` depend on what was asked or is known
+# and are read below. `couldNotVoid` does not say what became of the charge: it is not recognised.
+STATUS: Final[Mapping[str, PaymentStatus]] = {
+    "authorizedPendingCapture": PaymentStatus.REQUIRES_CAPTURE,
+    "capturedPendingSettlement": PaymentStatus.SUCCEEDED,
+    "pendingFinalSettlement": PaymentStatus.SUCCEEDED,
+    "pendingSettlement": PaymentStatus.SUCCEEDED,
+    "updatingSettlement": PaymentStatus.SUCCEEDED,
+    "settledSuccessfully": PaymentStatus.SUCCEEDED,
+    "chargeback": PaymentStatus.SUCCEEDED,
+    "chargebackReversal": PaymentStatus.SUCCEEDED,
+    "FDSPendingReview": PaymentStatus.PROCESSING,
+    "FDSAuthorizedPendingReview": PaymentStatus.PROCESSING,
+    "underReview": PaymentStatus.PROCESSING,
+    "authorizedPendingRelease": PaymentStatus.PROCESSING,
+    "declined": PaymentStatus.PENDING,
+    "generalError": PaymentStatus.PENDING,
+    "communicationError": PaymentStatus.PENDING,
+    "failedReview": PaymentStatus.PENDING,
+    "expired": PaymentStatus.CANCELED,
+    # The bank took the money back, or settlement failed after a success was told.
+    "returnedItem": PaymentStatus.FAILED,
+    "settlementError": PaymentStatus.FAILED,
+}
+
+_IN_REVIEW: Final = frozenset({"FDSPendingReview", "FDSAuthorizedPendingReview", "underReview"})
+_ATTEMPT_CODES: Final = {
+    "generalError": "processing_error",
+    "communicationError": "processing_error",
+    "failedReview": "fraudulent",
+}
+_REFUNDS: Final[Mapping[str, RefundStatus]] = {
+    "refundPendingSettlement": RefundStatus.SUCCEEDED,
+    "refundSettledSuccessfully": RefundStatus.SUCCEEDED,
+    "voided": RefundStatus.CANCELED,
+    "declined": RefundStatus.FAILED,
+    "generalError": RefundStatus.FAILED,
+    "communicationError": RefundStatus.FAILED,
+    "settlementError": RefundStatus.FAILED,
+    "returnedItem": RefundStatus.FAILED,
+}
+_GONE: Final = frozenset({RefundStatus.FAILED, RefundStatus.CANCELED})
+_WALLETS: Final = {"COMMON.APPLE.INAPP.PAYMENT": "apple_pay", "COMMON.GOOGLE.INAPP.PAYMENT": "google_pay"}
+
+
+# --- intents that are ours alone ------------------------------------------------------------------
+
+
+def local_payment(
+    intent: str,
+    total: Money,
+    *,
+    status: PaymentStatus = PaymentStatus.PENDING,
+    livemode: bool | None,
+    payment_id: str | None = None,
+    client_secret: str | None = None,
+) -> ProviderPayment:
+    """Return an intent of which the gateway knows nothing: it is what our books say."""
+    return ProviderPayment(
+        reference=intent,
+        status=status,
+        amount=total,
+        client_secret=client_secret,
+        livemode=livemode,
+        our_reference=reference_of(intent),
+        payment_id=payment_id,
+        provider_status="local",
+    )
+
+
+# --- answers to our own calls ---------------------------------------------------------------------
+
+
+def charge_from(
+    answer: Json,
+    *,
+    intent: str,
+    amount: Money,
+    capture_method: CaptureMethod,
+    livemode: bool | None,
+    payload: Json,
+) -> ProviderPayment:
+    """Read an approval, or a charge that is held for review. Raises ValueError for what is neither."""
+    response = response_of(answer)
+    said = text_of(response.get("responseCode"))
+    transaction = text_of(response.get("transId"))
+    if said not in ("1", "4") or transaction in (None, "0"):
+        raise ValueError("neither approved nor held")
+    held, manual = said == "4", capture_method is CaptureMethod.MANUAL
+    status = (
+        PaymentStatus.PROCESSING
+        if held
+        else PaymentStatus.REQUIRES_CAPTURE
+        if manual
+        else PaymentStatus.SUCCEEDED
+    )
+    return ProviderPayment(
+        reference=intent,
+        status=status,
+        amount=amount,
+        authorized=amount.minor_units if status is PaymentStatus.REQUIRES_CAPTURE else 0,
+        captured=amount.minor_units if status is PaymentStatus.SUCCEEDED else 0,
+        charge=transaction,
+        livemode=livemode,
+        our_reference=reference_of(intent),
+        review=held,
+        method=_method_of_answer(response, payload),
+        provider_status=(
+            "heldForReview" if held else "authorizedPendingCapture" if manual else "capturedPendingSettlement"
+        ),
+        raw=answer,
+    )
+
+
+def is_test(answer: Json) -> bool:
+    """Whether the account is in Test Mode: it approves everything, and nothing of it exists afterwards."""
+    response = response_of(answer)
+    return text_of(response.get("responseCode")) == "1" and text_of(response.get("transId")) in (None, "0")
+
+
+def captured_from(
+    answer: Json, *, intent: str, charge: str, amount: Money, total: Money, livemode: bool | None
+) -> ProviderPayment:
+    return ProviderPayment(
+        reference=intent,
+        status=PaymentStatus.SUCCEEDED,
+        amount=total,
+        captured=amount.minor_units,
+        charge=charge,
+        livemode=livemode,
+        our_reference=reference_of(intent),
+        provider_status="capturedPendingSettlement",
+        raw=answer,
+    )
+
+
+def refund_from(
+    answer: Json, *, intent: str, amount: Money, refund_id: str, reference: str, reason: str | None = None
+) -> ProviderRefund:
+    """Read an approved refund. The gateway has taken it; it settles with the next batch."""
+    transaction = text_of(response_of(answer).get("transId"))
+    if transaction in (None, "0"):
+        raise ValueError("a refund without a transaction")
+    return ProviderRefund(
+        reference=str(transaction),
+        payment=intent,
+        amount=amount,
+        status=RefundStatus.SUCCEEDED,
+        our_reference=reference,
+        refund_id=refund_id,
+        reason=reason,
+        raw=answer,
+    )
+
+
+def void_refund(charge: str, request: RefundRequest, *, raw: object = None) -> ProviderRefund:
+    return replace(
+        waiting_refund(request),
+        reference=void_reference(charge),
+        status=RefundStatus.SUCCEEDED,
+        failure=None,
+        raw=raw,
+    )
+
+
+def waiting_refund(request: RefundRequest) -> ProviderRefund:
+    """Return a refund that the gateway takes only after settlement, and only then gives a number."""
+    return ProviderRefund(
+        reference=request.reference,
+        payment=request.payment,
+        amount=request.amount,
+        status=RefundStatus.WAITING,
+        our_reference=request.reference,
+        refund_id=request.refund_id,
+        reason=request.reason,
+        failure="The payment has not settled yet; the refund is made when it has.",
+    )
+
+
+def void_reference(charge: str) -> str:
+    """Return the name of the refund that a void is: the gateway gives a void no number of its own."""
+    return f"void-{charge}"
+
+
+# --- transactions that were read ------------------------------------------------------------------
+
+
+def transaction_of(answer: Json) -> Json:
+    """Return the transaction of `getTransactionDetails`, with the reference of the call that made it."""
+    found = answer["transaction"]
+    if not isinstance(found, Mapping):
+        raise ValueError("no transaction")  # noqa: TRY004 - an unreadable answer, not a wrong argument
+    return {**found, "transrefId": answer.get("transrefId")}
+
+
+def status_of(transaction: Json) -> str:
+    return text_of(transaction["transactionStatus"]) or ""
+
+
+def invoice_of(transaction: Json) -> str | None:
+    order = transaction.get("order")
+    return text_of(order.get("invoiceNumber")) if isinstance(order, Mapping) else None
+
+
+def is_live(word: str) -> bool:
+    """Whether a transaction of this status took, holds or may take money, or did."""
+    return word not in ATTEMPT
+
+
+def payment_from(
+    transaction: Json,
+    *,
+    known: KnownPayment,
+    currency: str,
+    livemode: bool | None,
+    refunds: tuple[ProviderRefund, ...] = (),
+) -> ProviderPayment:
+    """Read a charge. *refunds* are seen ones that our books may lack; the charge shows none itself.
+
+    Raises KeyError, TypeError, ValueError or InvalidRequest for what is no charge.
+    """
+    word = status_of(transaction)
+    charge = text_of(transaction["transId"])
+    status = _status(word, transaction, known)
+    authorised = from_gateway(transaction["authAmount"], currency)
+    settles = cents_of(transaction.get("settleAmount"), currency)
+    captured = settles if status is PaymentStatus.SUCCEEDED else 0
+    if word == "voided" and known.captured:
+        # What we had collected was given back before it settled: a refund of all of it.
+        captured = known.captured
+        refunds = (*refunds, _void(charge or "", known))
+    listed = _refunds(known, refunds)
+    given = sum(each.amount.minor_units for each in listed if each.status not in _GONE)
+    decline = _decline(word, transaction) if status is PaymentStatus.PENDING else None
+    return ProviderPayment(
+        reference=known.reference,
+        status=status,
+        # An authorisation of which a part was collected is the payment's total, whichever of the two
+        # amounts the gateway goes on showing.
+        amount=known.total if 0 < settles == known.captured else authorised,
+        authorized=authorised.minor_units if status is PaymentStatus.REQUIRES_CAPTURE else 0,
+        captured=captured,
+        refunded=min(given, max(captured, known.captured)),
+        disputed=captured if word == "chargeback" else 0,
+        charge=None if decline else charge,
+        livemode=livemode,
+        our_reference=invoice_of(transaction),
+        decline=decline,
+        review=word in _IN_REVIEW,
+        method=_method(transaction),
+        refunds=listed,
+        provider_status=word,
+        created_at=moment_of(transaction.get("submitTimeUTC")),
+        raw=transaction,
+    )
+
+
+def _status(word: str, transaction: Json, known: KnownPayment) -> ProviderStatus:
+    if word == "voided":
+        return PaymentStatus.SUCCEEDED if known.captured else PaymentStatus.CANCELED
+    if word == "approvedReview":
+        only = text_of(transaction.get("transactionType")) == "authOnlyTransaction"
+        return PaymentStatus.REQUIRES_CAPTURE if only else PaymentStatus.SUCCEEDED
+    if word in ATTEMPT and known.captured:
+        return PaymentStatus.FAILED
+    return STATUS.get(word, UNRECOGNISED)
+
+
+def _decline(word: str, transaction: Json) -> Decline | None:
+    if word not in ATTEMPT:
+        return None
+    decline = decline_from(
+        text_of(transaction.get("responseReasonCode")),
+        text_of(transaction.get("responseReasonDescription")),
+        reference=text_of(transaction["transId"]),
+        card_code=text_of(transaction.get("cardCodeResponse")),
+    )
+    # A refused review carries the reason of the hold, or of its approval.
+    word_says = _ATTEMPT_CODES.get(word)
+    return replace(decline, code=word_says, message=_SENTENCES[word]) if word_says else decline
+
+
+_SENTENCES: Final = {
+    "generalError": "The payment could not be processed.",
+    "communicationError": "The payment could not be processed.",
+    "failedReview": "The payment was not approved.",
+}
+
+
+def _void(charge: str, known: KnownPayment) -> ProviderRefund:
+    """Return the refund that a void was: ours, if one of ours asked for it and was not answered yet."""
+    mine = [
+        row
+        for row in known.refunds
+        if row.reference is None
+        and row.status is RefundStatus.PENDING
+        and row.amount.minor_units == known.captured
+    ]
+    return ProviderRefund(
+        reference=void_reference(charge),
+        payment=known.reference,
+        amount=Money(known.captured, known.total.currency),
+        status=RefundStatus.SUCCEEDED,
+        refund_id=mine[0].id if mine else None,
+    )
+
+
+def _refunds(known: KnownPayment, seen: tuple[ProviderRefund, ...]) -> tuple[ProviderRefund, ...]:
+    """Return every refund that we know of: as it was read just now, else as our books have it."""
+    read = {each.reference: each for each in seen}
+    ours = {
+        row.reference: ProviderRefund(
+            reference=row.reference,
+            payment=known.reference,
+            amount=row.amount,
+            status=row.status,
+            refund_id=row.id,
+        )
+        for row in known.refunds
+        if row.reference is not None
+    }
+    return tuple({**ours, **read}.values())
+
+
+def refund_seen(transaction: Json, *, known: KnownPayment, currency: str) -> ProviderRefund | None:
+    """Read a refund that a webhook named, if it is one of this charge and no operation of ours awaits it."""
+    if text_of(transaction.get("refTransId")) != known.charge or known.charge is None:
+        return None
+    word = status_of(transaction)
+    reference = str(text_of(transaction["transId"]))
+    status = _REFUNDS.get(word)
+    if status is None or text_of(transaction.get("transactionType")) != "refundTransaction":
+        return None
+    row = next((row for row in known.refunds if row.reference == reference), None)
+    awaited = any(
+        each.reference is None and each.status in (RefundStatus.PENDING, RefundStatus.WAITING)
+        for each in known.refunds
+    )
+    invoice = invoice_of(transaction) or ""
+    ours = is_reference(invoice) and invoice != reference_of(known.reference)
+    if row is None and awaited and ours:
+        # Its invoice is an operation's: the answer to that operation, or its look-up, records it.
+        return None
+    return ProviderRefund(
+        reference=reference,
+        payment=known.reference,
+        amount=from_gateway(transaction["authAmount"], currency),
+        status=status,
+        refund_id=row.id if row else None,
+        failure=text_of(transaction.get("responseReasonDescription")) if status in _GONE else None,
+        raw=transaction,
+    )
+
+
+# --- payment methods ------------------------------------------------------------------------------
+
+
+def _method_of_answer(response: Json, payload: Json) -> ProviderMethod | None:
+    number, brand = text_of(response.get("accountNumber")), text_of(response.get("accountType"))
+    if number is None:
+        return None
+    payment = payload.get("payment")
+    opaque = payment.get("opaqueData") if isinstance(payment, Mapping) else None
+    bank = brand == "eCheck"
+    return ProviderMethod(
+        reference=str(text_of(response.get("transId"))),
+        type="bank_account" if bank else "credit_card",
+        brand=None if bank else brand,
+        last_four=number[-4:],
+        wallet_type=_WALLETS.get(str(opaque.get("dataDescriptor"))) if isinstance(opaque, Mapping) else None,
+    )
+
+
+def _method(transaction: Json) -> ProviderMethod | None:
+    payment = transaction.get("payment")
+    shown: Json = payment if isinstance(payment, Mapping) else {}
+    reference = str(text_of(transaction["transId"]))
+    for card in many(shown.get("creditCard")):
+        return ProviderMethod(
+            reference=reference,
+            brand=text_of(card.get("cardType")),
+            last_four=(text_of(card.get("cardNumber")) or "")[-4:] or None,
+        )
+    for account in many(shown.get("bankAccount")):
+        last_four = (text_of(account.get("accountNumber")) or "")[-4:] or None
+        return ProviderMethod(reference=reference, type="bank_account", last_four=last_four)
+    return None
+
+
+# --- events ---------------------------------------------------------------------------------------
+
+
+def event_from(event: Json, *, body: str = "") -> ProviderEvent:
+    """Read a verified notification. Raises KeyError, TypeError or ValueError for what is none."""
+    payload: Any = event["payload"]
+    if not isinstance(payload, Mapping):
+        raise ValueError("no payload")  # noqa: TRY004 - an unreadable body, not a wrong argument
+    identity, kind = text_of(event["notificationId"]), text_of(event["eventType"])
+    if identity is None or kind is None:
+        raise ValueError("neither an id nor a type")
+    is_payment = payload.get("entityName") == "transaction"
+    return ProviderEvent(
+        id=identity,
+        type=kind,
+        reference=text_of(payload.get("id")) if is_payment else None,
+        # The reference of the call; of a transaction that was made in the dashboard, nothing.
+        our_reference=text_of(payload.get("merchantReferenceId")) if is_payment else None,
+        created_at=moment_of(event.get("eventDate")),
+        body=body,
+    )
