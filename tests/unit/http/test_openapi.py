@@ -6,10 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from bridge_payments.cli import openapi as command
 from bridge_payments.http import ROUTES, openapi
-from bridge_payments.http.schemas.payments import CreatePayment
+from bridge_payments.http.schemas.payments import ConfirmPayment, CreatePayment, GuestDataIn
+from bridge_payments.http.schemas.refunds import RefundPayment
 
 validator = pytest.importorskip("openapi_spec_validator")
 
@@ -76,6 +78,17 @@ def test_a_refund_needs_a_key_and_a_create_needs_a_body(document: dict[str, Any]
     assert key["required"] is True
     assert document["paths"]["/payments/intents"]["post"]["requestBody"]["required"] is True
     assert document["paths"]["/payments/{payment_id}/cancel"]["post"]["requestBody"]["required"] is False
+
+
+@pytest.mark.parametrize("taken", [CreatePayment, GuestDataIn, ConfirmPayment, RefundPayment])
+def test_what_may_be_left_out_may_be_null_and_the_document_says_so(
+    document: dict[str, Any], taken: type[BaseModel]
+) -> None:
+    """Published clients send null for what they do not set; generated ones must be allowed to."""
+    shape = document["components"]["schemas"][taken.__name__]
+    for name, field in shape["properties"].items():
+        nullable = {"type": "null"} in field.get("anyOf", [])
+        assert nullable is (name not in shape.get("required", [])), name
 
 
 def test_the_examples_are_what_they_show(document: dict[str, Any]) -> None:

@@ -65,6 +65,7 @@ async def test_accounts_say_what_they_can_do_and_no_secret(rim: Any) -> None:
     found = await rim.json("GET", "/providers")
     assert [account["id"] for account in found["data"]] == ["dummy", "authorize_net"]
     assert found["data"][0]["is_default"] is True
+    assert (found["meta"]["total"], found["meta"]["hasMore"]) == (2, False)
     assert "refund_payment" in found["data"][0]["capabilities"]
     assert b"secret" not in rim.last.body.replace(b'"client_secret"', b"")
 
