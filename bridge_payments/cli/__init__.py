@@ -7,7 +7,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 __all__ = ["COMMANDS", "main"]
 
@@ -20,11 +20,13 @@ COMMANDS: Final = {
     "unknown": "operations whose outcome is open",
     "webhooks": "received webhooks (list, show, replay) and sent ones (deliveries, redeliver)",
     "db": "the database's schema: upgrade, current, check, sql",
+    "new-provider": "begin a provider of your own: a package that says what it is still missing",
     "providers": "installed kinds, enabled accounts, and what each can do",
     "openapi": "print the OpenAPI 3.1 document of the HTTP API",
     "doctor": "look for what is wrong with this installation",
 }
-"""Each is the module of that name beside this one, with ``HELP``, ``configure`` and ``run``."""
+"""Each is the module of that name beside this one (a hyphen is an underscore there), with ``HELP``,
+``configure`` and ``run``."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, text in _present().items():
         command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         if name in argv[:1]:  # only the command that is called is imported
-            importlib.import_module(f".{name}", __name__).configure(command)
+            _module(name).configure(command)
     arguments = parser.parse_args(argv)
     if arguments.version:
         print(_version())
@@ -46,12 +48,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command is None:
         parser.print_help()
         return 2
-    result: int = importlib.import_module(f".{arguments.command}", __name__).run(arguments)
+    result: int = _module(arguments.command).run(arguments)
     return result
 
 
+def _module(command: str) -> Any:
+    return importlib.import_module(_path(command), __name__)
+
+
+def _path(command: str) -> str:
+    return "." + command.replace("-", "_")
+
+
 def _present() -> dict[str, str]:
-    return {name: text for name, text in COMMANDS.items() if importlib.util.find_spec(f".{name}", __name__)}
+    return {name: text for name, text in COMMANDS.items() if importlib.util.find_spec(_path(name), __name__)}
 
 
 def _version() -> str:

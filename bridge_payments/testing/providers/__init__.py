@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import pytest
 
-for _module in ("answers", "desk", "honesty", "hooks", "sums"):
+for _module in ("answers", "desk", "honesty", "hooks", "promises", "sums"):
     pytest.register_assert_rewrite(f"{__name__}.{_module}")
 
 from .answers import AnswerPromises  # noqa: E402 - after the loop above

@@ -28,8 +28,9 @@ from ...providers.base import (
     Step,
 )
 from ...stores.base import PaymentQuery
-from .desk import ACCOUNT, RETURN_URL, Ask, Desk, Promises, new_engine, on_a_desk, reference_of
+from .desk import ACCOUNT, RETURN_URL, Ask, Desk, new_engine, reference_of
 from .gateway import Instruction, NotChecked
+from .promises import Promises, on_a_desk
 
 __all__ = ["AnswerPromises"]
 

@@ -1,18 +1,12 @@
-"""One provider, its gateway and an engine between them, and the loop in which each promise is tried."""
+"""One provider, its gateway and an engine between them: where each promise is tried."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
-import logging
-from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, ClassVar, Concatenate, Final, ParamSpec, TypeVar
-
-import pytest
+from typing import Any, Final
 
 from ...engine import PaymentEngine
 from ...engine.operations import known_payment
@@ -46,7 +40,6 @@ from ...providers.base import (
 )
 from ...settings import Settings
 from ...stores import MemoryStore
-from ...transport import Transport
 from .gateway import GatewayControl, NotChecked
 from .wire import Wire
 
@@ -55,11 +48,9 @@ __all__ = [
     "RETURN_URL",
     "Ask",
     "Desk",
-    "Promises",
     "a_delivery",
     "a_payment",
     "new_engine",
-    "on_a_desk",
     "reference_of",
 ]
 
@@ -69,40 +60,6 @@ ACCOUNT: Final = "account"
 
 Answer = ProviderPayment | ProviderRefund
 Ask = Callable[[Step], Awaitable[Answer]]
-
-T = TypeVar("T", bound="Promises")
-P = ParamSpec("P")
-
-
-class Promises(ABC):
-    """What a subclass says about its provider."""
-
-    amount: ClassVar[Money] = Money(2000, "USD")
-    """What the tests pay with: an account of one currency names its own."""
-    several_captures: ClassVar[Mapping[str, Any]] = {}
-    """What `extra` says when a payment is going to be captured more than once, where that has to be said."""
-    pays_at_once: ClassVar[bool | None] = None
-    """A payment is begun and paid in one call; by default so where the provider cannot confirm."""
-
-    clock: MovableClock
-    """The clock of this test: a gateway that signs or forgets by time may use it."""
-    gateway: GatewayControl
-    """What `make_gateway` made for this test."""
-
-    @abstractmethod
-    def make_gateway(self) -> GatewayControl:
-        """Return a gateway that listens and remembers nothing. Called once per test, first."""
-
-    @abstractmethod
-    def make_provider(self, transport: Transport) -> PaymentProvider:
-        """Return the provider, with credentials that `self.gateway` accepts.
-
-        *transport* leads every host to the gateway's `url`.
-        """
-
-    def recorded_answers(self) -> Mapping[str, Callable[[], ProviderPayment]]:
-        """Return answers of the real service by name, each read by the provider's own mapping when called."""
-        raise NotChecked("recorded_answers: no answer of the real service was recorded")
 
 
 @dataclass(kw_only=True)
@@ -375,82 +332,8 @@ def a_payment(**changes: Any) -> Payment:
     return Payment(**{**given, **changes})
 
 
-def on_a_desk(
-    test: Callable[Concatenate[T, Desk, P], Awaitable[None]],
-) -> Callable[Concatenate[T, P], None]:
-    """Try *test* on a new desk. What cannot be checked is skipped by name; what is not written is named."""
-
-    async def tried(self: T, *args: P.args, **kwargs: P.kwargs) -> None:
-        self.clock = MovableClock()
-        self.gateway = self.make_gateway()
-        wire = Wire(self.gateway.url)
-        try:
-            provider = self.make_provider(wire)
-            at_once = self.pays_at_once
-            desk = Desk(
-                provider=provider,
-                gateway=self.gateway,
-                wire=wire,
-                clock=self.clock,
-                engine=new_engine(provider, self.clock, wire),
-                amount=self.amount,
-                at_once=not provider.supports(Verb.CONFIRM) if at_once is None else at_once,
-                several_captures=self.several_captures,
-            )
-            try:
-                await test(self, desk, *args, **kwargs)
-            finally:
-                await desk.engine.aclose()
-        finally:
-            await wire.aclose()
-            self.gateway.close()
-
-    def run(self: T, /, *args: P.args, **kwargs: P.kwargs) -> None:
-        with _unwritten() as unwritten:
-            try:
-                asyncio.run(tried(self, *args, **kwargs))
-            except NotChecked as reason:
-                pytest.skip(f"not checked: {reason}")
-            except NotImplementedError as missing:
-                pytest.fail(f"missing: {missing}", pytrace=False)
-            except Exception:
-                # The engine takes an adapter that fails in its own code for an unknown outcome.
-                if unwritten:
-                    pytest.fail(f"missing: {unwritten[0]}", pytrace=False)
-                raise
-
-    # Not functools.wraps: pytest would look through it and take `desk` for a fixture.
-    run.__name__, run.__qualname__, run.__doc__ = test.__name__, test.__qualname__, test.__doc__
-    signature = inspect.signature(test)
-    own = [parameter for name, parameter in signature.parameters.items() if name != "desk"]
-    run.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
-    return run
-
-
 def new_engine(provider: PaymentProvider, clock: MovableClock, wire: Wire) -> PaymentEngine:
     settings = Settings(allow_sandbox=True, default_provider=ACCOUNT)
     return PaymentEngine(
         MemoryStore(clock=clock), {ACCOUNT: provider}, settings=settings, clock=clock, transport=wire
     )
-
-
-class _Unwritten(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, NotImplementedError):
-            self.found.append(str(error))
-
-
-@contextmanager
-def _unwritten() -> Any:
-    """Hear of methods that are not written yet, where the engine swallows that they are not."""
-    handler, logger = _Unwritten(), logging.getLogger("bridge_payments.engine")
-    logger.addHandler(handler)
-    try:
-        yield handler.found
-    finally:
-        logger.removeHandler(handler)

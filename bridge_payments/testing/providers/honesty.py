@@ -16,8 +16,10 @@ from ...providers import registry
 from ...providers.base import UNRECOGNISED, Capability, ProviderPayment
 from ...telemetry import find_card_numbers
 from .answers import EVERY_VERB, check_effect
-from .desk import Desk, Promises, a_payment, on_a_desk, reference_of
+from .desk import Desk, a_payment, reference_of
 from .gateway import GatewayControl, NotChecked
+from .promises import Promises, on_a_desk
+from .survey import stubs_of
 
 __all__ = ["HonestyPromises"]
 
@@ -194,32 +196,8 @@ class HonestyPromises(Promises):
     @on_a_desk
     async def test_nothing_is_left_to_write(self, desk: Desk) -> None:
         """Every method that is there as a stub, in one list."""
-        missing: list[str] = []
-        step, payment = desk.step(), a_payment()
-        attempts: list[Callable[[], Awaitable[object]]] = [
-            lambda: desk.provider.create_payment_intent(desk.intent_request(), step=step),
-            lambda: desk.provider.sync_payment_status("x_1"),
-            lambda: desk.provider.read_webhook(desk.delivery(b"{}")),
-            *(
-                (lambda verb=verb: desk.call_of(verb, payment)(desk.step()))
-                for verb in Verb
-                if verb is not Verb.CREATE and desk.can(verb)
-            ),
-        ]
-        for look in (desk.gateway.charges, desk.gateway.refunds, desk.gateway.requests, desk.gateway.events):
-            try:
-                look()
-            except NotImplementedError as stub:
-                missing.append(str(stub))
-        for attempt in attempts:
-            try:
-                await attempt()
-            except NotImplementedError as stub:
-                missing.append(str(stub))
-            except Exception:  # noqa: BLE001, S112 - whatever else it says, it is written
-                continue
-        listed = "\n".join(f"  - {line}" for line in dict.fromkeys(missing))
-        if missing:
+        if stubs := await stubs_of(desk):
+            listed = "\n".join(f"  - {line}" for line in stubs)
             pytest.fail(f"missing:\n{listed}", pytrace=False)
 
 

@@ -13,8 +13,9 @@ import pytest
 from ...engine import PaymentEngine
 from ...errors import BridgeError, InvalidRequest, InvalidSignature
 from ...models import Payment, Verb
-from .desk import ACCOUNT, Desk, Promises, a_delivery, new_engine, on_a_desk, reference_of
+from .desk import ACCOUNT, Desk, a_delivery, new_engine, reference_of
 from .gateway import NotChecked
+from .promises import Promises, on_a_desk
 
 __all__ = ["HookPromises"]
 

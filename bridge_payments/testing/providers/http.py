@@ -55,6 +55,8 @@ class HttpGateway(GatewayControl):
         self._answers: dict[str, tuple[str, int, bytes]] = {}
         self._faults: list[Fault] = []
         self._closing = threading.Event()
+        self.failures: list[Exception] = []
+        """What `answer` stumbled over: a mistake in the fake, which `close` raises."""
         self._server = _Server(self)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=(_POLL,), daemon=True).start()
@@ -93,6 +95,10 @@ class HttpGateway(GatewayControl):
         self._closing.set()
         self._server.shutdown()
         self._server.server_close()
+        for failure in self.failures:
+            if isinstance(failure, NotImplementedError):
+                raise failure
+            raise AssertionError(f"{type(self).__name__} failed while it answered: {failure!r}") from failure
 
     # --- one request -------------------------------------------------------------------------------
 
@@ -130,6 +136,9 @@ class HttpGateway(GatewayControl):
             status, found = 200, self.answer(asked)
         except Refusal as refusal:
             status, found = refusal.status, refusal.body
+        except Exception as failure:  # noqa: BLE001 - told by `close`; here it would only end a thread
+            self.failures.append(failure)
+            return 500, b'{"code": "fake_failed"}'
         answer = json.dumps(found).encode()
         if key is not None:
             self._answers[key] = (said, status, answer)
@@ -149,6 +158,8 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body of an answer in one packet,
+    disable_nagle_algorithm = True  # or the client waits 40 ms for the second
     server: _Server
 
     def _answer(self) -> None:

@@ -12,8 +12,9 @@ import pytest
 from ...errors import IllegalState, InvalidRequest, ProviderRejected, UnsupportedOperation
 from ...models import Money, PaymentStatus, RefundStatus, Verb
 from ...providers.base import Capability
-from .desk import Desk, Promises, on_a_desk
+from .desk import Desk
 from .gateway import Moved
+from .promises import Promises, on_a_desk
 
 __all__ = ["AMOUNTS", "SumPromises"]
 
