@@ -368,13 +368,18 @@ class Operations:
         return fresh, replace(answer, payment=kept)
 
     async def _after_lost_lease(self, reserved: Reserved, answer: Answer) -> Reserved:
-        """Reconciliation owns the operation now. The answer still counts: it is merged as a sync."""
-        if answer.payment is not None and await self._adopt(reserved, answer.payment):
+        """Reconciliation owns the operation now. The answer still counts: it is merged as a sync.
+
+        While the operation is open it will be looked up. One that was given up left a payment without an
+        intent, and perhaps this answer alone names it.
+        """
+        current = await self._look_up_reserve(reserved.operation.id) or reserved
+        given_up = not current.operation.is_open and current.payment.provider_intent_id is None
+        if answer.payment is not None and given_up and await self._adopt(reserved, answer.payment):
             log.error("payment %s was given up and began after all", reserved.payment.id)
         elif answer.payment is not None or answer.refund is not None:
             await self.refresh(reserved.payment.id)
-        current = await self._look_up_reserve(reserved.operation.id)
-        return current or reserved
+        return await self._look_up_reserve(reserved.operation.id) or reserved
 
     async def _adopt(self, reserved: Reserved, truth: ProviderPayment) -> bool:
         """Take over an intent that only this answer names: a create that was believed never executed."""

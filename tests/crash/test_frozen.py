@@ -9,9 +9,10 @@ import pytest
 from crashlab import jobs
 from crashlab.flows import FLOWS
 from crashlab.plugin import Premises
-from crashlab.premises import open_shop, until
-from crashlab.zygote import Zygote
+from crashlab.premises import Address, open_shop, until
+from crashlab.zygote import Child, Zygote
 
+from bridge_payments.engine.asking import LEASE_SECONDS
 from bridge_payments.engine.outcome import Answer
 from bridge_payments.models import OperationState, PaymentStatus
 from bridge_payments.providers.base import Absent
@@ -61,6 +62,26 @@ def posts(premises: Premises) -> list[str]:
     return [each.path for each in premises.gateway.requests() if each.method == "POST"]
 
 
+@pytest.mark.parametrize("flow", ["create+confirm", "confirm"])
+def test_what_the_gateway_sits_on_is_neither_given_up_nor_made_again(
+    premises: Premises, zygote: Zygote, flow: str
+) -> None:
+    """The lease is over and the gateway shows nothing: no proof while the request may be under way."""
+    address = premises.address()
+    ids, _ = zygote.run(jobs.prepare, flow, {"held": address})
+    first = held_by_gateway(premises, zygote, address, flow, ids["held"])
+    first.signal(signal.SIGSTOP)
+    again = (flow, "held", ids["held"])
+    assert not zygote.run(jobs.come_again, premises.now(address), *again, seconds=LEASE_SECONDS + 1)
+    premises.gateway.faults.clear()  # and the first is carried out
+    first.signal(signal.SIGCONT)
+    first.result()
+    assert zygote.run(jobs.come_again, premises.now(address), *again, seconds=20)
+    rows = zygote.run(jobs.look_later, premises.now(address), seconds=600)
+    assert premises.audit(rows).findings == []
+    assert len(premises.gateway.charges(paid=True)) == 1
+
+
 @pytest.mark.parametrize("flow", ["refund", "capture", "cancel"])
 def test_a_repeat_that_meets_its_first_at_the_gateway_changes_nothing(
     premises: Premises, zygote: Zygote, flow: str
@@ -69,11 +90,7 @@ def test_a_repeat_that_meets_its_first_at_the_gateway_changes_nothing(
     address = premises.address()
     ids, _ = zygote.run(jobs.prepare, flow, {"held": address})
     before = len(premises.gateway.requests())
-    premises.gateway.faults.add("slow", seconds=300)
-    first = zygote.fork(jobs.act, address, flow, "held", ids["held"])
-    for _ in until("the gateway has the request"):
-        if not premises.gateway.faults.describe():
-            break
+    first = held_by_gateway(premises, zygote, address, flow, ids["held"])
     zygote.run(jobs.look_later, address, seconds=600)
     repeats = [each for each in premises.gateway.requests()[before:] if each.method == "POST"]
     assert {each.status for each in repeats} == {409}, "the key is in use"
@@ -84,6 +101,18 @@ def test_a_repeat_that_meets_its_first_at_the_gateway_changes_nothing(
     assert len({each.key for each in repeats}) == 1
     ends = FLOWS[flow].ends
     assert (rows[0].payment.status, rows[0].payment.refunded_cents) == (ends.status, ends.refunded)
+
+
+def held_by_gateway(
+    premises: Premises, zygote: Zygote, address: Address, flow: str, payment_id: str | None
+) -> Child:
+    """Send a request that the gateway keeps to itself; return its sender, waiting."""
+    premises.gateway.faults.add("slow", seconds=300)
+    sender = zygote.fork(jobs.act, address, flow, "held", payment_id)
+    for _ in until("the gateway has the request"):
+        if not premises.gateway.faults.describe():
+            break
+    return sender
 
 
 @pytest.mark.anyio

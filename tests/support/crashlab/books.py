@@ -144,6 +144,8 @@ def _inspect(found: Audit, row: Row, known: set[str]) -> None:
     waiting = [refund for refund in row.refunds if refund.status is RefundStatus.PENDING]
     if waiting:
         found.unknown.append(f"{order}: {len(waiting)} refunds are pending")
+    if row.told.count("payment.created") > 1:
+        found.wrong.append(f"{order}: it began twice")
     successes = row.told.count("payment.success")
     if successes != (1 if payment.paid_at else 0):
         found.wrong.append(f"{order}: {successes} times payment.success")

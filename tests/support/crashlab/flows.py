@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge_payments.errors import OperationInProgress, PaymentDeclined, Unavailable
-from bridge_payments.models import PaymentStatus
+from bridge_payments.models import Payment, PaymentStatus, Refund, RefundStatus
 
 from .premises import RETURN_URL, Shop
 
@@ -32,7 +32,7 @@ class Money:
 @dataclass(frozen=True, kw_only=True)
 class Flow:
     name: str
-    act: Callable[[Shop, str, str | None], Awaitable[Any]]
+    act: Callable[[Shop, str, str | None], Awaitable[Payment | Refund | None]]
     """What is killed, and what the client repeats afterwards with the same Idempotency-Key."""
     ends: Money
     prepare: Callable[[Shop, str], Awaitable[str | None]] | None = None
@@ -47,12 +47,15 @@ class Flow:
     async def attempt(self, shop: Shop, name: str, payment_id: str | None) -> bool:
         """Let the client ask; return whether it has its answer, or is told to come again."""
         try:
-            await self.act(shop, name, payment_id)
+            answer = await self.act(shop, name, payment_id)
         except (OperationInProgress, Unavailable):
             return False
         except PaymentDeclined:
             assert self.ends.charges == 0, "a good card was declined"
-        return True
+            return True
+        if isinstance(answer, Refund):
+            return answer.status is not RefundStatus.PENDING
+        return answer is None or answer.unknown_operation_id is None
 
 
 # --- before ---------------------------------------------------------------------------------------
@@ -112,51 +115,51 @@ async def refund_without_request(shop: Shop, name: str) -> str:
 # --- what the client asks -------------------------------------------------------------------------
 
 
-async def create(shop: Shop, name: str, _: str | None) -> None:
-    await shop.engine.create_payment_intent(
+async def create(shop: Shop, name: str, _: str | None) -> Payment:
+    return await shop.engine.create_payment_intent(
         total_cents=AMOUNT, currency="USD", reference_code=name, return_url=RETURN_URL, idempotency_key=name
     )
 
 
-async def create_and_confirm(shop: Shop, name: str, _: str | None) -> None:
-    await _paid(shop, name, idempotency_key=name, unique_reference=True)
+async def create_and_confirm(shop: Shop, name: str, _: str | None) -> Payment:
+    return await _paid(shop, name, idempotency_key=name, unique_reference=True)
 
 
-async def order_once(shop: Shop, name: str, _: str | None) -> None:
+async def order_once(shop: Shop, name: str, _: str | None) -> Payment:
     """Begin and pay one order under whatever key: the merchant's own number is all that is common."""
-    await shop.engine.create_payment_intent(
+    return await shop.engine.create_payment_intent(
         total_cents=AMOUNT, currency="USD", reference_code="the order", unique_reference=True,
         return_url=RETURN_URL, confirm=True, payment_method=CARD, idempotency_key=name,
     )  # fmt: skip
 
 
-async def update(shop: Shop, name: str, payment_id: str | None) -> None:
+async def update(shop: Shop, name: str, payment_id: str | None) -> Payment:
     assert payment_id
-    await shop.engine.update_payment_intent(payment_id, total_cents=2500, idempotency_key=name)
+    return await shop.engine.update_payment_intent(payment_id, total_cents=2500, idempotency_key=name)
 
 
-async def confirm(shop: Shop, name: str, payment_id: str | None, card: str = CARD) -> None:
+async def confirm(shop: Shop, name: str, payment_id: str | None, card: str = CARD) -> Payment:
     assert payment_id
-    await shop.engine.confirm_payment(payment_id, payment_method=card, idempotency_key=name)
+    return await shop.engine.confirm_payment(payment_id, payment_method=card, idempotency_key=name)
 
 
-async def confirm_in_vain(shop: Shop, name: str, payment_id: str | None) -> None:
-    await confirm(shop, name, payment_id, card=DECLINED)
+async def confirm_in_vain(shop: Shop, name: str, payment_id: str | None) -> Payment:
+    return await confirm(shop, name, payment_id, card=DECLINED)
 
 
-async def capture(shop: Shop, name: str, payment_id: str | None) -> None:
+async def capture(shop: Shop, name: str, payment_id: str | None) -> Payment:
     assert payment_id
-    await shop.engine.capture_payment(payment_id, amount_cents=1500, idempotency_key=name)
+    return await shop.engine.capture_payment(payment_id, amount_cents=1500, idempotency_key=name)
 
 
-async def cancel(shop: Shop, name: str, payment_id: str | None) -> None:
+async def cancel(shop: Shop, name: str, payment_id: str | None) -> Payment:
     assert payment_id
-    await shop.engine.cancel_payment(payment_id, idempotency_key=name)
+    return await shop.engine.cancel_payment(payment_id, idempotency_key=name)
 
 
-async def refund(shop: Shop, name: str, payment_id: str | None) -> None:
+async def refund(shop: Shop, name: str, payment_id: str | None) -> Refund:
     assert payment_id
-    await shop.engine.refund_payment(payment_id, amount_cents=600, idempotency_key=name)
+    return await shop.engine.refund_payment(payment_id, amount_cents=600, idempotency_key=name)
 
 
 # --- what runs in the background ------------------------------------------------------------------

@@ -20,6 +20,7 @@ __all__ = [
     "Pass",
     "act",
     "all_at_once",
+    "come_again",
     "freeze",
     "look_later",
     "prepare",
@@ -153,6 +154,16 @@ async def look_later(_: Connection, address: Address, *, seconds: float, rounds:
             await shop.work()
             await shop.move(seconds=60)
         return await shop.rows()
+
+
+async def come_again(
+    _: Connection, address: Address, flow: str, name: str, payment_id: str | None, *, seconds: float
+) -> bool:
+    """Be a worker *seconds* later, and then the client; return whether it got its answer."""
+    async with open_shop(address) as shop:
+        await shop.move(seconds=seconds)
+        await shop.work()
+        return await FLOWS[flow].attempt(shop, name, payment_id)
 
 
 # --- many at once ---------------------------------------------------------------------------------
