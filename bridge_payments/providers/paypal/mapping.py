@@ -1,0 +1,362 @@
+"""What PayPal's orders mean in our words. Pure: plain dicts in, frozen values out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ...models import Money, NextAction, NextActionKind, PaymentStatus, ProviderEvent, RefundStatus
+from ..base import UNRECOGNISED, Decline, ProviderMethod, ProviderPayment, ProviderRefund, ProviderStatus
+from .declines import DECLINES, decline_from
+from .money import from_paypal
+from .objects import Json, items_of, link_of, moment_of, parent_of, text_of, text_or_none
+from .refusals import error_from, read_error_from
+
+__all__ = [
+    "DECLINES",
+    "REFUND_STATUS",
+    "STATUS",
+    "Pointer",
+    "capture_of",
+    "error_from",
+    "event_from",
+    "held_authorization",
+    "is_untouched",
+    "merged",
+    "order_of_capture",
+    "payment_from",
+    "pointer_of",
+    "read_error_from",
+    "refund_from",
+    "shows_capture",
+]
+
+# An order of which nothing was paid (2026-11, https://developer.paypal.com/docs/api/orders/v2/#orders_get).
+# APPROVED is the payer's word and not the money: it still has to be captured or authorised (rule 17).
+STATUS: Final[Mapping[str, PaymentStatus]] = {
+    "CREATED": PaymentStatus.REQUIRES_ACTION,
+    "PAYER_ACTION_REQUIRED": PaymentStatus.REQUIRES_ACTION,
+    "SAVED": PaymentStatus.REQUIRES_CONFIRMATION,
+    "APPROVED": PaymentStatus.REQUIRES_CONFIRMATION,
+    "VOIDED": PaymentStatus.CANCELED,
+    # Without a payment in it: the payment is still being made.
+    "COMPLETED": PaymentStatus.PROCESSING,
+}
+
+# (2026-11, https://developer.paypal.com/docs/api/payments/v2/#definition-capture_status). A refunded capture
+# was collected first.
+_COLLECTED: Final = frozenset({"COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED"})
+_REFUSED: Final = frozenset({"DECLINED", "FAILED"})
+_CAPTURES: Final = _COLLECTED | _REFUSED | {"PENDING"}
+
+# (2026-11, https://developer.paypal.com/docs/api/payments/v2/#definition-authorization_status).
+_HOLDS: Final = frozenset({"CREATED", "PARTIALLY_CAPTURED"})
+_AUTHORIZATIONS: Final = _HOLDS | {"CAPTURED", "DENIED", "PENDING", "VOIDED"}
+
+REFUND_STATUS: Final[Mapping[str, RefundStatus]] = {
+    # A word that we do not know keeps its share.
+    "COMPLETED": RefundStatus.SUCCEEDED,
+    "PENDING": RefundStatus.PENDING,
+    "FAILED": RefundStatus.FAILED,
+    "CANCELLED": RefundStatus.CANCELED,
+}
+_HELD_BACK: Final = frozenset({RefundStatus.FAILED, RefundStatus.CANCELED})
+
+_APPROVALS: Final = ("payer-action", "approve")
+_REFERENCE: Final = re.compile(r"[0-9a-z]{20}")
+
+
+# --- payments -------------------------------------------------------------------------------------
+
+
+def payment_from(
+    order: Json, *, livemode: bool | None = None, request_id: str | None = None
+) -> ProviderPayment:
+    """Read an order of ours, whole: one purchase unit and what was paid of it.
+
+    Raises KeyError, TypeError, ValueError or InvalidRequest for what is not such an order.
+    """
+    unit = _unit_of(order)
+    amount = from_paypal(unit["amount"])
+    captures, authorizations = _captures(order), _authorizations(order)
+    refunds = [refund_from(each, order=order["id"]) for each in items_of(unit, "payments", "refunds")]
+    captured = _total(captures, _COLLECTED)
+    status = _status(order, captures, authorizations)
+    attempt = _last_refused(captures, authorizations)
+    return ProviderPayment(
+        reference=text_of(order["id"]),
+        status=status,
+        amount=amount,
+        authorized=_held(captures, authorizations),
+        captured=captured,
+        refunded=_refunded(captures, refunds),
+        charge=capture_of(order),
+        livemode=livemode,
+        our_reference=_reference_of(unit),
+        payment_id=text_or_none(unit.get("custom_id")),
+        next_action=_next_action(order, status),
+        decline=_decline(attempt, status),
+        review=_in_review(captures, authorizations, status),
+        method=_method(order),
+        refunds=tuple(refunds),
+        provider_status=_word(order, captures, authorizations),
+        request_id=request_id,
+        created_at=moment_of(order.get("create_time")),
+        raw=order,
+    )
+
+
+def merged(before: Json, answer: Json) -> Json:
+    """Return the order as it was read before a call, with what the call's answer says of it.
+
+    An answer without representation names the payment it made, and leaves out amounts and intent.
+    """
+    if text_of(answer["id"]) != text_of(before["id"]):
+        raise ValueError("another order than the one that was asked for")
+    unit = dict(_unit_of(before))
+    if items_of(answer, "purchase_units"):
+        unit |= _unit_of(answer)
+    return {**before, **answer, "purchase_units": [unit]}
+
+
+def held_authorization(order: Json) -> Json | None:
+    """Return the authorisation that still holds money, or is being looked at; the newest of them."""
+    return next(
+        (each for each in reversed(_authorizations(order)) if each["status"] in _HOLDS | {"PENDING"}), None
+    )
+
+
+def capture_of(order: Json) -> str | None:
+    """Return the capture that took the money, or is about to: the newest of them."""
+    taken = [each for each in _captures(order) if each["status"] not in _REFUSED]
+    return text_of(taken[-1]["id"]) if taken else None
+
+
+def shows_capture(order: Json, capture: str) -> bool:
+    return any(each["id"] == capture for each in _captures(order))
+
+
+def is_untouched(order: Json) -> bool:
+    """Whether no payment was made of the order, however it ended."""
+    return not _captures(order) and not _authorizations(order)
+
+
+def _unit_of(order: Json) -> Json:
+    units = items_of(order, "purchase_units")
+    if len(units) != 1:
+        raise ValueError("an order of ours has one purchase unit")
+    return units[0]
+
+
+def _captures(order: Json) -> Sequence[Json]:
+    return _by_time(items_of(_unit_of(order), "payments", "captures"))
+
+
+def _authorizations(order: Json) -> Sequence[Json]:
+    return _by_time(items_of(_unit_of(order), "payments", "authorizations"))
+
+
+def _by_time(things: Sequence[Json]) -> Sequence[Json]:
+    """The order of the list is not promised, and no time means that there is nothing to sort by."""
+    return sorted(things, key=lambda each: str(each.get("create_time") or ""))
+
+
+def _status(order: Json, captures: Sequence[Json], authorizations: Sequence[Json]) -> ProviderStatus:
+    words = {text_of(each["status"]) for each in captures}
+    holds = {text_of(each["status"]) for each in authorizations}
+    word = STATUS.get(text_of(order["status"]))
+    if word is None or words - _CAPTURES or holds - _AUTHORIZATIONS:
+        return UNRECOGNISED
+    if "PENDING" in words | holds:
+        return PaymentStatus.PROCESSING
+    if _held(captures, authorizations):
+        return PaymentStatus.REQUIRES_CAPTURE
+    if words & _COLLECTED:
+        return PaymentStatus.SUCCEEDED
+    if "VOIDED" in holds:
+        return PaymentStatus.CANCELED
+    if words & _REFUSED or "DENIED" in holds:
+        # A refused card completes its order, which cannot be paid again; another refusal is an attempt
+        # (2020-11, https://github.com/woocommerce/woocommerce-paypal-payments/issues/88).
+        return PaymentStatus.FAILED if order["status"] == "COMPLETED" else PaymentStatus.PENDING
+    if order["status"] == "CREATED" and (order.get("payment_source") or {}).get("card"):
+        # The card fields of PayPal's script have named a card: nothing is left for the payer to do.
+        return PaymentStatus.REQUIRES_CONFIRMATION
+    return word
+
+
+def _held(captures: Sequence[Json], authorizations: Sequence[Json]) -> int:
+    """What an authorisation still holds. A final capture releases the rest, whatever its word is then."""
+    live = [each for each in authorizations if each["status"] in _HOLDS]
+    taken = [each for each in captures if each["status"] not in _REFUSED]
+    if not live or any(each.get("final_capture") is True for each in taken):
+        return 0
+    left = from_paypal(live[-1]["amount"]).minor_units
+    return max(left - sum(from_paypal(each["amount"]).minor_units for each in taken), 0)
+
+
+def _total(captures: Sequence[Json], words: frozenset[str]) -> int:
+    return sum(from_paypal(each["amount"]).minor_units for each in captures if each["status"] in words)
+
+
+def _refunded(captures: Sequence[Json], refunds: Sequence[ProviderRefund]) -> int:
+    """A capture that was taken back by a bank is called refunded and may show no refund."""
+    listed = sum(each.amount.minor_units for each in refunds if each.status not in _HELD_BACK)
+    return max(listed, _total(captures, frozenset({"REFUNDED"})))
+
+
+def _last_refused(captures: Sequence[Json], authorizations: Sequence[Json]) -> Json | None:
+    refused = [
+        *(each for each in captures if each["status"] in _REFUSED),
+        *(each for each in authorizations if each["status"] == "DENIED"),
+    ]
+    return _by_time(refused)[-1] if refused else None
+
+
+def _decline(attempt: Json | None, status: ProviderStatus) -> Decline | None:
+    if attempt is None or status not in (PaymentStatus.FAILED, PaymentStatus.PENDING):
+        return None
+    return decline_from(attempt)
+
+
+def _in_review(captures: Sequence[Json], authorizations: Sequence[Json], status: ProviderStatus) -> bool:
+    return status is PaymentStatus.PROCESSING and any(
+        (each.get("status_details") or {}).get("reason") == "PENDING_REVIEW"
+        for each in (*captures, *authorizations)
+        if each["status"] == "PENDING"
+    )
+
+
+def _word(order: Json, captures: Sequence[Json], authorizations: Sequence[Json]) -> str:
+    """PayPal's own word that decides: of the payment where there is one, of the order otherwise."""
+    if captures:
+        return f"capture {captures[-1]['status']}"
+    if authorizations:
+        return f"authorization {authorizations[-1]['status']}"
+    return text_of(order["status"])
+
+
+def _next_action(order: Json, status: ProviderStatus) -> NextAction | None:
+    if status is not PaymentStatus.REQUIRES_ACTION:
+        return None
+    page = link_of(order, *_APPROVALS)
+    if page is None:
+        return NextAction(kind=NextActionKind.USE_SDK)
+    return NextAction(kind=NextActionKind.REDIRECT, url=page)
+
+
+def _reference_of(thing: Json) -> str | None:
+    """Our 20 characters; a number of somebody else's is no claim to be ours, nor a mismatch."""
+    text = text_or_none(thing.get("invoice_id"))
+    return text if text and _REFERENCE.fullmatch(text) else None
+
+
+def _method(order: Json) -> ProviderMethod | None:
+    """The wallet that pays; a card of the script's fields has no reference that could be used again."""
+    for wallet in ("paypal", "venmo"):
+        account = text_or_none(((order.get("payment_source") or {}).get(wallet) or {}).get("account_id"))
+        if account:
+            return ProviderMethod(reference=account, type="paypal", wallet_type=wallet)
+    return None
+
+
+# --- refunds --------------------------------------------------------------------------------------
+
+
+def refund_from(refund: Json, *, order: str | None = None, asked: Money | None = None) -> ProviderRefund:
+    """Read a refund. *asked* stands in for the amount that an answer without representation leaves out."""
+    word = text_of(refund["status"])
+    named, _, ours = (text_or_none(refund.get("custom_id")) or "").rpartition("/")
+    status = REFUND_STATUS.get(word, RefundStatus.PENDING)
+    amount = refund.get("amount")
+    if amount is None and asked is None:
+        raise ValueError("a refund of no known amount")
+    return ProviderRefund(
+        reference=text_of(refund["id"]),
+        payment=order or named or None,
+        amount=from_paypal(amount) if amount is not None else _known(asked),
+        status=status,
+        our_reference=_reference_of(refund),
+        refund_id=ours if named else None,
+        reason=text_or_none(refund.get("note_to_payer")),
+        failure=f"PayPal says {word}" if status in _HELD_BACK else None,
+        raw=refund,
+    )
+
+
+def _known(asked: Money | None) -> Money:
+    assert asked is not None
+    return asked
+
+
+# --- events ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """What an event is about: the order, or at least the capture that leads to it."""
+
+    order: str | None = None
+    capture: str | None = None
+
+
+def pointer_of(event: Json) -> Pointer:
+    """Find the order that an event's object belongs to. Its version and shape are the endpoint's."""
+    resource = event.get("resource")
+    resource = resource if isinstance(resource, Mapping) else {}
+    kind = text_of(event["event_type"])
+    identity = text_or_none(resource.get("id"))
+    if kind.startswith("CHECKOUT.ORDER."):
+        return Pointer(order=identity)
+    if kind.startswith("CUSTOMER.DISPUTE."):
+        disputed = items_of(resource, "disputed_transactions")
+        return Pointer(capture=text_or_none(disputed[0].get("seller_transaction_id")) if disputed else None)
+    if not kind.startswith("PAYMENT."):
+        return Pointer()
+    related = _related(resource)
+    if order := text_or_none(related.get("order_id")):
+        return Pointer(order=order)
+    if event.get("resource_type") == "refund" or parent_of(resource, "captures"):
+        order, _, ours = (text_or_none(resource.get("custom_id")) or "").rpartition("/")
+        return Pointer(
+            order=order if order and ours.startswith("ref") else None,
+            capture=parent_of(resource, "captures") or text_or_none(related.get("capture_id")),
+        )
+    # The first generation of the API has no orders; its objects say `state` where ours say `status`.
+    return Pointer(capture=identity if kind.startswith("PAYMENT.CAPTURE.") and "status" in resource else None)
+
+
+def order_of_capture(capture: Json) -> str | None:
+    return text_or_none(_related(capture).get("order_id"))
+
+
+def event_from(
+    event: Json, *, order: str | None, livemode: bool | None = None, body: str = ""
+) -> ProviderEvent:
+    """Read a verified event. *order* is what its pointer led to, *body* what may be stored of it.
+
+    Raises KeyError, TypeError or ValueError for what is not an event.
+    """
+    resource: Any = event.get("resource")
+    return ProviderEvent(
+        id=text_of(event["id"]),
+        type=text_of(event["event_type"]),
+        reference=order,
+        livemode=livemode,
+        our_reference=_marked(resource) if isinstance(resource, Mapping) else None,
+        api_version=text_or_none(event.get("resource_version")),
+        created_at=moment_of(event.get("create_time")),
+        body=body,
+    )
+
+
+def _related(resource: Json) -> Json:
+    related: Json = (resource.get("supplementary_data") or {}).get("related_ids") or {}
+    return related
+
+
+def _marked(resource: Json) -> str | None:
+    units = items_of(resource, "purchase_units")
+    return _reference_of(units[0] if units else resource)
