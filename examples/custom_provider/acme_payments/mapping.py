@@ -120,7 +120,7 @@ def error_from(status: int, body: Any) -> ProviderError | None:
             http_status=status,
         )
     if code == "wrong_state":
-        return ProviderStateConflict("The charge is in another state", provider_code=code, http_status=status)
+        return ProviderStateConflict("The charge is in another state", provider_code=code)
     return None
 
 
