@@ -19,7 +19,7 @@ from starlette.routing import Mount
 from bridge_payments.auth import AuthBridge
 from bridge_payments.bridge import Bridge
 from bridge_payments.engine import PaymentEngine
-from bridge_payments.errors import ConfigurationError
+from bridge_payments.errors import AccessDenied, ConfigurationError, NotAuthenticated, NotFound
 from bridge_payments.messages import Request
 from bridge_payments.models import GuestData, Payment, PaymentStatus, Principal
 from bridge_payments.mounts.starlette import payments_app
@@ -194,6 +194,10 @@ async def test_only_the_merchant_gives_back_and_collects(
         answer = await web.ask("POST", f"/payments/{payment.id}/{verb}", {}, name=by, idempotency_key="r")
         # The same words to everybody: nobody learns by them which payments there are.
         assert answer.status_code == (401 if by == "anonymous" else 403), answer.text
+        # And the engine does not rely on whoever stands before it.
+        ask = web.shop.engine.refund_payment if verb == "refund" else web.shop.engine.capture_payment
+        with pytest.raises((NotAuthenticated, AccessDenied, NotFound)):
+            await ask(payment.id, principal=WHO[by] or Principal.anonymous(peer="192.0.2.7"))
         assert await web.written() == before
         assert len(premises.gateway.requests()) == sent
         done = await web.ask("POST", f"/payments/{payment.id}/{verb}", {}, name="admin", idempotency_key="r")
