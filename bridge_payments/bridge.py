@@ -114,6 +114,7 @@ class Bridge:
         await self.webhooks.aclose()
         await self.engine.store.aclose()
         self._started = False
+        self._wake = self._starting = None  # they belong to this loop, and the next start may be on another
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -208,7 +209,9 @@ class Bridge:
                 log.exception("background work on %s failed; trying again", what)
                 pause = _PAUSE
             try:
-                await asyncio.wait_for(wake.wait(), timeout=pause)
+                # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the wake-up.
+                async with asyncio.timeout(pause):
+                    await wake.wait()
             except TimeoutError:
                 continue
 

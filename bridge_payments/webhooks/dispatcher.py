@@ -123,6 +123,7 @@ class WebhookDispatcher:
 
     async def run(self, *, idle_seconds: float = 1.0, limit: int = 50) -> None:
         """Work until cancelled; unlike a loop over `run_once`, no endpoint ever waits for another one."""
+        self._woken = asyncio.Event()  # of this loop: a program may well call `asyncio.run` twice
         while True:
             self._woken.clear()
             told = 0
