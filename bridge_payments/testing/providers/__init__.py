@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import pytest
 
-for _module in ("answers", "desk", "honesty", "hooks", "promises", "sums"):
+for _module in ("answers", "desk", "honesty", "hooks", "promises", "sums", "unknowns"):
     pytest.register_assert_rewrite(f"{__name__}.{_module}")
 
 from .answers import AnswerPromises  # noqa: E402 - after the loop above
@@ -25,6 +25,7 @@ from .honesty import HonestyPromises  # noqa: E402
 from .hooks import HookPromises  # noqa: E402
 from .http import HttpGateway  # noqa: E402
 from .sums import SumPromises  # noqa: E402
+from .unknowns import UnknownPromises  # noqa: E402
 
 __all__ = [
     "GatewayControl",
@@ -36,5 +37,5 @@ __all__ = [
 ]
 
 
-class ProviderConformance(AnswerPromises, SumPromises, HookPromises, HonestyPromises):
+class ProviderConformance(UnknownPromises, AnswerPromises, SumPromises, HookPromises, HonestyPromises):
     """Everything that the engine relies on."""

@@ -1,9 +1,8 @@
-"""What a provider makes of answers, and of the lack of them: nothing is charged twice, nothing is guessed."""
+"""What a provider makes of an answer: a definite no, what only looks like one, and what is read."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
@@ -11,30 +10,23 @@ from ...errors import (
     InvalidRequest,
     PaymentDeclined,
     ProviderDeclined,
-    ProviderError,
     ProviderNeverSent,
     ProviderNotFound,
     ProviderUnknown,
-    Unavailable,
 )
-from ...models import OperationState, Payment, PaymentStatus, Refund, Verb
+from ...models import PaymentStatus, Verb
 from ...providers.base import (
     DECLINE_CODES,
-    Absent,
-    CannotSay,
     ConfirmRequest,
-    Evidence,
     ProviderPayment,
     Step,
 )
 from ...stores.base import PaymentQuery
 from .desk import ACCOUNT, RETURN_URL, Ask, Desk, new_engine, reference_of
-from .gateway import Instruction, NotChecked
+from .gateway import NotChecked
 from .promises import Promises, on_a_desk
 
 __all__ = ["AnswerPromises"]
-
-EVERY_VERB = pytest.mark.parametrize("verb", list(Verb), ids=[verb.name.lower() for verb in Verb])
 
 
 class AnswerPromises(Promises):
@@ -49,120 +41,6 @@ class AnswerPromises(Promises):
         assert truth.amount == desk.amount
         assert truth.our_reference == payment.reference, "our reference does not come back"
         assert truth.payment_id in (None, payment.id)
-
-    # --- lost answers ------------------------------------------------------------------------------
-
-    @EVERY_VERB
-    @on_a_desk
-    async def test_a_lost_answer_is_unknown_and_then_found_and_made_once(
-        self, desk: Desk, verb: Verb
-    ) -> None:
-        payment, ask = await desk.prepare(verb)
-        before = len(desk.gateway.requests())
-        desk.gateway.lose_next_answer()
-        answer = await _unheard(ask)
-        desk.was_asked(before)
-        payment_id = payment.id if payment else (await desk.engine.list_unknown())[0].payment_id
-        if answer is not None:
-            assert answer.status in (PaymentStatus.PROCESSING, "pending"), "a lost answer was taken for one"
-        known = await desk.until_known(payment_id)
-        await check_effect(desk, verb, known)
-
-    @EVERY_VERB
-    @on_a_desk
-    async def test_a_worker_that_dies_while_it_asks_leaves_unknown_and_not_failed(
-        self, desk: Desk, verb: Verb
-    ) -> None:
-        payment, ask = await desk.prepare(verb)
-        before = len(desk.gateway.requests())
-        desk.gateway.hang_next()
-
-        async def die_while_asking() -> None:
-            asked = asyncio.ensure_future(ask())
-            try:
-                await desk.arrived(before, asked)
-            finally:
-                dying = asyncio.all_tasks() - {asyncio.current_task()}
-                for task in dying:
-                    task.cancel()
-                await asyncio.gather(asked, *dying, return_exceptions=True)
-                await desk.wire.aclose()
-
-        # In a loop of its own, which ends as a process does: whatever was under way is cut off.
-        await asyncio.to_thread(asyncio.run, die_while_asking())
-        [operation] = await desk.engine.list_unknown()
-        left = await desk.row(operation.payment_id)
-        assert left.status is not PaymentStatus.FAILED, "the payment failed because its worker died"
-        assert payment is None or left.status is payment.status
-        known = await desk.until_known(left.id)
-        await check_effect(desk, verb, known)
-
-    @EVERY_VERB
-    @on_a_desk
-    async def test_a_repeat_has_the_same_key_and_the_same_body_and_moves_nothing_more(
-        self, desk: Desk, verb: Verb
-    ) -> None:
-        if not desk.provider.keys.has_keys:
-            raise NotChecked(f"{desk.kind} has no idempotency keys, so the engine never repeats a call")
-        _, ask = await desk.prepare_call(verb)
-        step = desk.step()
-        before = len(desk.gateway.requests())
-        desk.gateway.lose_next_answer()
-        try:
-            await ask(step)
-        except ProviderUnknown:
-            first = desk.gateway.requests()[before:]
-        else:
-            desk.was_asked(before)
-            pytest.fail("a lost answer was taken for one")
-        moved = desk.gateway.charges(), desk.gateway.refunds()
-        await ask(desk.step(key=step.key, reference=step.reference, repeat=True))
-        repeated = desk.gateway.requests()[before + len(first) :]
-        if not any(each.key for each in first):
-            raise NotChecked(f"the {verb} of {desk.kind} carries no key")
-        assert _said(repeated) == _said(first)
-        assert (desk.gateway.charges(), desk.gateway.refunds()) == moved, "a repeat moved money"
-
-    @on_a_desk
-    async def test_two_instructions_never_share_a_key(self, desk: Desk) -> None:
-        payment = await desk.refundable()
-        await desk.paid()
-        if desk.can(Verb.REFUND):
-            await desk.engine.refund_payment(payment.id, amount_cents=desk.share.minor_units)
-            if desk.share.minor_units * 2 <= payment.captured_cents:
-                await desk.engine.refund_payment(payment.id, amount_cents=desk.share.minor_units)
-                assert [moved.amount for moved in desk.gateway.refunds()] == [desk.share, desk.share]
-        keys = [each.key for each in desk.gateway.requests() if each.key is not None]
-        assert len(keys) == len(set(keys)), "one key came with two instructions"
-
-    @EVERY_VERB
-    @on_a_desk
-    async def test_what_was_never_asked_is_not_found(self, desk: Desk, verb: Verb) -> None:
-        desk.need(verb)
-        payment = None if verb is Verb.CREATE else (await desk.prepare(verb))[0]
-        row = await desk.row((payment or await desk.paid()).id)  # another's payment is there, ours is not
-        step = desk.step()
-        found = await desk.provider.find_operation(
-            Evidence(
-                verb=verb,
-                reference=step.reference,
-                key=step.key,
-                payment_id=row.id if payment else "pay_never",
-                payment=reference_of(payment) if payment else None,
-                amount=desk.updated if verb is Verb.UPDATE else desk.amount,
-                refund_id="ref_never" if verb is Verb.REFUND else None,
-                started_at=desk.clock(),
-                known=await desk.known(row) if payment else None,
-                baseline={
-                    "status": row.status.value,
-                    "decline_reference": row.decline_reference,
-                    "captured_cents": row.captured_cents,
-                    "total_cents": row.total_cents,
-                },
-            )
-        )
-        assert isinstance(found, Absent | CannotSay), f"found a {verb} that nobody asked for"
-        assert found.proof if isinstance(found, Absent) else found.reason, "says it without a word of proof"
 
     # --- definite answers, and what only looks like one ----------------------------------------------
 
@@ -310,43 +188,6 @@ class AnswerPromises(Promises):
         await other.provider(ACCOUNT).aclose()
 
 
-async def check_effect(desk: Desk, verb: Verb, row: Payment) -> None:
-    """What one execution of *verb* leaves at the gateway and in the row: not less, and not more."""
-    [operation] = [each for each in await desk.operations(row.id) if each.verb is verb]
-    if operation.state is OperationState.ABANDONED:
-        pytest.fail(f"a {verb} that was executed was given up as never executed: {operation.resolution}")
-    assert operation.state is OperationState.SUCCEEDED
-    charged = [moved.amount for moved in desk.gateway.charges()]
-    truth = await desk.truth(row)
-    match verb:
-        case Verb.CREATE:
-            assert charged == ([desk.amount] if desk.at_once else [])
-            assert truth.amount == desk.amount
-        case Verb.UPDATE:
-            assert charged == []
-            assert (truth.amount, row.total) == (desk.updated, desk.updated)
-        case Verb.CONFIRM | Verb.CAPTURE:
-            assert charged == [desk.amount], "a lost answer was charged twice, or not at all"
-            assert row.status is PaymentStatus.SUCCEEDED
-            assert row.captured_cents == desk.amount.minor_units
-        case Verb.CANCEL:
-            assert charged == []
-            assert (truth.status, row.status) == (PaymentStatus.CANCELED, PaymentStatus.CANCELED)
-        case Verb.REFUND:
-            assert charged == [desk.amount]
-            assert [moved.amount for moved in desk.gateway.refunds()] == [desk.share]
-            assert row.refunded_cents == desk.share.minor_units
-
-
-async def _unheard(ask: Callable[[], Awaitable[Payment | Refund]]) -> Payment | Refund | None:
-    try:
-        return await ask()
-    except Unavailable:
-        return None  # a create that would not have charged says "try again"
-    except (ProviderError, PaymentDeclined) as error:
-        pytest.fail(f"a lost answer came back as {type(error).__name__}: {error}")
-
-
 async def _paying_call(desk: Desk) -> Ask:
     """The provider's method that charges the payer."""
     return (await desk.prepare_call(Verb.CREATE if desk.at_once else Verb.CONFIRM))[1]
@@ -369,7 +210,3 @@ def _method(token: str, name: str) -> str:
     if not token:
         raise NotChecked(f"the gateway control names no payment method that {name}")
     return token
-
-
-def _said(instructions: Sequence[Instruction]) -> list[tuple[str, str | None, str]]:
-    return [(each.what, each.key, each.body) for each in instructions]

@@ -15,11 +15,11 @@ from ...models import PaymentFlag, PaymentStatus, Verb
 from ...providers import registry
 from ...providers.base import UNRECOGNISED, Capability, ProviderPayment
 from ...telemetry import find_card_numbers
-from .answers import EVERY_VERB, check_effect
 from .desk import Desk, a_payment, reference_of
 from .gateway import GatewayControl, NotChecked
 from .promises import Promises, on_a_desk
 from .survey import stubs_of
+from .unknowns import EVERY_VERB, check_effect
 
 __all__ = ["HonestyPromises"]
 
