@@ -83,10 +83,18 @@ class Instructions(Operations):
             else rules.visible_secret(payment, self.clock())
         )
 
-    async def visible(self, payment_id: str) -> Payment:
+    async def visible(
+        self, payment_id: str, *, as_seen: Callable[[Unit, Payment], Payment] = lambda _, payment: payment
+    ) -> Payment:
+        """Return one payment; *as_seen* adds, in the same unit of work, what the row alone does not say."""
         if not ID_PATTERN.match(payment_id):
             raise NotFound("Payment not found")
-        payment = await self.store.run(lambda unit: unit.payments.get(payment_id), write=False)
+
+        def read(unit: Unit) -> Payment | None:
+            payment = unit.payments.get(payment_id)
+            return payment and as_seen(unit, payment)
+
+        payment = await self.store.run(read, write=False)
         if payment is None:
             raise NotFound("Payment not found")
         return payment

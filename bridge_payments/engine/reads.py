@@ -36,7 +36,9 @@ class Reads(Instructions):
         payment = await self._by_any_id(payment_id, provider)
         rules.may_confirm_or_sync(principal, payment)
         fresh = await self.shielded(self._refreshed(payment))
-        return self.seen_by(principal, await self._with_doubt(fresh))
+        if fresh.is_open:
+            fresh = await self.store.run(lambda unit: _with_doubt(unit, fresh), write=False)
+        return self.seen_by(principal, fresh)
 
     async def get_payment(self, payment_id: str, *, principal: Principal = SYSTEM) -> Payment:
         """Return one payment; the client secret only while its owner still needs it.
@@ -45,9 +47,9 @@ class Reads(Instructions):
         """
         if principal.is_anonymous:
             raise NotAuthenticated("Authentication required to view payments")
-        payment = await self.visible(payment_id)
+        payment = await self.visible(payment_id, as_seen=_with_doubt)
         rules.may_read(principal, payment)
-        return rules.visible_secret(await self._with_doubt(payment), self.clock())
+        return rules.visible_secret(payment, self.clock())
 
     async def list_payments(self, query: PaymentQuery, *, principal: Principal = SYSTEM) -> Page:
         """Return a page of payments without client secrets; users and guests see only their own."""
@@ -73,21 +75,6 @@ class Reads(Instructions):
         rules.require_trusted(principal, await self.visible(payment_id))
         return await self.store.run(lambda unit: unit.events.for_payment(payment_id), write=False)
 
-    async def _with_doubt(self, payment: Payment) -> Payment:
-        """Say that the outcome is unknown while an instruction that may pay is open (rule 28).
-
-        A client that polls would read "pending" as an invitation to pay again.
-        """
-        if not payment.is_open or payment.provider_id is None:
-            return payment
-
-        def holder(unit: Unit) -> Operation | None:
-            holder_id = unit.operations.holder_of(payment.id)
-            return unit.operations.get(holder_id) if holder_id else None
-
-        operation = await self.store.run(holder, write=False)
-        return unknown_view(payment, operation) if operation and rules.may_pay(operation) else payment
-
     async def _by_any_id(self, payment_id: str, provider: str | None) -> Payment:
         if not ID_PATTERN.match(payment_id):
             raise NotFound("Payment not found")
@@ -110,3 +97,15 @@ class Reads(Instructions):
             return await self.refresh(payment.id) or payment
         except ProviderError as error:
             raise Unavailable(f"The provider does not answer: {error}") from None
+
+
+def _with_doubt(unit: Unit, payment: Payment) -> Payment:
+    """Say that the outcome is unknown while an instruction that may pay is open (rule 28).
+
+    A client that polls would read "pending" as an invitation to pay again.
+    """
+    if not payment.is_open or payment.provider_id is None:
+        return payment
+    holder_id = unit.operations.holder_of(payment.id)
+    operation = unit.operations.get(holder_id) if holder_id else None
+    return unknown_view(payment, operation) if operation and rules.may_pay(operation) else payment
