@@ -27,6 +27,8 @@ _RETRIES: Final = (5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0)
 _PARK_OURS: Final = timedelta(hours=1)
 _PARK_OTHERS: Final = timedelta(minutes=15)
 _PARK_DELAY: Final = 60.0
+_OWNER_ASKED: Final = 2
+"""How many of the first looks at an unknown object ask its provider whose it is."""
 _KEPT_HEADERS: Final = ("stripe-signature", "content-type", "user-agent", "paypal-", "x-anet-")
 
 
@@ -150,6 +152,12 @@ class InboxWork(Operations):
             return found if found is not None and found.provider_id == entry.provider_id else None
 
         payment = await self.store.run(find, write=False)
+        if payment is None and entry.attempts <= _OWNER_ASKED:
+            owner = await self.provider(entry.provider_id).owner_of(reference)
+            if owner is not None:
+                payment = await self.store.run(
+                    lambda unit: unit.payments.get_by_reference(entry.provider_id, owner), write=False
+                )
         if payment is None or payment.provider_intent_id is None:
             # Ours, and the answer to its create is still on its way: the operation is finished first.
             return None

@@ -469,6 +469,14 @@ class PaymentProvider(ABC):
         """
         return await self.sync_payment_status(known.reference)
 
+    async def owner_of(self, reference: str) -> str | None:
+        """Return the payment's object to which the object *reference* belongs, which a webhook named.
+
+        Asked when our books know neither it nor the call that made it: a refund from the dashboard, for
+        instance. Reads only; None where it is nobody's, raises ProviderError where that cannot be said.
+        """
+        return None
+
     @abstractmethod
     async def read_webhook(self, request: Request) -> ProviderEvent:
         """Verify the raw bytes and read them. There is no default: an unverified event is never read.

@@ -19,7 +19,7 @@ from ..base import (
 )
 from .answers import Json, many, moment_of, text_of
 from .declines import DECLINES, decline_from
-from .forms import is_reference, reference_of
+from .forms import intent_of, is_reference, reference_of
 from .money import cents_of, from_gateway
 from .refusals import error_from, read_error_from, response_of
 
@@ -37,6 +37,7 @@ __all__ = [
     "is_live",
     "is_test",
     "local_payment",
+    "owner_from",
     "payment_from",
     "read_error_from",
     "refund_from",
@@ -261,6 +262,12 @@ def status_of(transaction: Json) -> str:
 def invoice_of(transaction: Json) -> str | None:
     order = transaction.get("order")
     return text_of(order.get("invoiceNumber")) if isinstance(order, Mapping) else None
+
+
+def owner_from(transaction: Json) -> str | None:
+    """Return the charge to which a refund belongs, or the intent that a charge carries as its invoice."""
+    original, invoice = text_of(transaction.get("refTransId")), invoice_of(transaction) or ""
+    return original or (intent_of(invoice) if is_reference(invoice) else None)
 
 
 def is_live(word: str) -> bool:

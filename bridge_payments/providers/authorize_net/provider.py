@@ -33,6 +33,7 @@ from ...errors import (
     InvalidRequest,
     ProviderError,
     ProviderNeverSent,
+    ProviderNotFound,
     ProviderRejected,
     ProviderStateConflict,
     ProviderUnknown,
@@ -326,6 +327,16 @@ class AuthorizeNetProvider(PaymentProvider):
             raise ProviderUnknown("our books say that a charge was begun, and no list shows it")
         status = known.status if known.status in _CLOSED else PaymentStatus.PENDING
         return mapping.local_payment(known.reference, known.total, status=status, livemode=self._live)
+
+    async def owner_of(self, reference: str) -> str | None:
+        """A refund names its charge; what carries our invoice, its intent."""
+        if not forms.is_transaction(reference):
+            return None
+        try:
+            transaction = await self._transactions.details(reference)
+        except ProviderNotFound:
+            return None
+        return mapping.owner_from(transaction)
 
     async def read_webhook(self, request: Request) -> ProviderEvent:
         verify(request.body, request.header(SIGNATURE_HEADER), self._account.signature_keys)

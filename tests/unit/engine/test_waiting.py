@@ -242,3 +242,28 @@ async def test_a_read_that_does_not_say_refunds_leaves_a_waiting_one_alone(
     settled = merge(row, truth, house.clock(), refunds=[refund], swept=True)
     assert settled.payment.refund_reserved_cents == 500
     assert settled.payment.next_sync_at is not None, "the sweep comes back for it"
+
+
+async def test_an_object_that_nobody_knows_is_asked_for_its_owner_twice_and_no_more(
+    house: Any, settling: Settling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment = await house.paid(2000)
+    provider = house.engine.provider("dummy")
+    asked: list[str] = []
+
+    async def read_webhook(request: Request) -> ProviderEvent:
+        return ProviderEvent(id=request.path, type="x", reference=request.path[1:])
+
+    async def owner_of(reference: str) -> str | None:
+        asked.append(reference)
+        return payment.provider_intent_id if reference == "refund" else None
+
+    monkeypatch.setattr(provider, "read_webhook", read_webhook)
+    monkeypatch.setattr(provider, "owner_of", owner_of)
+    for path in ("/refund", "/stranger"):
+        await house.engine.receive_webhook("dummy", Request(method="POST", path=path))
+    for _ in range(5):
+        await house.engine.process_inbox()
+        house.move(seconds=61)
+    assert settling.known[-1].hint == "refund"
+    assert asked == ["refund", "stranger", "stranger"]

@@ -1,0 +1,727 @@
+"""Authorize.net end to end: engine, SQLite, adapter and a gateway that remembers and has no keys.
+
+Everything runs in both languages of the endpoint. What is sent and what is answered is judged by the
+gateway's own schema while it happens (tests/lab).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge_payments.engine import PaymentEngine
+from bridge_payments.errors import (
+    IllegalState,
+    InvalidRequest,
+    OperationInProgress,
+    PaymentDeclined,
+    ProviderRejected,
+    Unavailable,
+    UnsupportedOperation,
+)
+from bridge_payments.messages import Request
+from bridge_payments.models import (
+    Operation,
+    OperationState,
+    Payment,
+    PaymentFlag,
+    PaymentStatus,
+    Refund,
+    RefundStatus,
+)
+from bridge_payments.providers.authorize_net import AuthorizeNetProvider
+from bridge_payments.sandbox.authorize_net import FakeAuthorizeNet
+from bridge_payments.settings import Settings
+from bridge_payments.stores.sql import SQLStore
+from bridge_payments.transport import Transport
+
+pytestmark = pytest.mark.anyio
+
+CHARGE, AUTHORISE = "authCaptureTransaction", "authOnlyTransaction"
+CAPTURE, VOID, REFUND = "priorAuthCaptureTransaction", "voidTransaction", "refundTransaction"
+DETAILS, UNSETTLED = "getTransactionDetailsRequest", "getUnsettledTransactionListRequest"
+
+DONE = ("drop_after", "half_answer", "unreadable", "error_after")
+NOT_DONE = ("drop_before", "error_before", "error_stored", "key_in_use")
+
+
+@pytest.fixture(scope="module")
+def listening() -> Iterator[FakeAuthorizeNet]:
+    with FakeAuthorizeNet() as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def gateway(listening: FakeAuthorizeNet) -> FakeAuthorizeNet:
+    listening.reset(endpoints=True)
+    return listening
+
+
+class Shop:
+    """An engine on a database of its own, and the gateway's clock, which is everybody's."""
+
+    def __init__(self, engine: PaymentEngine, gateway: FakeAuthorizeNet) -> None:
+        self.engine, self.gateway = engine, gateway
+
+    async def begin(self, cents: int = 2000, **more: Any) -> Payment:
+        return await self.engine.create_payment_intent(total_cents=cents, currency="USD", **more)
+
+    async def confirm(self, payment: Payment, card: str = "visa", **more: Any) -> Payment:
+        token = self.gateway.token(card)
+        return await self.engine.confirm_payment(payment.id, payment_method=token, **more)
+
+    async def paid(self, cents: int = 2000, **more: Any) -> Payment:
+        return await self.confirm(await self.begin(cents, **more))
+
+    async def held(self, cents: int = 2000) -> Payment:
+        return await self.paid(cents, capture_method="manual")
+
+    async def row(self, payment: Payment) -> Payment:
+        return await self.engine.get_payment(payment.id)
+
+    async def told(self, payment: Payment) -> list[str]:
+        return [event.type for event in await self.engine.list_events(payment.id)]
+
+    async def refunds(self, payment: Payment) -> list[Refund]:
+        return list(await self.engine.list_refunds(payment.id))
+
+    async def last(self, payment: Payment) -> Operation:
+        return (await self.engine.list_operations(payment.id))[-1]
+
+    async def work(self, **by: float) -> None:
+        self.gateway.clock.move(timedelta(**by))
+        await self.engine.process_inbox()
+        await self.engine.reconcile()
+        await self.engine.sweep()
+
+    async def resolve(self) -> None:
+        """Let half an hour pass, in which everything that was lost is looked up."""
+        for _ in range(20):
+            await self.work(seconds=90)
+
+    async def hear(self) -> None:
+        """Receive every notification that the gateway wrote."""
+        for event in self.gateway.events():
+            await self.engine.receive_webhook("anet", signed(self.gateway, event))
+        await self.engine.process_inbox()
+
+
+def signed(gateway: FakeAuthorizeNet, event: dict[str, Any], **more: Any) -> Request:
+    headers, body = gateway.signed_webhook(event, **more)
+    return Request(method="POST", path="/webhooks/anet", headers=headers, body=body)
+
+
+@pytest.fixture(params=["xml", "json"])
+async def shop(
+    request: pytest.FixtureRequest, gateway: FakeAuthorizeNet, tmp_path: Path
+) -> AsyncIterator[Shop]:
+    if request.param == "xml":
+        pytest.importorskip("authorizenet", reason="the vendor's contracts are not installed")
+    transport = Transport()
+    store = SQLStore(f"sqlite:///{tmp_path / 'shop.db'}", clock=gateway.clock)
+    await store.upgrade()
+    provider = AuthorizeNetProvider(
+        login_id=gateway.login_id,
+        transaction_key=gateway.transaction_key,
+        signature_keys=[gateway.signature_key],
+        transport=transport,
+        api_base=gateway.url,
+        encoder=request.param,
+    )
+    provider.clock = gateway.clock
+    engine = PaymentEngine(
+        store, {"anet": provider}, settings=Settings(default_provider="anet"), clock=gateway.clock,
+        transport=transport,
+    )  # fmt: skip
+    yield Shop(engine, gateway)
+    await engine.aclose()
+    await transport.aclose()
+    await store.aclose()
+
+
+# --- whole payments -------------------------------------------------------------------------------
+
+
+async def test_an_intent_is_ours_alone_until_it_is_confirmed(shop: Shop, gateway: FakeAuthorizeNet) -> None:
+    payment = await shop.begin(reference_code="order-1")
+    assert payment.status is PaymentStatus.PENDING
+    assert payment.provider_intent_id == f"anet_{payment.reference}"
+    assert payment.client_secret is not None
+    assert len(payment.client_secret) >= 43, "32 random bytes"
+    dearer = await shop.engine.update_payment_intent(payment.id, total_cents=2500)
+    assert dearer.total_cents == 2500
+    ended = await shop.engine.cancel_payment((await shop.begin()).id)
+    assert ended.status is PaymentStatus.CANCELED
+    assert gateway.requests() == [], "nothing was sent"
+    again = await shop.engine.sync_payment(ended.id)
+    assert again.status is PaymentStatus.CANCELED, "a read does not open it again"
+    synced = await shop.engine.sync_payment(payment.id)
+    assert (synced.status, synced.total_cents) == (PaymentStatus.PENDING, 2500)
+    paid = await shop.confirm(payment)
+    assert paid.captured_cents == 2500
+
+
+async def test_a_card_is_charged_once_and_read_by_its_transaction(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    payment = await shop.paid(1999, description="Two apples & one “pear”")
+    assert (payment.status, payment.captured_cents) == (PaymentStatus.SUCCEEDED, 1999)
+    assert payment.client_secret is None
+    (charge,) = gateway.charges()
+    assert payment.provider_payment_id == charge["id"]
+    assert payment.provider_intent_id == f"anet_{payment.reference}", "the intent is the payment's for life"
+    assert (charge["invoice"], str(charge["amount"])) == (payment.reference, "19.99")
+    assert charge["reference"] == (await shop.last(payment)).reference
+    assert charge["description"] == "Two apples & one “pear”"
+    before = len(gateway.requests())
+    synced = await shop.engine.sync_payment(payment.id)
+    assert (synced.status, synced.flag) == (PaymentStatus.SUCCEEDED, None)
+    assert [each.operation for each in gateway.requests()[before:]] == [DETAILS], "one call"
+    assert await shop.told(payment) == ["payment.created", "payment.success"]
+
+
+@pytest.mark.parametrize("wallet", ["apple_pay", "google_pay"])
+async def test_a_wallets_payload_is_charged(shop: Shop, gateway: FakeAuthorizeNet, wallet: str) -> None:
+    payload = f"{wallet}:" + "eyJ2ZXJzaW9uIjoi/Abc+" * 150 + "=="
+    payment = await shop.engine.confirm_payment((await shop.begin()).id, payment_method=payload)
+    assert payment.status is PaymentStatus.SUCCEEDED
+    assert gateway.charges()[0]["wallet"] == wallet
+
+
+async def test_a_bank_account_pays_by_its_token_is_refunded_and_may_be_returned(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    payment = await shop.begin()
+    paid = await shop.engine.confirm_payment(payment.id, payment_method=gateway.bank_token())
+    assert paid.status is PaymentStatus.SUCCEEDED
+    gateway.settle()
+    refund = await shop.engine.refund_payment(payment.id, amount_cents=500)
+    assert refund.status is RefundStatus.SUCCEEDED
+    assert (await shop.engine.sync_payment(payment.id)).status is PaymentStatus.PARTIALLY_REFUNDED
+    other = await shop.begin()
+    await shop.engine.confirm_payment(other.id, payment_method=gateway.bank_token())
+    gateway.settle()
+    gateway.return_echeck(gateway.charges()[-1]["id"])
+    returned = await shop.engine.sync_payment(other.id)
+    assert (returned.status, returned.captured_cents) == (PaymentStatus.FAILED, 2000)
+    (failed,) = [e for e in await shop.engine.list_events(other.id) if e.type == "payment.failed"]
+    assert failed.data["after_success"] is True
+
+
+async def test_a_payment_is_made_at_its_creation(shop: Shop, gateway: FakeAuthorizeNet) -> None:
+    paid = await shop.begin(
+        confirm=True,
+        payment_method=gateway.token(),
+        extra={"customerIP": "192.0.2.7", "billTo": {"zip": "1"}},
+    )
+    assert paid.status is PaymentStatus.SUCCEEDED
+    with pytest.raises(PaymentDeclined):
+        await shop.begin(confirm=True, payment_method=gateway.token("declined"), idempotency_key="k")
+    assert len(gateway.charges()) == 1
+    (declined,) = gateway.transactions(status="declined")
+    payment = await shop.engine.sync_payment(f"anet_{declined['invoice']}")
+    assert (payment.status, payment.decline_code) == (PaymentStatus.PENDING, "declined")
+    assert (await shop.confirm(payment)).status is PaymentStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("card", "code", "theirs"),
+    [
+        ("declined", "declined", "2"),
+        ("wrong_code", "incorrect_cvc", "65"),
+        ("expired", "expired_card", "8"),
+        ("unsupported", "card_not_supported", "17"),
+    ],
+)
+async def test_a_refused_card_leaves_the_payment_to_another_one(
+    shop: Shop, gateway: FakeAuthorizeNet, card: str, code: str, theirs: str
+) -> None:
+    payment = await shop.begin()
+    with pytest.raises(PaymentDeclined) as refused:
+        await shop.confirm(payment, card)
+    assert (refused.value.decline_code, refused.value.provider_code) == (code, theirs)
+    open_still = await shop.engine.sync_payment(payment.id)
+    assert (open_still.status, open_still.decline_code) == (PaymentStatus.PENDING, code)
+    assert (await shop.confirm(payment)).status is PaymentStatus.SUCCEEDED
+    assert (await shop.told(payment)).count("payment.failed") == 1
+    assert len(gateway.charges()) == 1
+
+
+async def test_a_corrected_card_is_no_duplicate_of_the_refused_one(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    """Whoever mistyped the code pays with the same number a minute later, well within the eight hours."""
+    payment = await shop.begin()
+    for _ in range(2):
+        with pytest.raises(PaymentDeclined):
+            await shop.confirm(payment, "wrong_code")
+    assert len(gateway.transactions(status="declined")) == 2
+
+
+async def test_an_authorisation_is_collected_in_part_and_the_rest_is_released(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    held = await shop.held()
+    assert (held.status, held.authorized_cents, held.captured_cents) == (
+        PaymentStatus.REQUIRES_CAPTURE, 2000, 0,
+    )  # fmt: skip
+    assert (await shop.engine.sync_payment(held.id)).status is PaymentStatus.REQUIRES_CAPTURE
+    taken = await shop.engine.capture_payment(held.id, amount_cents=700)
+    assert (taken.status, taken.captured_cents) == (PaymentStatus.SUCCEEDED, 700)
+    for _ in range(2):
+        synced = await shop.engine.sync_payment(held.id)
+        assert (synced.status, synced.captured_cents, synced.flag) == (PaymentStatus.SUCCEEDED, 700, None)
+        gateway.settle()
+    assert str(gateway.balance()) == "7.00"
+    with pytest.raises(UnsupportedOperation):
+        await shop.engine.capture_payment((await shop.held()).id, amount_cents=700, final=False)
+
+
+async def test_an_authorisation_is_released_by_a_void(shop: Shop, gateway: FakeAuthorizeNet) -> None:
+    held = await shop.held()
+    ended = await shop.engine.cancel_payment(held.id)
+    assert (ended.status, ended.captured_cents) == (PaymentStatus.CANCELED, 0)
+    assert gateway.charges() == []
+    assert (await shop.engine.sync_payment(held.id)).status is PaymentStatus.CANCELED
+
+
+async def test_a_capture_after_somebody_voided_ends_in_the_truth(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    held = await shop.held()
+    gateway.void_in_dashboard(str(held.provider_payment_id))
+    seen = await shop.engine.capture_payment(held.id)
+    assert (seen.status, seen.captured_cents) == (PaymentStatus.CANCELED, 0)
+
+
+async def test_an_authorisation_that_expired_is_canceled(shop: Shop, gateway: FakeAuthorizeNet) -> None:
+    held = await shop.held()
+    gateway.expire(str(held.provider_payment_id))
+    assert (await shop.engine.sync_payment(held.id)).status is PaymentStatus.CANCELED
+
+
+# --- refunds and settlement -----------------------------------------------------------------------
+
+
+async def test_all_of_an_unsettled_payment_is_given_back_by_a_void(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    payment = await shop.paid()
+    refund = await shop.engine.refund_payment(payment.id)
+    assert refund.status is RefundStatus.SUCCEEDED
+    assert refund.provider_refund_id == f"void-{payment.provider_payment_id}"
+    assert [each.transaction for each in gateway.requests(VOID)] == [VOID]
+    assert gateway.requests(REFUND) == []
+    for _ in range(2):
+        row = await shop.engine.sync_payment(payment.id)
+        assert (row.status, row.captured_cents, row.refunded_cents) == (PaymentStatus.REFUNDED, 2000, 2000)
+    assert len(await shop.refunds(payment)) == 1
+    assert gateway.balance() == 0
+
+
+async def test_a_part_of_an_unsettled_payment_waits_and_is_given_back_after_settlement(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    payment = await shop.paid()
+    refund = await shop.engine.refund_payment(payment.id, amount_cents=500)
+    assert refund.status is RefundStatus.WAITING
+    assert "settled" in (refund.error_message or "")
+    row = await shop.row(payment)
+    assert (row.status, row.refunded_cents, row.refund_reserved_cents) == (PaymentStatus.SUCCEEDED, 0, 500)
+    with pytest.raises(InvalidRequest):
+        await shop.engine.refund_payment(payment.id, amount_cents=1501)
+    await shop.work(minutes=3)
+    assert gateway.requests(REFUND) == gateway.requests(VOID) == [], "waiting moves nothing"
+    for hours in (1, 6, 20, 25):  # the gateway settles meanwhile, after a day
+        await shop.work(hours=hours)
+    (refund,) = await shop.refunds(payment)
+    assert refund.status is RefundStatus.SUCCEEDED
+    row = await shop.row(payment)
+    assert (row.status, row.refunded_cents) == (PaymentStatus.PARTIALLY_REFUNDED, 500)
+    assert [str(each["amount"]) for each in gateway.refunds()] == ["5.00"]
+    assert (await shop.told(payment)).count("refund.created") == 1
+
+
+async def test_a_settled_payment_is_refunded_in_parts_and_not_one_cent_more(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    payment = await shop.paid()
+    gateway.settle()
+    for cents in (500, 700, 800):
+        refund = await shop.engine.refund_payment(payment.id, amount_cents=cents)
+        assert refund.status is RefundStatus.SUCCEEDED
+    assert (await shop.row(payment)).status is PaymentStatus.REFUNDED
+    with pytest.raises(IllegalState):
+        await shop.engine.refund_payment(payment.id, amount_cents=1)
+    gateway.settle()
+    row = await shop.engine.sync_payment(payment.id)
+    assert (row.refunded_cents, row.refund_reserved_cents) == (2000, 2000)
+    assert len(await shop.refunds(payment)) == len(gateway.refunds()) == 3
+
+
+async def test_what_was_refunded_in_the_dashboard_is_heard_and_cannot_be_refunded_again(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    payment = await shop.paid()
+    gateway.settle()
+    gateway.refund_in_dashboard(str(payment.provider_payment_id), "15.00")
+    with pytest.raises(ProviderRejected):
+        await shop.engine.refund_payment(payment.id, amount_cents=600)
+    await shop.hear()
+    row = await shop.row(payment)
+    assert (row.status, row.refunded_cents) == (PaymentStatus.PARTIALLY_REFUNDED, 1500)
+    made, failed = sorted(await shop.refunds(payment), key=lambda refund: -refund.amount_cents)
+    assert (made.status, made.operation_id) == (RefundStatus.SUCCEEDED, None)
+    assert failed.status is RefundStatus.FAILED
+    await shop.hear()
+    assert len(await shop.refunds(payment)) == 2, "a second copy changes nothing"
+
+
+async def test_a_refund_that_was_voided_in_the_dashboard_did_not_happen(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    payment = await shop.paid()
+    gateway.settle()
+    refund = await shop.engine.refund_payment(payment.id, amount_cents=500)
+    gateway.void_in_dashboard(str(refund.provider_refund_id))
+    await shop.hear()
+    row = await shop.row(payment)
+    assert (row.status, row.refunded_cents, row.refundable_cents) == (PaymentStatus.SUCCEEDED, 0, 2000)
+    assert (await shop.refunds(payment))[0].status is RefundStatus.CANCELED
+
+
+async def test_a_payment_that_was_voided_in_the_dashboard_is_refunded(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    payment = await shop.paid()
+    gateway.void_in_dashboard(str(payment.provider_payment_id))
+    await shop.hear()
+    row = await shop.row(payment)
+    assert (row.status, row.captured_cents, row.refunded_cents) == (PaymentStatus.REFUNDED, 2000, 2000)
+
+
+async def test_a_charge_back_is_a_dispute(shop: Shop, gateway: FakeAuthorizeNet) -> None:
+    payment = await shop.paid()
+    gateway.settle()
+    gateway.charge_back(str(payment.provider_payment_id))
+    assert (await shop.engine.sync_payment(payment.id)).disputed_cents == 2000
+    with pytest.raises(IllegalState, match="disputed"):
+        await shop.engine.refund_payment(payment.id, amount_cents=1)
+    gateway.charge_back(str(payment.provider_payment_id), reversed_=True)
+    assert (await shop.engine.sync_payment(payment.id)).disputed_cents == 0
+
+
+# --- held for review ------------------------------------------------------------------------------
+
+
+async def test_a_charge_that_is_held_is_processing_and_nothing_may_be_done_until_it_is_decided(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    payment = await shop.begin()
+    held = await shop.confirm(payment, "held")
+    assert (held.status, held.review, held.captured_cents) == (PaymentStatus.PROCESSING, True, 0)
+    assert (await shop.confirm(payment)).status is PaymentStatus.PROCESSING, "answered, not charged again"
+    with pytest.raises(IllegalState):
+        await shop.engine.cancel_payment(payment.id)
+    assert (await shop.engine.sync_payment(payment.id)).review is True
+    assert len(gateway.charges()) == 1
+    gateway.review(str(held.provider_payment_id), approved=True)
+    await shop.work(minutes=3)  # the sweep, without any webhook
+    row = await shop.row(payment)
+    assert (row.status, row.review, row.captured_cents) == (PaymentStatus.SUCCEEDED, False, 2000)
+
+
+async def test_a_held_charge_that_is_refused_leaves_the_payment_to_another_card(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    payment = await shop.begin()
+    held = await shop.confirm(payment, "held")
+    gateway.review(str(held.provider_payment_id), approved=False)
+    await shop.hear()
+    row = await shop.row(payment)
+    assert (row.status, row.review, row.decline_code) == (PaymentStatus.PENDING, False, "fraudulent")
+    paid = await shop.confirm(payment, "mastercard")
+    assert paid.status is PaymentStatus.SUCCEEDED
+    synced = await shop.engine.sync_payment(payment.id)
+    assert (synced.status, synced.provider_payment_id) == (
+        PaymentStatus.SUCCEEDED, paid.provider_payment_id,
+    )  # fmt: skip
+
+
+async def test_a_held_authorisation_is_collected_after_its_approval(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    payment = await shop.begin(capture_method="manual")
+    held = await shop.confirm(payment, "held")
+    gateway.review(str(held.provider_payment_id), approved=True)
+    assert (await shop.engine.sync_payment(payment.id)).status is PaymentStatus.REQUIRES_CAPTURE
+    assert (await shop.engine.capture_payment(payment.id)).captured_cents == 2000
+
+
+# --- answers that never came: one charge on a gateway without keys --------------------------------
+
+
+@pytest.mark.parametrize("fault", DONE + NOT_DONE)
+async def test_a_lost_confirm_is_found_or_proved_absent_and_never_repeated(
+    shop: Shop, gateway: FakeAuthorizeNet, fault: str
+) -> None:
+    payment = await shop.begin()
+    token = gateway.token()
+    gateway.spoil(fault, CHARGE)
+    lost = await shop.engine.confirm_payment(payment.id, payment_method=token, idempotency_key="k")
+    assert (lost.status, bool(lost.unknown_operation_id)) == (PaymentStatus.PROCESSING, True)
+    with pytest.raises(OperationInProgress):
+        await shop.engine.confirm_payment(payment.id, payment_method=gateway.token())
+    await shop.resolve()
+    row = await shop.row(payment)
+    assert len(gateway.requests(CHARGE)) == 1, "nothing is repeated on a gateway without keys"
+    operation = await shop.last(payment)
+    if fault in DONE:
+        assert (row.status, row.captured_cents) == (PaymentStatus.SUCCEEDED, 2000)
+        assert operation.state is OperationState.SUCCEEDED
+    else:
+        assert (row.status, row.captured_cents) == (PaymentStatus.PENDING, 0)
+        assert operation.state is OperationState.ABANDONED
+        assert "carries the invoice" in (operation.resolution or "")
+        assert (await shop.confirm(payment)).status is PaymentStatus.SUCCEEDED
+    assert len(gateway.charges()) == 1
+    assert (await shop.told(payment)).count("payment.success") == 1
+
+
+async def test_absence_is_not_believed_before_fifteen_minutes_nor_at_the_first_look(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    """The lists are behind: at first they do not show a charge that was made."""
+    payment = await shop.begin()
+    gateway.lag(timedelta(minutes=14))
+    gateway.lose_next_answer(CHARGE)
+    await shop.confirm(payment)
+    for _ in range(9):
+        await shop.work(seconds=90)
+        assert (await shop.last(payment)).is_open
+    await shop.resolve()
+    assert (await shop.row(payment)).captured_cents == 2000
+    other = await shop.begin()
+    gateway.spoil("drop_before", CHARGE)
+    await shop.confirm(other)
+    began = gateway.clock()
+    while (await shop.last(other)).is_open:
+        await shop.work(seconds=30)
+    assert gateway.clock() - began >= timedelta(minutes=15, seconds=85 + 60)
+
+
+async def test_a_lost_charge_that_settled_meanwhile_is_found_in_its_batch(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    await shop.paid()
+    payment = await shop.begin()
+    gateway.lose_next_answer(CHARGE)
+    await shop.confirm(payment)
+    gateway.settle()
+    await shop.paid()
+    await shop.resolve()
+    row = await shop.row(payment)
+    assert (row.status, row.captured_cents) == (PaymentStatus.SUCCEEDED, 2000)
+
+
+async def test_a_lost_decline_is_found_as_a_decline(shop: Shop, gateway: FakeAuthorizeNet) -> None:
+    payment = await shop.begin()
+    with pytest.raises(PaymentDeclined):
+        await shop.confirm(payment, "declined")
+    gateway.lose_next_answer(CHARGE)
+    await shop.confirm(payment, "wrong_code")
+    await shop.resolve()
+    row = await shop.row(payment)
+    assert (row.status, row.decline_code) == (PaymentStatus.PENDING, "incorrect_cvc")
+    assert (await shop.last(payment)).state is OperationState.REJECTED
+
+
+@pytest.mark.parametrize("fault", ["drop_after", "drop_before"])
+async def test_a_lost_payment_at_creation_is_found_or_never_began(
+    shop: Shop, gateway: FakeAuthorizeNet, fault: str
+) -> None:
+    gateway.spoil(fault, CHARGE)
+    lost = await shop.begin(confirm=True, payment_method=gateway.token())
+    assert lost.unknown_operation_id
+    await shop.resolve()
+    row = await shop.row(lost)
+    assert row.status is (PaymentStatus.SUCCEEDED if fault == "drop_after" else PaymentStatus.FAILED)
+    assert len(gateway.charges()) == (1 if fault == "drop_after" else 0)
+
+
+@pytest.mark.parametrize("fault", ["drop_after", "drop_before", "error_after"])
+async def test_a_lost_capture_is_told_from_the_authorisation_itself(
+    shop: Shop, gateway: FakeAuthorizeNet, fault: str
+) -> None:
+    held = await shop.held()
+    gateway.spoil(fault, CAPTURE)
+    await shop.engine.capture_payment(held.id, amount_cents=700)
+    await shop.resolve()
+    row = await shop.row(held)
+    assert len(gateway.requests(CAPTURE)) == 1
+    if fault == "drop_before":
+        assert (row.status, row.captured_cents) == (PaymentStatus.REQUIRES_CAPTURE, 0)
+        await shop.engine.capture_payment(held.id, amount_cents=700)
+    assert (await shop.row(held)).captured_cents == 700
+    assert str(gateway.balance()) == "7.00"
+
+
+@pytest.mark.parametrize("fault", ["drop_after", "drop_before", "error_after"])
+async def test_a_lost_release_is_told_from_the_authorisation_itself(
+    shop: Shop, gateway: FakeAuthorizeNet, fault: str
+) -> None:
+    held = await shop.held()
+    gateway.spoil(fault, VOID)
+    await shop.engine.cancel_payment(held.id)
+    await shop.resolve()
+    released = fault != "drop_before"
+    row = await shop.row(held)
+    assert row.status is (PaymentStatus.CANCELED if released else PaymentStatus.REQUIRES_CAPTURE)
+    assert bool(gateway.charges()) is not released
+
+
+@pytest.mark.parametrize("settled", [True, False])
+@pytest.mark.parametrize("fault", ["drop_after", "drop_before", "error_after"])
+async def test_a_lost_refund_is_made_once_or_proved_absent(
+    shop: Shop, gateway: FakeAuthorizeNet, fault: str, settled: bool
+) -> None:
+    payment = await shop.paid()
+    if settled:
+        gateway.settle()
+    gateway.spoil(fault, REFUND if settled else VOID)
+    refund = await shop.engine.refund_payment(payment.id)
+    assert refund.status is RefundStatus.PENDING
+    # Somebody reads the payment meanwhile, and hears the gateway's own news.
+    await shop.engine.sync_payment(payment.id)
+    await shop.hear()
+    await shop.resolve()
+    (refund,) = await shop.refunds(payment)
+    row = await shop.row(payment)
+    if fault == "drop_before":
+        assert (refund.status, row.refunded_cents) == (RefundStatus.FAILED, 0)
+        assert row.refundable_cents == 2000
+        await shop.engine.refund_payment(payment.id)
+    else:
+        assert (refund.status, row.refunded_cents) == (RefundStatus.SUCCEEDED, 2000)
+    assert gateway.balance() == 0
+    assert (await shop.row(payment)).status is PaymentStatus.REFUNDED
+
+
+async def test_a_gateway_that_cannot_be_read_before_a_refund_has_refunded_nothing(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    payment = await shop.paid()
+    gateway.spoil("error_before", DETAILS, times=9)
+    with pytest.raises(Unavailable, match="nothing was refunded"):
+        await shop.engine.refund_payment(payment.id)
+    assert gateway.requests(VOID) == gateway.requests(REFUND) == []
+    gateway.faults.clear()
+    assert (await shop.engine.refund_payment(payment.id)).status is RefundStatus.SUCCEEDED
+
+
+async def test_a_webhook_finds_a_charge_whose_answer_was_lost_before_any_list_shows_it(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    payment = await shop.begin()
+    gateway.lag(timedelta(hours=2))
+    gateway.lose_next_answer(CHARGE)
+    await shop.confirm(payment)
+    await shop.hear()
+    row = await shop.row(payment)
+    assert (row.status, row.captured_cents) == (PaymentStatus.SUCCEEDED, 2000)
+    assert row.provider_payment_id == gateway.charges()[0]["id"]
+    assert (await shop.told(payment)).count("payment.success") == 1
+
+
+async def test_a_duplicate_of_a_charge_that_we_lost_is_that_charge(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    """The lists were silent for too long, and the payer came back with the same card."""
+    payment = await shop.begin()
+    gateway.lag(timedelta(minutes=40))
+    gateway.lose_next_answer(CHARGE)
+    await shop.confirm(payment)
+    await shop.resolve()
+    assert (await shop.last(payment)).state is OperationState.ABANDONED, "this gateway lags beyond reason"
+    gateway.lag(timedelta())
+    paid = await shop.confirm(payment)
+    assert (paid.status, paid.captured_cents) == (PaymentStatus.SUCCEEDED, 2000)
+    assert len(gateway.charges()) == 1, "refused as a duplicate, and read instead"
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+
+async def test_another_currency_sends_nothing_and_writes_nothing(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    with pytest.raises(InvalidRequest, match="USD only"):
+        await shop.engine.create_payment_intent(total_cents=100, currency="EUR")
+    assert gateway.requests() == []
+
+
+@pytest.mark.parametrize("method", ["1234567:7654321", "4111111111111111", "profile:1", "short", None])
+async def test_a_stored_profile_or_a_card_number_is_refused_before_a_byte_is_sent(
+    shop: Shop, gateway: FakeAuthorizeNet, method: str | None
+) -> None:
+    payment = await shop.begin()
+    with pytest.raises(ProviderRejected):
+        await shop.engine.confirm_payment(payment.id, payment_method=method)
+    assert gateway.requests() == []
+    assert (await shop.row(payment)).status is PaymentStatus.PENDING
+
+
+async def test_a_token_is_good_once_and_for_a_quarter_of_an_hour(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    token = gateway.token()
+    await shop.engine.confirm_payment((await shop.begin()).id, payment_method=token)
+    payment = await shop.begin()
+    with pytest.raises(ProviderRejected) as used:
+        await shop.engine.confirm_payment(payment.id, payment_method=token)
+    assert used.value.provider_code == "E00114"
+    late = gateway.token()
+    gateway.clock.move(timedelta(minutes=16))
+    with pytest.raises(ProviderRejected) as expired:
+        await shop.engine.confirm_payment(payment.id, payment_method=late)
+    assert expired.value.provider_code == "E00115"
+    assert (await shop.confirm(payment)).status is PaymentStatus.SUCCEEDED
+
+
+async def test_an_account_in_test_mode_has_charged_nothing(shop: Shop, gateway: FakeAuthorizeNet) -> None:
+    gateway.test_mode = True
+    payment = await shop.begin()
+    with pytest.raises(ProviderRejected, match="Test Mode"):
+        await shop.confirm(payment)
+    assert (await shop.row(payment)).captured_cents == 0
+
+
+async def test_another_amount_at_the_gateway_is_a_mismatch(shop: Shop, gateway: FakeAuthorizeNet) -> None:
+    payment = await shop.begin()
+    gateway.lose_next_answer(CHARGE)
+    await shop.confirm(payment)
+    with gateway.books.lock:
+        (charge,) = gateway.books.transactions.values()
+        charge.amount = charge.settles = charge.amount * 2
+    await shop.resolve()
+    row = await shop.row(payment)
+    assert (row.status, row.flag) == (PaymentStatus.PROCESSING, PaymentFlag.MISMATCH)
+    assert "payment.mismatch" in await shop.told(payment)
+
+
+async def test_a_notification_of_somebody_else_changes_nothing(shop: Shop, gateway: FakeAuthorizeNet) -> None:
+    payment = await shop.paid()
+    (event,) = gateway.events()
+    with pytest.raises(Exception, match="does not fit"):
+        await shop.engine.receive_webhook("anet", signed(gateway, event, key="A" * 128))
+    stranger = {**event, "notificationId": "n-2", "payload": {"entityName": "transaction", "id": "1"}}
+    await shop.engine.receive_webhook("anet", signed(gateway, stranger))
+    await shop.engine.process_inbox()
+    assert (await shop.row(payment)).version == payment.version
+    first = await shop.engine.receive_webhook("anet", signed(gateway, event))
+    second = await shop.engine.receive_webhook("anet", signed(gateway, event))
+    assert (first.duplicate, second.duplicate) == (False, True)
