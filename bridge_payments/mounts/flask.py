@@ -5,7 +5,11 @@ Mount on Flask.
     app.register_blueprint(health_blueprint(bridge))
 
 A view runs in the request's thread: the host's plain `who` is asked there, where `flask.session` lives, and
-the rest is done by the bridge's event loop, which starts at the first request of each process.
+the rest is done by the bridge's event loop, which starts at the first request of each process. To start and
+end it with the process instead, in gunicorn's configuration:
+
+    def post_fork(server, worker): bridge.call(bridge.start)
+    def worker_exit(server, worker): bridge.close()
 """
 
 from __future__ import annotations
