@@ -186,9 +186,9 @@ def build(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 @timed
 def bench(session: nox.Session) -> None:
-    """What importing costs, beside the Stripe SDK. Figures, no verdict."""
-    session.install("-e", ".[stripe]")
-    session.run("python", "tests/benchmarks/imports.py")
+    """What it costs beside the bare SDK, raw handlers and a hand-written application. Figures, no verdict."""
+    session.install("-e", ".[dev]", "httptools")  # the parser that uvicorn[standard] brings
+    session.run("python", "tests/benchmarks/bench.py", *session.posargs)
 
 
 # --- the last line --------------------------------------------------------------------------------

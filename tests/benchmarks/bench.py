@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import importlib.util
 import json
 import os
 import platform
@@ -97,7 +98,7 @@ async def prepared(url: str) -> str:
 
 
 def measure_imports(table: Table, size: Size) -> None:
-    for name, figures in imports.measured(max(size.rounds, 5) if size is FULL else 2).items():
+    for name, figures in imports.measured(imports.ROUNDS if size is FULL else 2).items():
         table.add("import", name, p50=figures[0], mib=figures[1])
 
 
@@ -225,11 +226,12 @@ def main() -> None:
             measure_calls(table, size, folder, postgres)
         if "http" in parts and postgres is not None:
             measure_http(table, size, postgres)
+    http = "httptools" if importlib.util.find_spec("httptools") else "h11"
     print(table)
     print(
         f"\n{platform.python_implementation()} {platform.python_version()}, {platform.machine()}, "
-        f"{os.cpu_count()} cores, load {busy:.1f} at the beginning; medians of {size.rounds} rounds; "
-        f"{time.monotonic() - began:.0f} seconds"
+        f"{os.cpu_count()} cores, load {busy:.1f} at the beginning; {http} in uvicorn; "
+        f"medians of {size.rounds} rounds; {time.monotonic() - began:.0f} seconds"
     )
 
 
