@@ -24,8 +24,8 @@ from bridge_payments.stores.sql import SQLStore
 REQUESTS = 2000
 CLIENTS = 16
 WORKERS = 2
-POOL = 15
-"""What one process may open: five connections that stay and ten for a rush."""
+POOL = 10
+"""The connections that one process may open."""
 
 COMMAND = (
     "gunicorn",
