@@ -12,7 +12,7 @@ import tenacity
 
 from ..errors import InvalidRequest, ProviderNeverSent, ProviderRejected, ProviderUnknown
 from ..models import Operation, Verb
-from ..providers.base import PaymentProvider, ProviderPayment, ProviderRefund, Step
+from ..providers.base import PaymentProvider, ProviderPayment, ProviderRefund, ProviderStatus, Step
 from ..transport import sending_before
 from .inputs import ProviderRequest, request_of
 from .outcome import Answer
@@ -77,7 +77,17 @@ async def ask(
         return Answer(lost=f"the adapter failed with {type(error).__name__}")
     if answer is None:
         return Answer(lost="handed back unsent: the lease would not have outlived the call")
-    return Answer(refund=answer) if isinstance(answer, ProviderRefund) else Answer(payment=answer)
+    if isinstance(answer, ProviderRefund):
+        return Answer(refund=answer)
+    if not _keeps_contract(answer):
+        # It answered, so it may have moved money; what it said cannot be read.
+        log.error(
+            "%s of %s answered with something else than its contract says",
+            operation.verb,
+            operation.provider_id,
+        )
+        return Answer(lost="the adapter's answer is not what its contract says")
+    return Answer(payment=answer)
 
 
 async def _call(
@@ -86,3 +96,8 @@ async def _call(
     # The verb is the method's name: a provider that claims a verb has the method.
     method = cast("Callable[..., Awaitable[ProviderPayment | ProviderRefund]]", getattr(provider, verb.value))
     return await method(request, step=step)
+
+
+def _keeps_contract(answer: object) -> bool:
+    """Whether an adapter, which may be anybody's, answered with what the engine can read."""
+    return isinstance(answer, ProviderPayment) and isinstance(answer.status, ProviderStatus)

@@ -35,6 +35,7 @@ class Instructions(Operations):
         principal: Principal,
         idempotency_key: str | None,
         body: Mapping[str, Any],
+        client_secret: str | None = None,
     ) -> Payment:
         """Reserve, ask and record one verb on an existing payment.
 
@@ -58,6 +59,8 @@ class Instructions(Operations):
                 raise NotFound("Payment not found")
             with self.unless_in_progress(unit, payment_id):
                 operation = build(payment)
+            if verb is Verb.CONFIRM and payment.decline_code is not None and not principal.is_trusted:
+                rules.check_attempts(unit.operations.for_payment(payment_id))
             self.take_slot(unit, operation)
             # Whoever held the slot when the row was read may have changed it and given the slot up since.
             again = unit.payments.get(payment_id)
@@ -68,20 +71,16 @@ class Instructions(Operations):
         try:
             reserved, leased_at = await self.reserve(operation_id, work)
         except Answered as known:
-            return self.seen_by(principal, known.payment)
+            return self.seen_by(principal, known.payment, client_secret)
         if reserved.replayed:
             self.check_not_in_flight(reserved.operation)
-            return self.seen_by(principal, payment_answer(reserved))
+            return self.seen_by(principal, payment_answer(reserved), client_secret)
         outcome = await self.shielded(self.carry_out(reserved, leased_at))
-        return self.seen_by(principal, payment_answer(outcome))
+        return self.seen_by(principal, payment_answer(outcome), client_secret)
 
-    def seen_by(self, principal: Principal, payment: Payment) -> Payment:
-        """Return the payment as *principal* may see it: no secret that an anonymous caller did not bring."""
-        return (
-            payment.without_secret()
-            if principal.is_anonymous
-            else rules.visible_secret(payment, self.clock())
-        )
+    def seen_by(self, principal: Principal, payment: Payment, presented: str | None = None) -> Payment:
+        """Return the payment as *principal*, who presented a client secret or not, may see it."""
+        return rules.as_seen(payment, principal, presented, self.clock())
 
     async def visible(
         self, payment_id: str, *, as_seen: Callable[[Unit, Payment], Payment] = lambda _, payment: payment

@@ -106,6 +106,9 @@ class IntentVerbs(Instructions):
         PaymentDeclined, ProviderRejected, RateLimited, Unavailable, UnsupportedOperation.
         """
         if amount is not None:
+            parts = (pricing, subtotal_cents, tax_cents, discount_cents, total_cents, currency)
+            if any(part is not None for part in parts):
+                raise InvalidRequest("give an amount or its parts, not both", field="amount")
             pricing, currency = full_price(amount.minor_units), amount.currency
         if pricing is None:
             pricing = rules.price(
@@ -337,6 +340,7 @@ class IntentVerbs(Instructions):
             principal=principal,
             idempotency_key=idempotency_key,
             body=asked,
+            client_secret=client_secret,
         )
 
 

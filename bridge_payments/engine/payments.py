@@ -28,13 +28,15 @@ class PaymentVerbs(Instructions):
         payment_method: str | None = None,
         return_url: str | None = None,
         save_payment_method: bool = False,
+        client_secret: str | None = None,
         idempotency_key: str | None = None,
         principal: Principal = SYSTEM,
     ) -> Payment:
         """The payer agrees. A payment that needs nothing more is answered as it is, and nothing is sent.
 
         *save_payment_method* is accepted and not yet acted on: stored payment methods are not part of
-        this release.
+        this release. An anonymous caller that presents the *client_secret* is told where to go for a
+        challenge; without it the provider's script in the payer's browser has to do it.
 
         Raises: AccessDenied, IllegalState, NotFound, OperationInProgress, PaymentDeclined, ProviderRejected,
         Unavailable.
@@ -76,6 +78,7 @@ class PaymentVerbs(Instructions):
             principal=principal,
             idempotency_key=idempotency_key,
             body=body,
+            client_secret=client_secret,
         )
 
     async def capture_payment(
@@ -172,4 +175,5 @@ class PaymentVerbs(Instructions):
             principal=principal,
             idempotency_key=idempotency_key,
             body={},
+            client_secret=client_secret,
         )

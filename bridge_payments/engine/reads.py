@@ -24,6 +24,7 @@ class Reads(Instructions):
         *,
         provider: str | None = None,
         expected_status: PaymentStatus | str | None = None,
+        client_secret: str | None = None,
         principal: Principal = SYSTEM,
     ) -> Payment:
         """Read the payment at its provider and record what it says: one fetch, no waiting.
@@ -38,7 +39,7 @@ class Reads(Instructions):
         fresh = await self.shielded(self._refreshed(payment))
         if fresh.is_open:
             fresh = await self.store.run(lambda unit: _with_doubt(unit, fresh), write=False)
-        return self.seen_by(principal, fresh)
+        return self.seen_by(principal, fresh, client_secret)
 
     async def get_payment(self, payment_id: str, *, principal: Principal = SYSTEM) -> Payment:
         """Return one payment; the client secret only while its owner still needs it.

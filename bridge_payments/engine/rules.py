@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
+from urllib.parse import unquote
 
-from ..errors import AccessDenied, IllegalState, InvalidRequest, NotAuthenticated, NotFound
+from ..errors import (
+    AccessDenied,
+    IllegalState,
+    InvalidRequest,
+    NotAuthenticated,
+    NotFound,
+    RateLimited,
+)
 from ..models import (
     Money,
+    NextActionKind,
     Operation,
+    OperationState,
     Payment,
     PaymentStatus,
     Pricing,
@@ -24,6 +36,8 @@ __all__ = [
     "ALLOWED",
     "REPEATABLE",
     "SWEEP_DELAYS",
+    "as_seen",
+    "check_attempts",
     "check_capture",
     "check_metadata",
     "check_refund",
@@ -90,6 +104,21 @@ REPEATABLE: Final = frozenset({Verb.REFUND, Verb.CANCEL, Verb.CAPTURE})
 
 ABANDON_PAYER_PRESENT_AFTER: Final = timedelta(minutes=2)
 """Rule 8b: later than this after the caller's request nothing that needs the payer is executed."""
+
+
+MOST_DECLINES: Final = 10
+"""How many methods one payment may try: a shop is no place to find out which cards work."""
+
+
+def check_attempts(operations: Iterable[Operation]) -> None:
+    """Raise RateLimited once a payment was declined often enough."""
+    declined = [
+        operation
+        for operation in operations
+        if operation.state is OperationState.REJECTED and operation.decline_code is not None
+    ]
+    if len(declined) >= MOST_DECLINES:
+        raise RateLimited("Too many declined attempts on this payment", retry_after=86_400)
 
 
 def may_pay(operation: Operation) -> bool:
@@ -198,6 +227,10 @@ def check_metadata(metadata: Mapping[str, Any]) -> None:
     """Refuse metadata that would replace ours or that no provider takes."""
     if len(metadata) > 40:
         raise InvalidRequest("has more than 40 keys", field="metadata")
+    try:
+        json.dumps(metadata, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidRequest("is not JSON", field="metadata") from None
     for key in metadata:
         if not 0 < len(key) <= 40:
             raise InvalidRequest("keys have 1 to 40 characters", field="metadata")
@@ -248,6 +281,24 @@ def visible_secret(payment: Payment, now: datetime) -> Payment:
     return payment
 
 
+def as_seen(payment: Payment, principal: Principal, presented: str | None, now: datetime) -> Payment:
+    """Return the payment as its caller may see it: an anonymous one gets no secret that it did not bring.
+
+    Redirect URLs of providers carry the client secret; without it the provider's script in the browser
+    that holds the secret does the same job.
+    """
+    if not principal.is_anonymous or secret_is(payment, presented, now):
+        return visible_secret(payment, now)
+    action = payment.next_action
+    if action is not None and action.url is not None and _tells_secret(action.url, payment.client_secret):
+        payment = replace(payment, next_action=replace(action, kind=NextActionKind.USE_SDK, url=None))
+    return payment.without_secret()
+
+
+def _tells_secret(url: str, secret: str | None) -> bool:
+    return (secret is not None and secret in unquote(url)) or "client_secret" in url
+
+
 def may_read(principal: Principal, payment: Payment) -> None:
     """Reading needs an identity; the wire contract fixes 403 for somebody else's payment."""
     if principal.is_anonymous:
@@ -269,6 +320,8 @@ def may_update_or_cancel(
     """An anonymous caller proves the payment is theirs by its client secret; no payer releases held money."""
     if principal.is_trusted:
         return
+    if principal.is_anonymous and payment.is_guest_payment and not payment.is_open:
+        check_state(verb, payment)  # its secret is gone, and what it proved is no longer of use
     if not owns(principal, payment) and not (
         principal.is_anonymous and payment.is_guest_payment and secret_is(payment, presented, now)
     ):

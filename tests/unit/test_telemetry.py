@@ -86,7 +86,7 @@ def test_what_only_resembles_a_card_number_is_not_one(text: str) -> None:
 
 
 def test_timestamps_and_ids_raise_no_false_alarm() -> None:
-    """A tenth of all millisecond timestamps passes a bare Luhn test; such a tripwire refuses real payments."""
+    """A tenth of all millisecond timestamps passes a bare Luhn test: such a tripwire refuses payments."""
     chance = random.Random(27)
     start, years = 1_700_000_000_000, 500_000_000_000
     texts = [str(start + chance.randrange(years)) for _ in range(100_000)]

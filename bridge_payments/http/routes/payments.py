@@ -131,6 +131,7 @@ async def confirm_payment(call: Call) -> Reply:
         payment_method=body.payment_method_id,
         return_url=body.return_url,
         save_payment_method=body.save_payment_method,
+        client_secret=body.client_secret,
         idempotency_key=call.idempotency_key,
         principal=call.principal,
     )
@@ -144,7 +145,10 @@ async def sync_payment(call: Call) -> Reply:
     """
     body = call.given(SyncPayment)
     payment = await call.bridge.engine.sync_payment(
-        payment_id(call), expected_status=body.expected_status, principal=call.principal
+        payment_id(call),
+        expected_status=body.expected_status,
+        client_secret=body.client_secret,
+        principal=call.principal,
     )
     return Reply(data=PaymentSynced.model_validate(payment))
 

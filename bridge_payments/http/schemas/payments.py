@@ -133,6 +133,8 @@ class ConfirmPayment(Input):
     payment_method_id: Token | None = None
     return_url: Url | None = None
     save_payment_method: bool = False
+    client_secret: Token | None = None
+    """Proves an anonymous payer: with it a challenge's page is named in the answer."""
 
 
 class SyncPayment(Input):
@@ -140,6 +142,8 @@ class SyncPayment(Input):
 
     save_payment_method: bool = False
     expected_status: Annotated[str, Field(max_length=50)] | None = None
+    client_secret: Token | None = None
+    """As in a confirm."""
 
 
 class CapturePayment(Input):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bridge_payments.engine import PaymentDraft
@@ -16,7 +18,15 @@ from bridge_payments.errors import (
     PaymentDeclined,
     RateLimited,
 )
-from bridge_payments.models import GuestData, Money, PaymentStatus, Principal, RefundStatus
+from bridge_payments.models import (
+    GuestData,
+    Money,
+    NextAction,
+    NextActionKind,
+    PaymentStatus,
+    Principal,
+    RefundStatus,
+)
 from bridge_payments.stores.base import PaymentQuery
 
 pytestmark = pytest.mark.anyio
@@ -351,3 +361,70 @@ async def test_strange_ids_are_not_found(house, payment_id):
     for verb in (house.engine.get_payment, house.engine.confirm_payment, house.engine.sync_payment):
         with pytest.raises(NotFound):
             await verb(payment_id)
+
+
+async def test_who_knows_only_the_id_is_not_told_where_the_secret_stands(house, anybody):
+    """The page of a challenge carries the payment's client secret in its URL."""
+    payment = await house.new(principal=anybody, guest=house.guest)
+    provider = house.engine.provider("dummy")
+    reading = provider.sync_known_payment
+
+    async def with_page(known):
+        truth = await reading(known)
+        page = f"https://bank.example/3ds?payment_intent_client_secret={payment.client_secret}"
+        return replace(truth, next_action=NextAction(kind=NextActionKind.REDIRECT, url=page))
+
+    provider.sync_known_payment = with_page
+    await house.engine.confirm_payment(payment.id, payment_method="dummy_challenge", principal=anybody)
+
+    stranger = await house.engine.sync_payment(payment.id, principal=Principal.anonymous(peer="203.0.113.9"))
+    payer = await house.engine.sync_payment(
+        payment.id, client_secret=payment.client_secret, principal=anybody
+    )
+
+    assert stranger.next_action == NextAction(kind=NextActionKind.USE_SDK)
+    assert stranger.client_secret is None
+    assert payer.next_action is not None
+    assert payer.next_action.kind is NextActionKind.REDIRECT
+    assert payer.client_secret == payment.client_secret
+
+
+async def test_a_payment_is_no_place_to_find_out_which_cards_work(house, anybody):
+    payment = await house.new(principal=anybody, guest=house.guest)
+    for _ in range(10):
+        with pytest.raises(PaymentDeclined):
+            await house.engine.confirm_payment(payment.id, payment_method="dummy_declined", principal=anybody)
+    with pytest.raises(RateLimited):
+        await house.engine.confirm_payment(payment.id, payment_method="dummy_ok", principal=anybody)
+    assert house.gateway.charges == []
+
+
+async def test_a_canceled_guest_payment_says_its_state_to_whoever_held_its_secret(house, anybody):
+    payment = await house.new(principal=anybody, guest=house.guest)
+    secret = payment.client_secret
+    await house.engine.cancel_payment(payment.id, client_secret=secret, principal=anybody)
+    with pytest.raises(IllegalState):
+        await house.engine.cancel_payment(payment.id, client_secret=secret, principal=anybody)
+
+
+@pytest.mark.parametrize("metadata", [{"a": object()}, {"a": float("nan")}, {"a": {1, 2}}])
+async def test_metadata_that_is_not_json_is_bad_input(house, metadata):
+    with pytest.raises(InvalidRequest) as refusal:
+        await house.new(metadata=metadata)
+    assert refusal.value.field == "metadata"
+
+
+async def test_an_amount_and_its_parts_do_not_come_together(house):
+    with pytest.raises(InvalidRequest):
+        await house.engine.create_payment_intent(Money(2000, "USD"), total_cents=2500, currency="USD")
+
+
+async def test_an_adapter_that_answers_nonsense_leaves_the_outcome_unknown(house, monkeypatch):
+    payment = await house.new()
+
+    async def nonsense(request, *, step):
+        return {"status": "paid"}
+
+    monkeypatch.setattr(house.engine.provider("dummy"), "confirm_payment", nonsense)
+    answer = await house.engine.confirm_payment(payment.id, payment_method="dummy_ok")
+    assert answer.unknown_operation_id
