@@ -486,7 +486,8 @@ def created(
     settled = merge(with_secret, truth, now, wipe_in=wipe_in)
     told = settled.events
     first = replace(settled, events=()).tell("payment.created", now)
-    return replace(first, events=(*first.events, *told))
+    # Ids sort by time: what follows from the creation gets its id after it.
+    return replace(first, events=(*first.events, *(replace(event, id=new_id("evt")) for event in told)))
 
 
 def never_began(payment: Payment, why: str, now: datetime) -> Settlement:

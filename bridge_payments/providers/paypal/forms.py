@@ -105,8 +105,11 @@ def refund_form(request: RefundRequest) -> Form:
 
 
 def refund_mark(order: str, refund_id: str) -> str:
-    """Return what a refund carries: its event names the capture at most, and not the order."""
-    return f"{order}/{refund_id}"
+    """Return what a refund carries: its event names the capture at most, and not the order.
+
+    Of letters, digits and ``-_.,`` only (2026-11, payments_payment_v2 2.12, the refund that is answered).
+    """
+    return f"{order}.{refund_id}"
 
 
 def _experience(wallet: str, return_url: str | None) -> Form:

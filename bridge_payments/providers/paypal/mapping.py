@@ -268,7 +268,7 @@ def _method(order: Json) -> ProviderMethod | None:
 def refund_from(refund: Json, *, order: str | None = None, asked: Money | None = None) -> ProviderRefund:
     """Read a refund. *asked* stands in for the amount that an answer without representation leaves out."""
     word = text_of(refund["status"])
-    named, _, ours = (text_or_none(refund.get("custom_id")) or "").rpartition("/")
+    named, _, ours = (text_or_none(refund.get("custom_id")) or "").rpartition(".")
     status = REFUND_STATUS.get(word, RefundStatus.PENDING)
     amount = refund.get("amount")
     if amount is None and asked is None:
@@ -319,7 +319,7 @@ def pointer_of(event: Json) -> Pointer:
     if order := text_or_none(related.get("order_id")):
         return Pointer(order=order)
     if event.get("resource_type") == "refund" or parent_of(resource, "captures"):
-        order, _, ours = (text_or_none(resource.get("custom_id")) or "").rpartition("/")
+        order, _, ours = (text_or_none(resource.get("custom_id")) or "").rpartition(".")
         return Pointer(
             order=order if order and ours.startswith("ref") else None,
             capture=parent_of(resource, "captures") or text_or_none(related.get("capture_id")),

@@ -135,8 +135,7 @@ class Api:
         if call.path == "/v1/oauth2/token":
             return self._token(call)
         if self.caller(call) is None:
-            said = token_refused("invalid_token", "Token signature verification failed")
-            return self._plain(401, _json(said))
+            return self._problem(Problem(401, "AUTHENTICATION_FAILURE"))
         try:
             if call.path == "/v1/notifications/verify-webhook-signature":
                 return self._plain(200, _json(self.webhooks.verification(call.body)))

@@ -84,7 +84,7 @@ class Orders:
                 **amounts.write(currency, value),
                 **({"breakdown": breakdown} if breakdown else {}),
             },
-            "payee": {"email_address": "merchant@example.com", "merchant_id": "SANDBOXMERCHANT"},
+            "payee": {"email_address": "merchant@example.com", "merchant_id": "SANDBXMERCHNT"},
             **{name: wish[name] for name in _MARKS if wish.get(name)},
         }
 
@@ -102,7 +102,7 @@ class Orders:
             order["payer"] = {
                 "name": {"given_name": "Ada", "surname": "Sandbox"},
                 "email_address": "payer@example.com",
-                "payer_id": "SANDBOXPAYER1",
+                "payer_id": "SANDBXPAYER22",
             }
         self._link(order)
         self._books.emit("CHECKOUT.ORDER.APPROVED", "checkout-order", order, "An order has been approved")
@@ -158,7 +158,7 @@ class Orders:
 def _source(chosen: Instrument) -> Json:
     if chosen.source == "card":
         return {"card": {"last_digits": "1111", "brand": "VISA", "type": "CREDIT"}}
-    details = {"email_address": "payer@example.com", "account_id": "SANDBOXPAYER1"}
+    details = {"email_address": "payer@example.com", "account_id": "SANDBXPAYER22"}
     return {chosen.source: {**details, "name": {"given_name": "Ada", "surname": "Sandbox"}}}
 
 

@@ -87,7 +87,7 @@ def _farewell(order: str, back: str, *, agreed: bool) -> Response:
         title = "Thank you" if agreed else "Not approved"
         return _page("closed.html", title=title, text="You can close this window.")
     parts = urlsplit(back)
-    added = urlencode({"token": order, **({"PayerID": "SANDBOXPAYER1"} if agreed else {})})
+    added = urlencode({"token": order, **({"PayerID": "SANDBXPAYER22"} if agreed else {})})
     query = f"{parts.query}&{added}" if parts.query else added
     return RedirectResponse(
         urlunsplit(parts._replace(query=query)), status_code=303, headers={"cache-control": "no-store"}

@@ -7,6 +7,8 @@ from typing import Any, Final
 __all__ = ["Problem", "invalid", "missing_object", "refused", "token_refused"]
 
 _MESSAGES: Final = {
+    "AUTHENTICATION_FAILURE": "Authentication failed due to missing authorization header, or invalid "
+    "authentication credentials.",
     "INVALID_REQUEST": "Request is not well-formed, syntactically incorrect, or violates schema.",
     "UNPROCESSABLE_ENTITY": "The requested action could not be performed, semantically incorrect, or failed "
     "business validation.",

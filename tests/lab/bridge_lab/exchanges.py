@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from .forms import decode_form
 
-__all__ = ["NOT_STRIPE", "Exchange"]
+__all__ = ["NOT_PAYPAL", "NOT_STRIPE", "Exchange"]
 
 NOT_STRIPE = "x-lab-not-stripe"
+NOT_PAYPAL = "x-lab-not-paypal"
 """An answer with this header is wrong on purpose: what a test lets a broken server say."""
+
+_API = re.compile(r"/v[12]/")
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,14 @@ class Exchange:
     """None: there was no answer."""
     answered: dict[str, str] = field(default_factory=dict)
     answer: bytes = b""
+    service: str = "Stripe"
 
     @property
     def path(self) -> str:
         """The path from ``/v1`` on: a fake may sit below a prefix."""
         path = urlsplit(self.url).path
-        return path[path.find("/v1/") :]
+        found = _API.search(path)
+        return path[found.start() :] if found else path
 
     @property
     def sent(self) -> dict[str, Any]:
@@ -43,9 +49,9 @@ class Exchange:
         return json.loads(self.answer)
 
     @property
-    def claims_to_be_stripe(self) -> bool:
-        """Whether the answer has to look like Stripe's: no 5xx, no proxy's page, not wrong on purpose."""
-        if self.status is None or self.status >= 500 or NOT_STRIPE in self.answered:
+    def claims_to_be_real(self) -> bool:
+        """Whether it has to look like the service's: no 5xx, no proxy's page, not wrong on purpose."""
+        if self.status is None or self.status >= 500 or {NOT_STRIPE, NOT_PAYPAL} & self.answered.keys():
             return False
         return not self.answered.get("content-type", "").startswith("text/html")
 

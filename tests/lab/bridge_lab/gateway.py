@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from .exchanges import NOT_STRIPE
+from .exchanges import NOT_PAYPAL, NOT_STRIPE
 from .forms import decode_form
 
 __all__ = ["Received", "ScriptedGateway", "serving"]
@@ -51,16 +51,22 @@ class ScriptedGateway:
         self._heard = threading.Event()
 
     def answer(self, body: Any, status: int = 200, **headers: str) -> None:
-        """Say what Stripe could say; the laboratory judges it."""
+        """Say what the provider could say; the laboratory judges it."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        self._script.append(_Said(status, json.dumps(body).encode(), {"Request-Id": "req_lab", **named}))
+        self._script.append(
+            _Said(
+                status,
+                json.dumps(body).encode(),
+                {"Request-Id": "req_lab", "PayPal-Debug-Id": "debug_lab", **named},
+            )
+        )
 
     def refuse(self, status: int, **error: Any) -> None:
         self.answer({"error": {"type": "invalid_request_error", **error}}, status)
 
     def break_(self, body: bytes, status: int = 200) -> None:
-        """Say something that Stripe would not."""
-        self._script.append(_Said(status, body, {NOT_STRIPE: "on purpose"}))
+        """Say something that no provider would."""
+        self._script.append(_Said(status, body, {NOT_STRIPE: "on purpose", NOT_PAYPAL: "on purpose"}))
 
     def hang_up(self) -> None:
         """Take the request and say nothing: the lost answer."""
@@ -80,9 +86,7 @@ class ScriptedGateway:
     def hear(self, received: Received) -> _Said:
         self.received.append(received)
         self._heard.set()
-        return (
-            self._script.popleft() if self._script else _Said(599, b"the script is over", {NOT_STRIPE: "yes"})
-        )
+        return self._script.popleft() if self._script else _Said(599, b"the script is over")
 
 
 def _handler(gateway: ScriptedGateway) -> type[BaseHTTPRequestHandler]:

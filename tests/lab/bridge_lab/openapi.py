@@ -73,6 +73,24 @@ class OpenApi:
         """Hold one object against the schema of its noun, ``payment_intent`` for instance."""
         return self._problems({"$ref": f"{_URN}#/components/schemas/{noun}"}, value)
 
+    def problems(self, schema: dict[str, Any], value: Any) -> list[str]:
+        """Hold a value against any part of this description."""
+        return self._problems(schema, value)
+
+    def resolved(self, part: dict[str, Any]) -> dict[str, Any]:
+        """Follow a reference of this description, if *part* is one."""
+        while "$ref" in part:
+            found: Any = self._document
+            for name in part["$ref"].partition("#/")[2].split("/"):
+                found = found[name.replace("~1", "/").replace("~0", "~")]
+            part = found
+        return part
+
+    @property
+    def title(self) -> str:
+        info = self._document["info"]
+        return f"{info['title']} {info['version']}"
+
     def knows(self, noun: str) -> bool:
         return noun in self._document["components"]["schemas"]
 

@@ -1,4 +1,4 @@
-"""The laboratory in every test session: a test that sends Stripe something Stripe does not take, fails."""
+"""The laboratory in every test session: a test that sends a provider what it does not take, fails."""
 
 from __future__ import annotations
 
@@ -32,13 +32,19 @@ def _lab_judges_every_exchange(request: pytest.FixtureRequest) -> Iterator[None]
     recorder = request.config.stash[_RECORDER]
     yield
     if problems := recorder.judge():
-        pytest.fail("\n".join(["not what Stripe publishes:", *problems]), pytrace=False)
+        pytest.fail("\n".join(problems), pytrace=False)
 
 
 @pytest.fixture
 def stripe_lab(request: pytest.FixtureRequest) -> Recorder:
     """The recorder itself: what was sent, in order."""
     return request.config.stash[_RECORDER]
+
+
+@pytest.fixture
+def lab(stripe_lab: Recorder) -> Recorder:
+    """The same recorder, for a test that is not about Stripe."""
+    return stripe_lab
 
 
 @pytest.fixture
@@ -59,15 +65,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     recorder = config.stash[_RECORDER]
     for problem in config.stash.get(_LEFT, []):
-        terminalreporter.write_line(f"not what Stripe publishes: {problem}", red=True)
-    if not recorder.exchanges:
-        return
-    if specs_folder() is None:
-        terminalreporter.write_line(
-            f"lab: {len(recorder.exchanges)} exchanges with Stripe NOT judged (BRIDGE_SPECS is not set)"
-        )
-        return
-    terminalreporter.write_line(
-        f"lab: {len(recorder.exchanges)} requests to Stripe judged by the SDK's types and by OpenAPI,"
-        f" {recorder.answers_judged} answers by OpenAPI"
-    )
+        terminalreporter.write_line(problem, red=True)
+    for service, judges in (("Stripe", "the SDK's types and by OpenAPI"), ("PayPal", "OpenAPI")):
+        count = len(recorder.of(service))
+        if count and specs_folder() is None:
+            terminalreporter.write_line(
+                f"lab: {count} exchanges with {service} NOT judged (BRIDGE_SPECS is not set)"
+            )
+        elif count:
+            terminalreporter.write_line(
+                f"lab: {count} requests to {service} judged by {judges},"
+                f" {recorder.answers_judged[service]} answers by OpenAPI"
+            )

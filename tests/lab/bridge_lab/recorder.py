@@ -1,9 +1,12 @@
-"""Keeps every exchange with Stripe that passes the transport during a test session, and judges it."""
+"""Keeps every exchange with a provider that passes the transport during a test session, and judges it."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from bridge_payments.transport import Transport
 
@@ -12,6 +15,16 @@ from .exchanges import Exchange
 __all__ = ["Recorder"]
 
 _SECRET_HEADERS = frozenset({"authorization"})
+_PAYPAL = re.compile(
+    r"/v2/(checkout/orders|payments)\b|/v1/(oauth2/token|notifications/verify-webhook-signature)$"
+)
+_TOKEN = "/v1/oauth2/token"
+
+
+def _service_of(url: str, headers: dict[str, str]) -> str | None:
+    if "stripe-version" in headers:
+        return "Stripe"
+    return "PayPal" if _PAYPAL.search(urlsplit(url).path) else None
 
 
 class Recorder:
@@ -20,10 +33,11 @@ class Recorder:
         self.foreign: set[str] = set()
         """Addresses whose answers somebody else wrote: what we send there is judged, what they say is not."""
         self.judged = 0
-        self.answers_judged = 0
+        self.answers_judged: Counter[str] = Counter()
         self._specs = specs
         self._original: Any = None
-        self._openapi: Any = None
+        self._stripe: Any = None
+        self._paypal: Any = None
 
     def install(self) -> None:
         """Listen at `Transport.request`: below it there are only bytes, above it every adapter."""
@@ -32,9 +46,11 @@ class Recorder:
 
         async def request(self: Transport, method: str, url: str, **more: Any) -> Any:
             headers = {name.lower(): value for name, value in (more.get("headers") or {}).items()}
-            if "stripe-version" not in headers:
+            service = _service_of(url, headers)
+            if service is None:
                 return await original(self, method, url, **more)
             sent = {
+                "service": service,
                 "method": method,
                 "url": url,
                 "headers": {name: value for name, value in headers.items() if name not in _SECRET_HEADERS},
@@ -50,7 +66,7 @@ class Recorder:
                     **sent,
                     status=response.status_code,
                     answered=dict(response.headers),
-                    answer=response.content,
+                    answer=b"" if url.endswith(_TOKEN) else response.content,
                 )
             )
             return response
@@ -64,20 +80,42 @@ class Recorder:
         """Judge what was recorded since the last time; return what is wrong, one line each."""
         fresh = self.exchanges[self.judged :]
         self.judged = len(self.exchanges)
-        return [f"{exchange}: {problem}" for exchange in fresh for problem in self._problems(exchange)]
+        return [
+            f"not what {exchange.service} publishes: {exchange}: {problem}"
+            for exchange in fresh
+            for problem in self._problems(exchange)
+        ]
+
+    def of(self, service: str) -> list[Exchange]:
+        return [exchange for exchange in self.exchanges if exchange.service == service]
 
     def _problems(self, exchange: Exchange) -> list[str]:
         if self._specs is None:
             return []
-        from . import sdk_params
-        from .openapi import StripeOpenApi
+        judge = self._judge_of(exchange.service)
+        problems: list[str] = []
+        if exchange.service == "Stripe":
+            from . import sdk_params
 
-        self._openapi = self._openapi or StripeOpenApi(self._specs)
-        problems = [f"request, by the SDK's types: {each}" for each in sdk_params.request_problems(exchange)]
-        problems += [f"request, by OpenAPI: {each}" for each in self._openapi.request_problems(exchange)]
-        if exchange.method == "POST" and not exchange.headers.get("idempotency-key"):
-            problems.append("a POST without an idempotency key")
-        if exchange.claims_to_be_stripe and not exchange.url.startswith(tuple(self.foreign)):
-            self.answers_judged += 1
-            problems += [f"answer, by OpenAPI: {each}" for each in self._openapi.answer_problems(exchange)]
+            problems += [
+                f"request, by the SDK's types: {each}" for each in sdk_params.request_problems(exchange)
+            ]
+            if exchange.method == "POST" and not exchange.headers.get("idempotency-key"):
+                problems.append("a POST without an idempotency key")
+        problems += [f"request, by OpenAPI: {each}" for each in judge.request_problems(exchange)]
+        if exchange.claims_to_be_real and not exchange.url.startswith(tuple(self.foreign)):
+            self.answers_judged[exchange.service] += 1
+            problems += [f"answer, by OpenAPI: {each}" for each in judge.answer_problems(exchange)]
         return problems
+
+    def _judge_of(self, service: str) -> Any:
+        assert self._specs is not None
+        if service == "Stripe":
+            from .openapi import StripeOpenApi
+
+            self._stripe = self._stripe or StripeOpenApi(self._specs)
+            return self._stripe
+        from .paypal import PayPalDescriptions
+
+        self._paypal = self._paypal or PayPalDescriptions(self._specs)
+        return self._paypal
