@@ -26,7 +26,11 @@ class Listening(ABC):
         # Said to be TCP, or asyncio leaves Nagle on and every answer waits 40 ms for an acknowledgement.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(("127.0.0.1", port))
+        try:
+            self._socket.bind(("127.0.0.1", port))
+        except OSError:
+            self._socket.close()
+            raise
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._name = name
         self._server: uvicorn.Server | None = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,7 @@ from starlette.routing import Route
 
 from ..errors import BridgeError, InvalidRequest
 from ..models import EXPONENTS, Delivery, Event, InboxEntry, Operation, Payment, Refund
+from ..providers.stripe.forms import PAYMENT_ID
 from ..stores.base import PaymentQuery, Unit
 from .catalogue import NAME
 from .pages import page
@@ -43,6 +45,8 @@ def live_routes(sandbox: Sandbox) -> list[Route]:
 class _Desk:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
+        self._references: dict[str, str | None] = {}
+        """The merchant's reference of every payment that was charged; it never changes."""
 
     async def page(self, _: Request) -> Response:
         gateway = self._sandbox.gateway.url
@@ -53,14 +57,18 @@ class _Desk:
     # --- what there is ----------------------------------------------------------------------------
 
     async def state(self, _: Request) -> Response:
-        found = await self._sandbox.store.run(_read, write=False)
         gateway = self._sandbox.gateway
-        charged = {
-            charge["payment_intent"]: charge["amount_captured"]
-            for charge in gateway.charges(paid=True)
-            if charge["captured"]
-        }
-        twice = len([charge for charge in gateway.charges(paid=True) if charge["captured"]]) - len(charged)
+        collected = [charge for charge in gateway.charges(paid=True) if charge["captured"]]
+        owners = {intent["id"]: intent["metadata"].get(PAYMENT_ID, "") for intent in gateway.intents()}
+        unseen = {owners[charge["payment_intent"]] for charge in collected} - self._references.keys()
+        found = await self._sandbox.store.run(lambda unit: _Found(unit, unseen), write=False)
+        self._references |= found.references
+        charged = {charge["payment_intent"]: charge["amount_captured"] for charge in collected}
+        twice = too_many(
+            (charge["payment_intent"], self._references.get(owners[charge["payment_intent"]]))
+            for charge in collected
+            if not charge["refunded"]
+        )
         payments = [
             _payment(payment, found, charged.get(payment.provider_intent_id or "", 0))
             for payment in found.payments
@@ -166,7 +174,7 @@ class _Desk:
 class _Found:
     """One reading of the store, in one transaction."""
 
-    def __init__(self, unit: Unit) -> None:
+    def __init__(self, unit: Unit, unseen: Iterable[str]) -> None:
         query = PaymentQuery(limit=_SHOWN)
         listed = unit.payments.list(query)
         self.payments = listed.items
@@ -176,10 +184,13 @@ class _Found:
         self.events = {one.id: unit.events.for_payment(one.id) for one in self.payments}
         self.inbox = unit.inbox.list(limit=_SHOWN)
         self.deliveries = unit.deliveries.list(limit=_SHOWN * 2)
+        known = {one: unit.payments.get(one) for one in unseen}
+        self.references = {one: payment.reference_code for one, payment in known.items() if payment}
 
 
-def _read(unit: Unit) -> _Found:
-    return _Found(unit)
+def too_many(charges: Iterable[tuple[str, str | None]]) -> int:
+    """Count the charges over one per order; what belongs to no order is one per intent."""
+    return sum(count - 1 for count in Counter(reference or intent for intent, reference in charges).values())
 
 
 def _payment(payment: Payment, found: _Found, charged: int) -> dict[str, Any]:

@@ -73,6 +73,8 @@ class Sandbox:
             cors_origins=(self.url, f"http://localhost:{port}"),
             guest_max_payments_per_email=1000,
             rate_limit_enabled=False,
+            # An order is paid once, in however many tabs it is open.
+            unique_reference=True,
         )
         self.store = SQLStore(database_url)
         # Somebody is watching: a gateway that hangs is given up after six seconds instead of twenty-five.

@@ -1,0 +1,104 @@
+"""The sandbox as its shop's browser sees it: one order is one payment, whoever asks how often."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from bridge_payments.sandbox.app import build_app
+from bridge_payments.sandbox.world import Sandbox
+
+pytestmark = pytest.mark.anyio
+
+INTENTS = "/bridge-payment/payments/intents"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+async def sandbox(tmp_path: Path) -> AsyncIterator[Sandbox]:
+    # Nobody listens for the gateway's webhooks here: what is proved must not need them.
+    sandbox = Sandbox(database_url=f"sqlite:///{tmp_path}/shop.db", port=free_port())
+    sandbox.gateway.webhooks.off = True
+    async with sandbox.lifespan():
+        yield sandbox
+
+
+@pytest.fixture
+async def guest(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app=build_app(sandbox))
+    async with httpx.AsyncClient(transport=transport, base_url=sandbox.url) as client:
+        yield client
+
+
+def wish(reference: str | None, **more: Any) -> dict[str, Any]:
+    named = {} if reference is None else {"reference_code": reference}
+    who = {"email": "ada@example.com", "name": "Ada"}
+    return {"total_cents": 1998, "currency": "USD", "guest_data": who, **named, **more}
+
+
+async def test_four_payments_for_one_order_are_one_payment(
+    sandbox: Sandbox, guest: httpx.AsyncClient
+) -> None:
+    number = sandbox.shop.place({"guji": 1}, "USD").number
+    pay = {"confirm": True, "payment_method_id": "pm_card_visa"}
+    answers = await asyncio.gather(*(guest.post(INTENTS, json=wish(number, **pay)) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
+    [first] = [answer.json()["data"]["id"] for answer in answers if answer.status_code == 201]
+    named = [answer.json()["details"]["payment_id"] for answer in answers if answer.status_code == 409]
+    assert named == [first] * 3
+    assert len(sandbox.gateway.charges(paid=True)) == 1
+
+
+async def test_a_second_tab_goes_on_with_the_payment_of_the_first(
+    sandbox: Sandbox, guest: httpx.AsyncClient
+) -> None:
+    number = sandbox.shop.place({"guji": 1}, "USD").number
+    first = (await guest.post(INTENTS, json=wish(number))).json()["data"]["id"]
+    second = await guest.post(INTENTS, json=wish(number))
+    assert (second.status_code, second.json()["details"]["payment_id"]) == (409, first)
+    confirm = f"{INTENTS}/{first}/confirm"
+    paid = {"payment_method_id": "pm_card_visa", "return_url": f"{sandbox.url}/checkout/{number}"}
+    one = await guest.post(confirm, json=paid)
+    assert one.status_code == 200, one.text
+    assert one.json()["data"]["status"] == "succeeded"
+    again = await guest.post(confirm, json=paid)
+    assert (again.status_code, again.json()["code"]) == (400, "illegal_state")
+    assert again.json()["details"]["current_status"] == "succeeded"
+    assert len(sandbox.gateway.charges(paid=True)) == 1
+
+
+async def test_free_amounts_do_not_get_in_each_others_way(guest: httpx.AsyncClient) -> None:
+    answers = [await guest.post(INTENTS, json=wish(None)) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [201, 201, 201]
+
+
+async def test_the_live_page_sees_an_order_that_was_charged_twice(
+    sandbox: Sandbox, guest: httpx.AsyncClient
+) -> None:
+    number = sandbox.shop.place({"guji": 1}, "USD").number
+    engine = sandbox.bridge.engine
+    for _ in range(2):  # what the shop's own setting prevents, forced
+        await engine.create_payment_intent(
+            subtotal_cents=1998,
+            currency="USD",
+            reference_code=number,
+            confirm=True,
+            payment_method="pm_card_visa",
+            unique_reference=False,
+        )
+    for reference in (None, None):  # free amounts have nothing in common
+        await guest.post(INTENTS, json=wish(reference, confirm=True, payment_method_id="pm_card_visa"))
+    state = (await guest.get("/live/state")).json()
+    assert len(sandbox.gateway.charges(paid=True)) == 4
+    assert state["balance"]["charged_twice"] == 1
