@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-pytest_plugins = ["bridge_lab.plugin", "counterparts", "crashlab.plugin"]  # tests/lab, tests/support
+# tests/lab, tests/support
+pytest_plugins = ["bridge_lab.plugin", "bridge_lab.authorize_net", "counterparts", "crashlab.plugin"]
 
 
 @pytest.fixture(scope="session")

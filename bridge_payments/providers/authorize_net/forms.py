@@ -104,7 +104,11 @@ def charge_payload(
         "payment": {"opaqueData": _opaque(payment_method)},
         "order": {"invoiceNumber": invoice},
         "transactionSettings": {
-            "setting": [{"settingName": "duplicateWindow", "settingValue": DUPLICATE_WINDOW}]
+            "setting": [
+                # An account may allow a part of the amount to be approved on a prepaid card.
+                {"settingName": "allowPartialAuth", "settingValue": "false"},
+                {"settingName": "duplicateWindow", "settingValue": DUPLICATE_WINDOW},
+            ]
         },
     }
     if after:

@@ -18,7 +18,7 @@ from ..base import (
     RefundRequest,
 )
 from .answers import Json, many, moment_of, text_of
-from .declines import DECLINES, decline_from
+from .declines import DECLINES, decline_from, reason_of
 from .forms import intent_of, is_reference, reference_of
 from .money import cents_of, from_gateway
 from .refusals import error_from, read_error_from, response_of
@@ -148,6 +148,8 @@ def charge_from(
     transaction = text_of(response.get("transId"))
     if said not in ("1", "4") or transaction in (None, "0"):
         raise ValueError("neither approved nor held")
+    if _is_partial(response, amount):
+        raise ValueError("only a part was approved")
     held, manual = said == "4", capture_method is CaptureMethod.MANUAL
     status = (
         PaymentStatus.PROCESSING
@@ -172,6 +174,15 @@ def charge_from(
         ),
         raw=answer,
     )
+
+
+def _is_partial(response: Json, amount: Money) -> bool:
+    """A prepaid card may have covered a part: that is also said with the code of a hold (reason 295)."""
+    prepaid = response.get("prePaidCard")
+    approved = text_of(prepaid.get("approvedAmount")) if isinstance(prepaid, Mapping) else None
+    if approved is not None and from_gateway(approved, amount.currency) != amount:
+        return True
+    return reason_of(response)[0] == "295"
 
 
 def is_test(answer: Json) -> bool:

@@ -92,6 +92,8 @@ class Api:
         answered = self._execute(name, wish)
         if fault is FaultKind.ERROR_AFTER:
             return Answer(500, b"Internal server error", {"content-type": "text/plain"})
+        if answered["messages"]["resultCode"] == "Error" and "transactionResponse" not in answered:
+            answer_name = "ErrorResponse"  # the schema wants more of the others
         return self._answer(answer_name, answered, as_json=as_json)
 
     def log(self, call: Call, answer: Any, fault: str | None) -> None:
