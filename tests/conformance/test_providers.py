@@ -17,8 +17,10 @@ from bridge_payments.providers.base import PaymentProvider, ProviderPayment
 from bridge_payments.providers.dummy import DummyGateway, DummyProvider
 from bridge_payments.providers.dummy.gateway import DECLINED, NEEDS_ACTION, SUCCEEDS
 from bridge_payments.providers.dummy.inbox import SIGNATURE, sign
+from bridge_payments.providers.paypal import PayPalProvider
 from bridge_payments.providers.stripe import StripeProvider
 from bridge_payments.providers.stripe.mapping import payment_from
+from bridge_payments.sandbox.paypal import FakePayPal
 from bridge_payments.sandbox.stripe import FakeStripe
 from bridge_payments.sandbox.stripe.webhooks import sign as stripe_sign
 from bridge_payments.testing.providers import (
@@ -206,6 +208,109 @@ class TestStripe(ProviderConformance):
             for number, intent in enumerate(intents)
             if "currency" in intent
         }
+
+
+# --- PayPal -----------------------------------------------------------------------------------------
+
+WEBHOOK, OTHER_WEBHOOK = "8PT597110X687430L", "1JE447722X110201K"
+
+
+class PayPalControl(GatewayControl):
+    """The fake PayPal of the sandbox: its payer approves an order before it is confirmed."""
+
+    succeeds, declines = "balance", "refused"
+    payer_chooses = True
+    signs_time = False  # it is signed, but nothing is too old: PayPal repeats a delivery for three days
+
+    def __init__(self, fake: FakePayPal, lab: Recorder) -> None:
+        self.fake, self.url = fake, fake.url
+        self.lab = lab
+
+    def approve(self, reference: str, method: str) -> None:
+        self.fake.approve(reference, method)
+
+    def charges(self) -> Sequence[Moved]:
+        return [self._moved(each) for each in self.fake.captures(taken=True)]
+
+    def refunds(self) -> Sequence[Moved]:
+        return [
+            self._moved(each) for each in self.fake.refunds() if each["status"] in ("COMPLETED", "PENDING")
+        ]
+
+    def _moved(self, payment: Mapping[str, Any]) -> Moved:
+        order = next(each["id"] for each in self.fake.orders() if payment["id"] in json.dumps(each))
+        amount = payment["amount"]
+        return Moved(payment=order, amount=Money.from_decimal(amount["value"], amount["currency_code"]))
+
+    def requests(self) -> Sequence[Instruction]:
+        return [
+            Instruction(what=f"{each.method} {each.path}", key=each.key, body=each.body)
+            for each in self.fake.requests()
+            if each.method != "GET"
+        ]
+
+    def lose_next_answer(self) -> None:
+        self.fake.lose_next_answer()
+
+    def hang_next(self) -> None:
+        self.fake.faults.add("hang_after", path="/v2/*")
+
+    def break_next(self) -> None:
+        self.fake.faults.add("error_before", path="/v2/*")
+
+    def garble_next(self) -> None:
+        self.fake.faults.add("unreadable", path="/v2/*")
+
+    def events(self) -> Sequence[bytes]:
+        return [json.dumps(event).encode() for event in self.fake.events()]
+
+    def signed_webhook(self, body: bytes, *, at: datetime, other_account: bool = False) -> Mapping[str, str]:
+        return self.fake.signed_webhook(body, webhook_id=OTHER_WEBHOOK if other_account else WEBHOOK, at=at)[
+            0
+        ]
+
+    def invent_status(self, reference: str) -> None:
+        self.lab.foreign.add(self.url)
+        with self.fake.books.lock:
+            self.fake.books.orders[reference]["status"] = "SPARKLING"
+
+    def secrets(self) -> Sequence[str]:
+        return [self.fake.client_secret, *self.fake.api.tokens]
+
+    def close(self) -> None:
+        self.fake.faults.clear()
+
+
+class TestPayPal(ProviderConformance):
+    free_text = "summary"
+    gateway: PayPalControl
+    fake: ClassVar[FakePayPal]
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def _listening(cls) -> Iterator[None]:
+        with FakePayPal() as cls.fake:
+            yield
+
+    @pytest.fixture(autouse=True)
+    def _laboratory(self, stripe_lab: Recorder) -> None:
+        self.lab = stripe_lab
+
+    def make_gateway(self) -> GatewayControl:
+        self.fake.reset(endpoints=True)
+        self.fake.add_webhook("http://127.0.0.1:9/nobody", webhook_id=WEBHOOK)
+        self.fake.webhooks.off = True
+        self.lab.foreign.discard(self.fake.url)
+        return PayPalControl(self.fake, self.lab)
+
+    def make_provider(self, transport: Transport) -> PaymentProvider:
+        return PayPalProvider(
+            client_id=self.fake.client_id,
+            client_secret=self.fake.client_secret,
+            webhook_ids=[WEBHOOK],
+            transport=transport,
+            api_base=self.fake.url,
+        )
 
 
 def _money(units: int, currency: str) -> Money:

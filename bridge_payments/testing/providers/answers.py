@@ -198,10 +198,15 @@ async def _ask_to_pay(desk: Desk, method: str, step: Step) -> ProviderPayment:
         return await desk.provider.create_payment_intent(
             desk.intent_request(payment_method=method), step=step
         )
-    reference = reference_of(await desk.begin())
-    desk.gateway.approve(reference, method)
+    payment = await desk.begin()
+    chosen = desk.chosen(payment, method)
     return await desk.provider.confirm_payment(
-        ConfirmRequest(payment=reference, amount=desk.amount, payment_method=method, return_url=RETURN_URL),
+        ConfirmRequest(
+            payment=reference_of(payment),
+            amount=desk.amount,
+            payment_method=chosen,
+            return_url=RETURN_URL,
+        ),
         step=step,
     )
 

@@ -98,9 +98,13 @@ class Desk:
         )
 
     async def pay(self, payment: Payment, method: str | None = None) -> Payment:
+        return await self.engine.confirm_payment(payment.id, payment_method=self.chosen(payment, method))
+
+    def chosen(self, payment: Payment, method: str | None = None) -> str | None:
+        """Let the payer agree to *method* where that is the gateway's; return what a confirm has to name."""
         method = method or self.gateway.succeeds
         self.gateway.approve(reference_of(payment), method)
-        return await self.engine.confirm_payment(payment.id, payment_method=method)
+        return None if self.gateway.payer_chooses else method
 
     async def paid(self, amount: Money | None = None, method: str | None = None, **more: Any) -> Payment:
         """Begin and pay, in one call or in two."""
@@ -138,10 +142,8 @@ class Desk:
                 return payment, lambda: engine.update_payment_intent(payment.id, total_cents=total)
             case Verb.CONFIRM:
                 payment = await self.begin()
-                self.gateway.approve(reference_of(payment), self.gateway.succeeds)
-                return payment, lambda: engine.confirm_payment(
-                    payment.id, payment_method=self.gateway.succeeds
-                )
+                method = self.chosen(payment)
+                return payment, lambda: engine.confirm_payment(payment.id, payment_method=method)
             case Verb.CAPTURE:
                 payment = await self.held()
                 return payment, lambda: engine.capture_payment(payment.id)
@@ -177,7 +179,7 @@ class Desk:
                     ConfirmRequest(
                         payment=reference,
                         amount=payment.total,
-                        payment_method=self.gateway.succeeds,
+                        payment_method=None if self.gateway.payer_chooses else self.gateway.succeeds,
                         return_url=RETURN_URL,
                         capture_method=payment.capture_method,
                     ),

@@ -54,6 +54,8 @@ class GatewayControl(ABC):
     """A payment method that is declined."""
     challenges: str = ""
     """A payment method whose holder has to answer a challenge first."""
+    payer_chooses: bool = False
+    """The payer chooses a method on the gateway's own page, by `approve`; a confirm names none."""
     settles_later: bool = False
     """Refunds have to wait for `settle`."""
     signs_time: bool = True

@@ -36,6 +36,8 @@ class Promises(ABC):
     """What the tests pay with: an account of one currency names its own."""
     several_captures: ClassVar[Mapping[str, Any]] = {}
     """What `extra` says when a payment is going to be captured more than once, where that has to be said."""
+    free_text: ClassVar[str] = "note"
+    """A field of the gateway's events that may hold any text, or one that it does not know."""
     pays_at_once: ClassVar[bool | None] = None
     """A payment is begun and paid in one call; by default so where the provider cannot confirm."""
 

@@ -1,0 +1,513 @@
+"""Faults that lost somebody money somewhere, each as a change of a few words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["FAULTS", "Fault"]
+
+
+def _kit(words: str) -> tuple[str, ...]:
+    """What every author of a provider has: the conformance suite, over the adapter that is changed."""
+    return ("tests/conformance/test_providers.py", "-k", f"TestStripe and ({words})")
+
+
+KEYS: Final = _kit("key or keys")
+ANSWERS: Final = _kit("lost or refus or declin or gateway or nobody or deadline or cut_off")
+LOOKUPS: Final = _kit("lost or look_up or never_asked")
+SUMS: Final = _kit("amount or refund or capture or held or collected")
+HOOKS: Final = _kit("webhook or bytes or changed or signed or ids")
+HONESTY: Final = _kit("declared or unrecognised or secret")
+STRIPE: Final = ("tests/unit/providers",)
+ENGINE: Final = ("tests/unit/engine",)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    name: str
+    """What it would do to somebody."""
+    file: str
+    """Below ``bridge_payments``."""
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+_IN_ADAPTER: Final = (
+    # --- keys ---------------------------------------------------------------------------------------
+    Fault(
+        "a new key for every try",
+        "providers/stripe/provider.py",
+        '{"idempotency_key": step.key,',
+        '{"idempotency_key": step.key + str(id(step)),',
+        KEYS,
+    ),
+    Fault(
+        "one key for every instruction",
+        "providers/stripe/provider.py",
+        '{"idempotency_key": step.key,',
+        '{"idempotency_key": "op_always",',
+        KEYS,
+    ),
+    Fault(
+        "no key of ours, so that the SDK draws one per try",
+        "providers/stripe/provider.py",
+        '{"idempotency_key": step.key, "stripe_version"',
+        '{"stripe_version"',
+        KEYS,
+    ),
+    Fault(
+        "keys that are longer than declared",
+        "providers/stripe/provider.py",
+        "KeyRules(max_length=255,",
+        "KeyRules(max_length=20,",
+        KEYS,
+    ),
+    # --- what is an answer --------------------------------------------------------------------------
+    Fault(
+        "a lost answer is taken for never sent",
+        "providers/stripe/client.py",
+        "kind = ProviderNeverSent if never_sent(error) else ProviderUnknown",
+        "kind = ProviderNeverSent",
+        ANSWERS,
+    ),
+    Fault(
+        "an unreadable answer is taken for never sent",
+        "providers/stripe/client.py",
+        'failure = ProviderUnknown(f"Unreadable answer',
+        'failure = ProviderNeverSent(f"Unreadable answer',
+        STRIPE,
+    ),
+    Fault(
+        "what was never sent is unknown",
+        "providers/stripe/client.py",
+        "kind = ProviderNeverSent if never_sent(error) else ProviderUnknown",
+        "kind = ProviderUnknown",
+        ANSWERS,
+    ),
+    Fault(
+        "an error of the gateway is a refusal",
+        "providers/stripe/refusals.py",
+        "status in _NEVER_EXECUTED\n        and bool(said)\n"
+        '        and said.get("type") not in _UNKNOWN_TYPES',
+        "bool(said)",
+        ANSWERS,
+    ),
+    Fault(
+        "a rejected repeat is taken as the answer",
+        "providers/stripe/refusals.py",
+        "    if repeat:\n",
+        "    if False:\n",
+        ANSWERS,
+    ),
+    Fault(
+        "a decline is a rejection without a code",
+        "providers/stripe/refusals.py",
+        'if status == 402 or said.get("type") == "card_error":',
+        "if False:",
+        ANSWERS,
+    ),
+    Fault(
+        "a lock is a definite no",
+        "providers/stripe/refusals.py",
+        'and said.get("code") not in _IN_FLIGHT_CODES',
+        "",
+        STRIPE,
+    ),
+    Fault(
+        "the deadline of a call is not kept",
+        "providers/stripe/client.py",
+        "timeout=_deadline.get(),",
+        "timeout=None,",
+        ANSWERS,
+    ),
+    # --- looking up ---------------------------------------------------------------------------------
+    Fault(
+        "a look-up without an answer is taken as absence",
+        "providers/stripe/provider.py",
+        "return CannotSay(error.message)",
+        "return Absent(error.message)",
+        LOOKUPS,
+    ),
+    Fault(
+        "half a list is taken for the whole",
+        "providers/stripe/provider.py",
+        "            if not more:\n",
+        "            if True:\n",
+        STRIPE,
+    ),
+    Fault(
+        "a confirm that was executed is not found",
+        "providers/stripe/lookup.py",
+        "if seen.status in _MOVED:",
+        "if False:",
+        LOOKUPS,
+    ),
+    Fault(
+        "somebody else's intent is taken for ours",
+        "providers/stripe/provider.py",
+        ".get(forms.REFERENCE) == evidence.reference:",
+        ".get(forms.REFERENCE) != evidence.reference:",
+        LOOKUPS,
+    ),
+    Fault(
+        "another refund is taken for ours",
+        "providers/stripe/provider.py",
+        "if evidence.reference == metadata.get(forms.REFERENCE) or (",
+        "if True or (",
+        LOOKUPS,
+    ),
+    Fault(
+        "a capture that was executed is not found",
+        "providers/stripe/lookup.py",
+        "closed = seen.status is PaymentStatus.SUCCEEDED and",
+        "closed = False and",
+        LOOKUPS,
+    ),
+    # --- sums ---------------------------------------------------------------------------------------
+    Fault(
+        "yen times a hundred",
+        "providers/stripe/money.py",
+        "DJF GNF JPY KMF",
+        "DJF GNF KMF",
+        SUMS,
+    ),
+    Fault(
+        "dinars by ten",
+        "providers/stripe/money.py",
+        "return 3 if currency in _THREE_DECIMAL else 2",
+        "return 2",
+        SUMS,
+    ),
+    Fault(
+        "krónur by a hundred",
+        "providers/stripe/money.py",
+        '"BIF CLP DJF',
+        '"ISK BIF CLP DJF',
+        SUMS,
+    ),
+    Fault(
+        "an amount that Stripe does not take is sent all the same",
+        "providers/stripe/money.py",
+        "    if units % step:",
+        "    if False:",
+        SUMS,
+    ),
+    Fault(
+        "a refund without its amount",
+        "providers/stripe/forms.py",
+        '"payment"),\n        "amount": to_stripe(request.amount),\n',
+        '"payment"),\n',
+        SUMS,
+    ),
+    Fault(
+        "a capture without its amount",
+        "providers/stripe/forms.py",
+        '{"amount_to_capture": to_stripe(request.amount), "expand": CHARGE}',
+        '{"expand": CHARGE}',
+        SUMS,
+    ),
+    Fault(
+        "manual capture is forgotten",
+        "providers/stripe/forms.py",
+        'if request.capture_method != "automatic":',
+        "if False:",
+        SUMS,
+    ),
+    Fault(
+        "only failed refunds are counted",
+        "providers/stripe/mapping.py",
+        "if _refund_status(each) not in _HELD_BACK)",
+        "if _refund_status(each) in _HELD_BACK)",
+        SUMS,
+    ),
+    # --- webhooks -----------------------------------------------------------------------------------
+    Fault(
+        "old and future signatures are accepted",
+        "providers/stripe/inbox.py",
+        "if abs(now.timestamp() - int(moment)) > TOLERANCE:",
+        "if False:",
+        HOOKS,
+    ),
+    Fault(
+        "signatures from the future are accepted",
+        "providers/stripe/inbox.py",
+        "abs(now.timestamp() - int(moment))",
+        "now.timestamp() - int(moment)",
+        HOOKS,
+    ),
+    Fault(
+        "any account's signature is accepted",
+        "providers/stripe/inbox.py",
+        "if not any(matches):",
+        "if not matches:",
+        HOOKS,
+    ),
+    Fault(
+        "a webhook without a signature is accepted",
+        "providers/stripe/provider.py",
+        "verify(request.body, request.header(SIGNATURE_HEADER), self._webhook_secrets, now=self.clock())",
+        "request.header(SIGNATURE_HEADER) and "
+        "verify(request.body, request.header(SIGNATURE_HEADER), self._webhook_secrets, now=self.clock())",
+        HOOKS,
+    ),
+    Fault(
+        "the signature is checked over JSON that was written anew",
+        "providers/stripe/inbox.py",
+        "_sign(body, moment, secret), signature)",
+        "_sign(json.dumps(json.loads(body or b'0')).encode(), moment, secret), signature)",
+        HOOKS,
+    ),
+    Fault(
+        "two events of one type have one id",
+        "providers/stripe/mapping.py",
+        'id=text_of(event["id"]),',
+        'id=text_of(event["type"]),',
+        HOOKS,
+    ),
+    Fault(
+        "a client secret is stored with the webhook",
+        "providers/stripe/inbox.py",
+        "key: _BLANK if key in _SECRET_NAMES and",
+        "key: inner if key in _SECRET_NAMES and",
+        HOOKS,
+    ),
+    # --- honesty ------------------------------------------------------------------------------------
+    Fault(
+        "an unknown status is pending",
+        "providers/stripe/mapping.py",
+        "STATUS.get(word, UNRECOGNISED)",
+        "STATUS.get(word, PaymentStatus.PENDING)",
+        HONESTY,
+    ),
+    Fault(
+        "an ability that exists is not declared",
+        "providers/stripe/provider.py",
+        "            Capability.CLIENT_SECRET,\n",
+        "",
+        HONESTY,
+    ),
+    Fault(
+        "a secret in a repr",
+        "providers/stripe/provider.py",
+        'return f"StripeProvider(livemode={self._livemode},',
+        'return f"StripeProvider({self._webhook_secrets},',
+        HONESTY,
+    ),
+    Fault(
+        "a card number in an error",
+        "providers/stripe/refusals.py",
+        'return _SECRETS.sub("…", message)[:300]',
+        "return message[:300]",
+        HONESTY,
+    ),
+    Fault(
+        "a card number and a client secret in the log",
+        "providers/stripe/client.py",
+        "            answered = response.headers.copy()\n",
+        '            answered = response.headers.copy()\n            _log.debug("%s", response.text)\n',
+        HONESTY,
+    ),
+)
+
+_IN_ENGINE: Final = (
+    # --- asking -------------------------------------------------------------------------------------
+    Fault(
+        "the engine makes a failure of unknown",
+        "engine/asking.py",
+        'return Answer(lost=str(error) or "the provider did not answer in time")',
+        "return Answer(refused=ProviderRejected(str(error)))",
+        ENGINE,
+    ),
+    Fault(
+        "the engine repeats what may have been executed",
+        "engine/asking.py",
+        "retry_if_exception_type(ProviderNeverSent)",
+        "retry_if_exception_type((ProviderNeverSent, ProviderUnknown))",
+        ENGINE,
+    ),
+    Fault(
+        "the engine draws a new key for every try",
+        "engine/asking.py",
+        "key=operation.id,",
+        "key=f'{operation.id}-{time.monotonic_ns()}',",
+        ENGINE,
+    ),
+    Fault(
+        "an adapter that breaks is taken for a refusal",
+        "engine/asking.py",
+        'return Answer(lost=f"the adapter failed with {type(error).__name__}")',
+        "return Answer(refused=ProviderRejected(type(error).__name__))",
+        ENGINE,
+    ),
+    # --- reconciliation -----------------------------------------------------------------------------
+    Fault(
+        "reconciliation charges late",
+        "engine/reconcile.py",
+        'harmless = operation.verb is Verb.CREATE and not operation.inputs.get("confirm")',
+        "harmless = True",
+        ENGINE,
+    ),
+    Fault(
+        "absence is believed while a call may be under way",
+        "engine/reconcile.py",
+        "    if now < operation.created_at + under_way:\n",
+        "    if False:\n",
+        ENGINE,
+    ),
+    Fault(
+        "a repeat after the key has lost its worth",
+        "engine/reconcile.py",
+        "timedelta(hours=max(provider.keys.window_hours - 1, 0))",
+        "timedelta(days=999)",
+        ENGINE,
+    ),
+    Fault(
+        "the engine takes a rejected repeat as the answer",
+        "engine/reconcile.py",
+        "    if answer.refused is not None:\n",
+        "    if False:\n",
+        ENGINE,
+    ),
+    Fault(
+        "cannot say is taken as absence",
+        "engine/reconcile.py",
+        "await self._postpone(operation, token, _backoff(operation), why=reason)\n"
+        "                return False",
+        "return await self._abandon(reserved, reason)",
+        ENGINE,
+    ),
+    # --- what is true -------------------------------------------------------------------------------
+    Fault(
+        "a decline ends the payment",
+        "engine/settlement.py",
+        "status=PaymentStatus.PENDING if payment.is_open else payment.status,",
+        "status=PaymentStatus.FAILED,",
+        ENGINE,
+    ),
+    Fault(
+        "our cancel beats the provider's success",
+        "engine/settlement.py",
+        "status = _status(truth, captured)",
+        "status = payment.status if payment.status is PaymentStatus.CANCELED else _status(truth, captured)",
+        ENGINE,
+    ),
+    Fault(
+        "the amount of the answer is not compared",
+        "engine/settlement.py",
+        "if truth.amount.minor_units != payment.total_cents:",
+        "if False:",
+        ENGINE,
+    ),
+    Fault(
+        "the currency of the answer is not compared",
+        "engine/settlement.py",
+        "if truth.amount.currency != payment.currency:",
+        "if False:",
+        ENGINE,
+    ),
+    Fault(
+        "another object's money is believed",
+        "engine/settlement.py",
+        "if truth.our_reference is not None and truth.our_reference != payment.reference:",
+        "if False:",
+        ENGINE,
+    ),
+    Fault(
+        "test money is believed in a live account",
+        "engine/settlement.py",
+        "truth.livemode is not None and truth.livemode != payment.livemode:",
+        "False:",
+        ENGINE,
+    ),
+    Fault(
+        "a success is told with every read",
+        "engine/settlement.py",
+        "if new.paid_at is not None and old.paid_at is None:",
+        "if new.paid_at is not None:",
+        ENGINE,
+    ),
+    Fault(
+        "what was collected may become less",
+        "engine/settlement.py",
+        "captured = max(payment.captured_cents, truth.captured)",
+        "captured = truth.captured",
+        ENGINE,
+    ),
+    Fault(
+        "an older answer overwrites a newer one",
+        "engine/operations.py",
+        "if not unit.payments.save(settled.payment, expected_version=expected_version):",
+        "current = unit.payments.get(settled.payment.id)\n"
+        "    if not unit.payments.save(settled.payment, expected_version=current.version if current else 0):",
+        ENGINE,
+    ),
+    Fault(
+        "two instructions at once",
+        "engine/operations.py",
+        "        if holder is not None:\n            raise _in_progress(holder)",
+        "        if holder is not None:\n            return",
+        ENGINE,
+    ),
+    # --- sums ---------------------------------------------------------------------------------------
+    Fault(
+        "more is refunded than was collected",
+        "engine/rules.py",
+        "    if amount > left:\n",
+        "    if False:\n",
+        ENGINE,
+    ),
+    Fault(
+        "an unknown refund gives its share back",
+        "engine/settlement.py",
+        "return min(truth.refunded + in_flight, captured)",
+        "return min(truth.refunded, captured)",
+        ENGINE,
+    ),
+    Fault(
+        "more is collected than is held",
+        "engine/rules.py",
+        "    if not 0 < amount <= left:\n",
+        "    if not 0 < amount:\n",
+        ENGINE,
+    ),
+    # --- who may ------------------------------------------------------------------------------------
+    Fault(
+        "the payer collects",
+        "engine/payments.py",
+        "rules.require_trusted(principal, payment)",
+        "rules.may_read(principal, payment)",
+        ENGINE,
+    ),
+    Fault(
+        "the payer refunds",
+        "engine/refunds.py",
+        "            rules.require_trusted(principal, payment)\n            with",
+        "            rules.may_read(principal, payment)\n            with",
+        ENGINE,
+    ),
+    Fault(
+        "the payer releases held money",
+        "engine/rules.py",
+        "if verb is Verb.CANCEL and payment.status is PaymentStatus.REQUIRES_CAPTURE:",
+        "if False:",
+        ENGINE,
+    ),
+    Fault(
+        "two anonymous guests share a key",
+        "models/principals.py",
+        "hashlib.sha256(seen.encode()).hexdigest()[:32]",
+        '"somebody"',
+        ENGINE,
+    ),
+    Fault(
+        "a key answers for another instruction",
+        "engine/operations.py",
+        "        if stored.body_hash != body_hash:\n",
+        "        if False:\n",
+        ENGINE,
+    ),
+)
+
+FAULTS: Final = _IN_ADAPTER + _IN_ENGINE
