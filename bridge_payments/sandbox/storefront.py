@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -125,6 +126,7 @@ class _Storefront:
             order = self._sandbox.shop.place(wish["items"], wish["currency"])
         except (ValueError, KeyError, TypeError, AttributeError):
             raise InvalidRequest("an order has items and a currency") from None
+        await anyio.to_thread.run_sync(self._sandbox.save)
         return {"number": order.number, "pricing": asdict(order.pricing), "currency": order.currency}
 
     async def order_state(self, request: Request) -> dict[str, Any]:

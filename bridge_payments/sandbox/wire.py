@@ -7,7 +7,7 @@ import contextlib
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from starlette.applications import Starlette
 from starlette.responses import Response
@@ -77,8 +77,13 @@ def build_app(
     courier: Courier,
     beside: list[BaseRoute],
     cors: Mapping[str, str],
+    keep: Callable[[], None] = lambda: None,
 ) -> App:
-    """Return the ASGI application of one gateway: the API under *prefixes*, and what stands *beside* it."""
+    """Return the ASGI application of one gateway: the API under *prefixes*, and what stands *beside* it.
+
+    *keep* writes the books down. It runs before anybody hears of a change, in the loop that also sends the
+    webhooks: a gateway that is killed right after its answer still knows what it answered.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -100,11 +105,25 @@ def build_app(
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         # The API is served by hand and not by the framework: a fault must be able to cut the connection.
         if scope["type"] == "http" and scope["path"].startswith(prefixes):
-            await _Conversation(service, faults, cors, scope=scope, receive=receive, send=send).hold()
+            await _Conversation(service, faults, cors, keep, scope=scope, receive=receive, send=send).hold()
+        elif scope["type"] == "http" and scope["method"] in _CHANGING:
+            await others(scope, receive, _keeping(keep, send))
         else:
             await others(scope, receive, send)
 
     return app
+
+
+_CHANGING: Final = ("POST", "DELETE")
+
+
+def _keeping(keep: Callable[[], None], send: Send) -> Send:
+    async def kept(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            keep()
+        await send(message)
+
+    return kept
 
 
 class _Conversation:
@@ -115,12 +134,13 @@ class _Conversation:
         service: Service,
         faults: Faults,
         cors: Mapping[str, str],
+        keep: Callable[[], None],
         *,
         scope: Scope,
         receive: Receive,
         send: Send,
     ) -> None:
-        self._service, self._faults, self._cors = service, faults, cors
+        self._service, self._faults, self._cors, self._keep = service, faults, cors, keep
         self._scope, self._receive, self._send = scope, receive, send
 
     async def hold(self) -> None:
@@ -137,6 +157,8 @@ class _Conversation:
                 await self._dawdle(call, fault)
             with service.lock:
                 answer = service.serve(call, fault.kind if fault else None, fault.status if fault else 500)
+            if call.method in _CHANGING:
+                self._keep()
         with service.lock:
             service.log(call, answer, fault.kind if fault else None)
         await self._reply(answer, fault)

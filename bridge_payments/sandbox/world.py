@@ -13,7 +13,7 @@ from ..bridge import Bridge
 from ..engine import PaymentEngine
 from ..errors import ConfigurationError
 from ..messages import Request
-from ..models import Principal
+from ..models import Event, Principal
 from ..providers.stripe import StripeProvider
 from ..settings import Settings
 from ..stores.sql import SQLStore
@@ -59,10 +59,12 @@ class Sandbox:
     def __init__(self, *, database_url: str, port: int, notebook: Notebook | None = None) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.notebook = notebook or Notebook.beside(database_url)
+        self.notebook.claim()
         saved = self.notebook.read()
         self.shop = Shop(saved.get("shop"))
         self.sink = Sink()
         self.gateway = _gateway(port + 1, saved.get("gateway"))
+        self.gateway.keep = self.save
         # A webhook secret like Stripe's; it never leaves this process.
         hook = self.gateway.add_webhook(f"{self.url}/bridge-payment/webhooks/stripe")
         settings = Settings(
@@ -101,7 +103,7 @@ class Sandbox:
             schedule=(0.0, 2.0, 5.0, 15.0, 60.0, 300.0),
         )
         webhooks = WebhookDispatcher(self.store, endpoints=[subscriber], allow_hosts=["127.0.0.1"])
-        webhooks.on("*", name="shop")(self.shop.hear)
+        webhooks.on("*", name="shop")(self._hear)
         self.bridge = Bridge(engine, auth=AuthBridge(who), webhooks=webhooks, settings=settings)
 
     @contextlib.asynccontextmanager
@@ -119,9 +121,15 @@ class Sandbox:
             await asyncio.to_thread(self.gateway.stop)
             await self.transport.aclose()
             self.save()
+            self.notebook.release()
 
     def save(self) -> None:
-        self.notebook.write(self._content())
+        """Write down what gateway and shop know; when this returns, a kill forgets none of it."""
+        self.notebook.write(self._content)
+
+    def _hear(self, event: Event) -> None:
+        self.shop.hear(event)
+        self.save()
 
     async def _save_now_and_then(self) -> None:
         while True:
@@ -136,6 +144,8 @@ def _gateway(port: int, saved: dict[str, Any] | None) -> FakeStripe:
     """Listen one port above the shop, so that links into the gateway outlive a restart; else anywhere."""
     try:
         return FakeStripe(port=port, merchant=NAME, saved=saved)
+    except OverflowError:  # the shop has the last port there is
+        return FakeStripe(merchant=NAME, saved=saved)
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 
 from ...models import Clock, MovableClock, utc_now
@@ -48,6 +48,8 @@ class FakeStripe(Listening):
         self.books = Books(self.clock)
         self.faults = Faults()
         self.webhooks = Webhooks(self.clock)
+        self.keep: Callable[[], None] = lambda: None
+        """Called after every change and before its answer leaves: whoever keeps a `dump` writes it here."""
         super().__init__(port=port, name="fake-stripe")
         self.api = Api(
             self.books,

@@ -39,4 +39,5 @@ def build_app(gateway: FakeStripe) -> App:
             Mount("/_static", StaticFiles(directory=pages.STATIC)),
         ],
         cors=_CORS,
+        keep=lambda: gateway.keep(),  # noqa: PLW0108 - replaced after the app is built
     )

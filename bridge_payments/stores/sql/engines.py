@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 from sqlalchemy.util import greenlet_spawn
@@ -162,7 +162,11 @@ def normal_url(given: str | sa.URL) -> sa.URL:
             url = url.set(drivername=f"{url.drivername}+asyncmy")
         case "sqlite":
             url = url.set(drivername="sqlite+pysqlite")
-    if url.get_driver_name() == "asyncpg" and {"sslmode", "channel_binding"} & url.query.keys():
+    try:
+        driver = url.get_driver_name()
+    except NoSuchModuleError:
+        raise ConfigurationError(invalid={"DATABASE_URL": f"no database is {url.drivername}://"}) from None
+    if driver == "asyncpg" and {"sslmode", "channel_binding"} & url.query.keys():
         # Hosted databases hand out libpq's words; asyncpg calls the first `ssl` and does without the second.
         if "sslmode" in url.query and "ssl" not in url.query:
             url = url.update_query_dict({"ssl": url.query["sslmode"]})

@@ -125,7 +125,7 @@ def test_orders_outlive_the_process(tmp_path: Path) -> None:
     number = shop.place({"guji": 1}, "USD").number
     shop.hear(event(number, "payment.success", "succeeded", 2))
     notebook = Notebook.beside(f"sqlite:///{tmp_path}/shop.db?timeout=5")
-    notebook.write({"shop": shop.dump()})
+    notebook.write(lambda: {"shop": shop.dump()})
     assert notebook.path == tmp_path / "shop.db.sandbox.json"
     assert notebook.path.stat().st_mode & 0o077 == 0, "it names payers"
     again = Shop(notebook.read()["shop"])
