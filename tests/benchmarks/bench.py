@@ -58,7 +58,7 @@ class Size:
     creates: int
 
 
-FULL: Final = Size(rounds=5, pairs=100, reads=400, lists=200, creates=160)
+FULL: Final = Size(rounds=9, pairs=60, reads=240, lists=120, creates=100)
 QUICK: Final = Size(rounds=2, pairs=10, reads=40, lists=20, creates=20)
 
 
