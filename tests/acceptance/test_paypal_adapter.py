@@ -402,7 +402,7 @@ def listener(request: pytest.FixtureRequest, shop: Shop, offline: PayPalProvider
     return shop.account if request.param == "api" else offline
 
 
-async def test_every_event_of_a_payment_leads_to_its_order(
+async def test_every_event_of_a_payment_leads_to_its_order_or_to_its_capture(
     shop: Shop, gateway: FakePayPal, listener: PayPalProvider
 ) -> None:
     paid = await shop.pay()
@@ -419,9 +419,18 @@ async def test_every_event_of_a_payment_leads_to_its_order(
         "CHECKOUT.ORDER.APPROVED": [paid.reference, held.reference],
         "PAYMENT.CAPTURE.COMPLETED": [paid.reference, held.reference],
         "CHECKOUT.ORDER.COMPLETED": [paid.reference],
-        "PAYMENT.CAPTURE.REFUNDED": [paid.reference, paid.reference],
+        "PAYMENT.CAPTURE.REFUNDED": [paid.reference, paid.charge],
         "PAYMENT.AUTHORIZATION.CREATED": [held.reference],
     }
+
+
+async def test_a_capture_that_our_books_do_not_know_names_its_order(shop: Shop, gateway: FakePayPal) -> None:
+    paid = await shop.pay()
+    assert await shop.account.owner_of(str(paid.charge)) == paid.reference
+    assert await shop.account.owner_of("SOMEBODYELSES1234") is None
+    gateway.faults.add("error_before", path="/v2/*", method="GET")
+    with pytest.raises(ProviderUnknown):
+        await shop.account.owner_of(str(paid.charge))
 
 
 async def test_a_body_that_is_not_the_very_bytes_is_refused(

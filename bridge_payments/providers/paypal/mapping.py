@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from ...models import Money, NextAction, NextActionKind, PaymentStatus, ProviderEvent, RefundStatus
@@ -18,7 +17,6 @@ __all__ = [
     "DECLINES",
     "REFUND_STATUS",
     "STATUS",
-    "Pointer",
     "capture_of",
     "error_from",
     "event_from",
@@ -27,8 +25,8 @@ __all__ = [
     "merged",
     "order_of_capture",
     "payment_from",
-    "pointer_of",
     "read_error_from",
+    "reference_from",
     "refund_from",
     "shows_capture",
 ]
@@ -294,48 +292,34 @@ def _known(asked: Money | None) -> Money:
 # --- events ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Pointer:
-    """What an event is about: the order, or at least the capture that leads to it."""
-
-    order: str | None = None
-    capture: str | None = None
-
-
-def pointer_of(event: Json) -> Pointer:
-    """Find the order that an event's object belongs to. Its version and shape are the endpoint's."""
+def reference_from(event: Json) -> str | None:
+    """Return the order that an event is about, or the capture of it: refunds and disputes name no more."""
     resource = event.get("resource")
     resource = resource if isinstance(resource, Mapping) else {}
     kind = text_of(event["event_type"])
     identity = text_or_none(resource.get("id"))
     if kind.startswith("CHECKOUT.ORDER."):
-        return Pointer(order=identity)
+        return identity
     if kind.startswith("CUSTOMER.DISPUTE."):
         disputed = items_of(resource, "disputed_transactions")
-        return Pointer(capture=text_or_none(disputed[0].get("seller_transaction_id")) if disputed else None)
+        return text_or_none(disputed[0].get("seller_transaction_id")) if disputed else None
     if not kind.startswith("PAYMENT."):
-        return Pointer()
-    related = _related(resource)
-    if order := text_or_none(related.get("order_id")):
-        return Pointer(order=order)
+        return None
+    if order := text_or_none(_related(resource).get("order_id")):
+        return order
     if event.get("resource_type") == "refund" or parent_of(resource, "captures"):
         order, _, ours = (text_or_none(resource.get("custom_id")) or "").rpartition(".")
-        return Pointer(
-            order=order if order and ours.startswith("ref") else None,
-            capture=parent_of(resource, "captures") or text_or_none(related.get("capture_id")),
-        )
+        return order if order and ours.startswith("ref") else parent_of(resource, "captures")
     # The first generation of the API has no orders; its objects say `state` where ours say `status`.
-    return Pointer(capture=identity if kind.startswith("PAYMENT.CAPTURE.") and "status" in resource else None)
+    return identity if kind.startswith("PAYMENT.CAPTURE.") and "status" in resource else None
 
 
 def order_of_capture(capture: Json) -> str | None:
     return text_or_none(_related(capture).get("order_id"))
 
 
-def event_from(
-    event: Json, *, order: str | None, livemode: bool | None = None, body: str = ""
-) -> ProviderEvent:
-    """Read a verified event. *order* is what its pointer led to, *body* what may be stored of it.
+def event_from(event: Json, *, livemode: bool | None = None, body: str = "") -> ProviderEvent:
+    """Read a verified event. *body* is what may be stored of it.
 
     Raises KeyError, TypeError or ValueError for what is not an event.
     """
@@ -343,7 +327,7 @@ def event_from(
     return ProviderEvent(
         id=text_of(event["id"]),
         type=text_of(event["event_type"]),
-        reference=order,
+        reference=reference_from(event),
         livemode=livemode,
         our_reference=_marked(resource) if isinstance(resource, Mapping) else None,
         api_version=text_or_none(event.get("resource_version")),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Final, Self, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from ...errors import (
     ConfigurationError,
@@ -17,7 +17,6 @@ from ...errors import (
     ProviderRejected,
     ProviderStateConflict,
     ProviderUnknown,
-    Unavailable,
 )
 from ...messages import Request
 from ...models import Money, PaymentStatus, ProviderEvent, Verb
@@ -50,7 +49,6 @@ from .mapping import (
     merged,
     order_of_capture,
     payment_from,
-    pointer_of,
     refund_from,
     shows_capture,
 )
@@ -66,11 +64,7 @@ __all__ = ["PayPalProvider"]
 
 _READ: Final = 10.0
 """Seconds for a read."""
-_POINTER: Final = 5.0
-"""Seconds for the read that tells which order an event is about."""
 _WHOLE: Final = "return=representation"
-
-T = TypeVar("T")
 
 
 class PayPalProvider(PaymentProvider):
@@ -279,14 +273,27 @@ class PayPalProvider(PaymentProvider):
         return self._payment(await self._order(reference, deadline=_READ))
 
     async def read_webhook(self, request: Request) -> ProviderEvent:
-        """Verify, and find the order: an event about a refund or a dispute names the capture at most."""
         seal = seal_of(request, certificate_bases=self._certificate_bases)
         event, text = read_body(request.body)
         if not self._webhook_ids:
             raise InvalidSignature("This account was built without the id of its webhook")
         await self._verifier.verify(seal, request.body, now=self.clock())
-        order = await self._pointed_at(event)
-        return _event(lambda: event_from(event, order=order, livemode=self._live, body=text))
+        try:
+            return event_from(event, livemode=self._live, body=text)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            pass
+        raise InvalidRequest("The webhook's body is not an event", field="body")
+
+    async def owner_of(self, reference: str) -> str | None:
+        """A capture names its order: a refund from PayPal's own pages is announced with the capture only."""
+        options = {"capture_id": forms.checked_id(reference, "capture")}
+        try:
+            answer = await self._client.read(
+                lambda sdk: sdk.payments.get_captured_payment(options), deadline=_READ
+            )
+        except ProviderNotFound:
+            return None
+        return answer.read(order_of_capture)
 
     async def find_operation(self, evidence: Evidence) -> Lookup:
         """Read the order, which shows every capture, authorisation and refund that was made of it."""
@@ -299,21 +306,6 @@ class PayPalProvider(PaymentProvider):
         except ProviderError as error:
             # "No such order" proves nothing either: the credentials may be another account's by now.
             return CannotSay(error.message)
-
-    async def _pointed_at(self, event: Json) -> str | None:
-        pointer = _event(lambda: pointer_of(event))
-        if pointer.order is not None or pointer.capture is None:
-            return pointer.order
-        options = {"capture_id": forms.checked_id(pointer.capture, "capture")}
-        try:
-            answer = await self._client.read(
-                lambda sdk: sdk.payments.get_captured_payment(options), deadline=_POINTER
-            )
-            return answer.read(order_of_capture)
-        except ProviderNotFound:
-            return None
-        except ProviderError:
-            raise Unavailable("PayPal does not say which order this webhook is about") from None
 
     # --- asking -----------------------------------------------------------------------------------
 
@@ -385,14 +377,6 @@ def _refusal(
         request_id=error.request_id if error else None,
         http_status=error.http_status if error else None,
     )
-
-
-def _event(read: Callable[[], T]) -> T:
-    try:
-        return read()
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-        pass
-    raise InvalidRequest("The webhook's body is not an event", field="body")
 
 
 def _client(client_id: str, client_secret: str, *, live: bool, base: str, transport: Transport) -> Client:
