@@ -68,6 +68,7 @@ class Sessions:
                 sa.text(
                     "SELECT state FROM pg_stat_activity"
                     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    " AND backend_type = 'client backend'"  # and not the one that vacuums
                 )
             )
             return Counter(str(state) for (state,) in rows)
