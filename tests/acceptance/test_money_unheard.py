@@ -103,17 +103,12 @@ async def test_a_second_card_that_pays_is_a_success_whatever_is_heard_of_it(
         assert len(premises.gateway.charges(paid=True)) == 1
 
 
-@pytest.mark.parametrize("locally", [PaymentStatus.PENDING, PaymentStatus.CANCELED])
-async def test_a_decline_that_was_heard_at_once_and_a_success_that_never_was(
-    premises: Premises, locally: PaymentStatus
-) -> None:
-    """The decline tells a row that it can still be paid; from then on the sweep looks after it."""
+async def test_a_decline_that_was_heard_at_once_and_a_success_that_never_was(premises: Premises) -> None:
+    """The decline says that the payment can still be paid; the sweep goes on looking after it."""
     async with open_shop(premises.address()) as shop:
         payment = await begun(shop)
         with pytest.raises(PaymentDeclined):
             await shop.engine.confirm_payment(payment.id, payment_method=DECLINED)
-        if locally is not PaymentStatus.PENDING:
-            await believe(shop, payment.id, locally)
         await hear(premises, shop, "failed")
         await shop.work()
         assert (await shop.row(payment.id)).payment.status is PaymentStatus.PENDING

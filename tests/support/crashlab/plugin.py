@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,32 +121,60 @@ def _postgres_server(require: Callable[[str], Path]) -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def _postgres_template(_postgres_server: Postgres) -> Iterator[str]:
-    with _postgres_server.database() as name:
-        _migrate(_postgres_server.url_of(name))
-        yield name
+def _postgres_databases(_postgres_server: Postgres) -> Iterator[Databases]:
+    with ExitStack() as lent:
+        template = lent.enter_context(_postgres_server.database())
+        _migrate(_postgres_server.url_of(template))
+        yield Databases(lambda: lent.enter_context(_postgres_server.database(template)), _postgres_server)
+
+
+class Databases:
+    """Databases that are emptied and lent again: making one costs more than most tests do with it."""
+
+    def __init__(self, create: Callable[[], str], server: Postgres) -> None:
+        self._create, self._server = create, server
+        self._free: list[str] = []
+
+    @contextmanager
+    def lending(self) -> Iterator[Callable[[], str]]:
+        """Yield a function that lends one more; all of them come back in the end."""
+        lent: list[str] = []
+
+        def lend() -> str:
+            name = self._free.pop() if self._free else self._create()
+            lent.append(name)
+            return self._server.url_of(name)
+
+        yield lend
+        for name in lent:
+            self._empty(name)
+        self._free.extend(lent)
+
+    def _empty(self, name: str) -> None:
+        import psycopg
+
+        from bridge_payments.stores.sql.tables import metadata
+
+        tables = ", ".join(table.name for table in metadata.sorted_tables)
+        with psycopg.connect(self._server.url_of(name), autocommit=True) as connection:
+            connection.execute(f"TRUNCATE {tables}".encode())
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgresql"))])
 def premises(request: pytest.FixtureRequest, _gateway: FakeStripe, tmp_path: Path) -> Iterator[Premises]:
     """Real pieces: a database that several processes open, and a gateway over HTTP with books of its own."""
-    from contextlib import ExitStack
-
     _gateway.reset(endpoints=True)
     _gateway.webhooks.off = True  # a test delivers what it wants delivered
-    with ExitStack() as lent:
-        if request.param == "sqlite":
-            template: Path = request.getfixturevalue("_sqlite_template")
+    if request.param == "postgresql":
+        databases: Databases = request.getfixturevalue("_postgres_databases")
+        with databases.lending() as lend:
+            yield Premises(request.param, _gateway, lend)
+        return
+    template: Path = request.getfixturevalue("_sqlite_template")
 
-            def new_database() -> str:
-                path = tmp_path / f"{len(list(tmp_path.glob('*.db')))}.db"
-                shutil.copy(template, path)
-                return f"sqlite:///{path}"
-        else:
-            server: Postgres = request.getfixturevalue("_postgres_server")
-            name: str = request.getfixturevalue("_postgres_template")
+    def new_database() -> str:
+        path = tmp_path / f"{len(list(tmp_path.glob('*.db')))}.db"
+        shutil.copy(template, path)
+        return f"sqlite:///{path}"
 
-            def new_database() -> str:
-                return server.url_of(lent.enter_context(server.database(template=name)))
-
-        yield Premises(request.param, _gateway, new_database)
+    yield Premises(request.param, _gateway, new_database)
