@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -89,6 +90,8 @@ def _migrate(url: str) -> None:
 
 @pytest.fixture(scope="session")
 def zygote() -> Iterator[Zygote]:
+    if not hasattr(os, "fork"):
+        pytest.skip("needs processes that can be forked and stopped")
     from .zygote import Zygote
 
     zygote = Zygote()
