@@ -31,6 +31,7 @@ __all__ = [
     "ListEnvelope",
     "Meta",
     "Metadata",
+    "MethodToken",
     "Moment",
     "Output",
     "Pagination",
@@ -123,6 +124,12 @@ Token = Annotated[
     Field(min_length=1, max_length=4096, json_schema_extra={"pattern": r"^[\x21-\x7e]+$"}),
 ]
 """A reference that may be a one-time token: Accept.js makes some of more than a thousand characters."""
+MethodToken = Annotated[
+    str,
+    AfterValidator(_visible),
+    Field(min_length=1, max_length=8192, json_schema_extra={"pattern": r"^[\x21-\x7e]+$"}),
+]
+"""A payment method: an id, a one-time token, or a wallet's payload with its certificates."""
 Email = Annotated[
     str,
     AfterValidator(_an_email),

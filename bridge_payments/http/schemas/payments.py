@@ -8,7 +8,20 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Field, computed_field
 
 from ...models import CaptureMethod, NextActionKind, Payment, PaymentStatus
-from .base import Cents, Currency, Email, Identity, Input, Metadata, Moment, Output, PositiveCents, Token, Url
+from .base import (
+    Cents,
+    Currency,
+    Email,
+    Identity,
+    Input,
+    Metadata,
+    MethodToken,
+    Moment,
+    Output,
+    PositiveCents,
+    Token,
+    Url,
+)
 
 __all__ = [
     "CancelPayment",
@@ -79,7 +92,7 @@ class CreatePayment(Input):
     """Counted into the subtotal, and kept in the metadata."""
     provider_id: Identity | None = None
     """The account to pay through; the installation's default without it."""
-    payment_method_id: Token | None = None
+    payment_method_id: MethodToken | None = None
     return_url: Url | None = None
     """Where the payer's browser comes back to."""
     description: Annotated[str, Field(max_length=2000)] | None = None
@@ -130,7 +143,7 @@ class UpdatePayment(Input):
 class ConfirmPayment(Input):
     model_config = ConfigDict(json_schema_extra={"examples": [{"payment_method_id": "pm_card_visa"}]})
 
-    payment_method_id: Token | None = None
+    payment_method_id: MethodToken | None = None
     return_url: Url | None = None
     save_payment_method: bool = False
     client_secret: Token | None = None
