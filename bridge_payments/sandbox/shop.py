@@ -30,6 +30,8 @@ class Order:
     """``open``, ``authorized``, ``paid``, ``refunded``: as the shop heard it."""
     payment_id: str | None = None
     """The payment that is under way or that paid."""
+    token: str = field(default="", repr=False)
+    """What only the browser has that made this order."""
     heard: list[dict[str, Any]] = field(default_factory=list)
     """Every event about this order, each once, in the order of arrival."""
 
@@ -59,7 +61,13 @@ class Shop:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         with self._lock:
             number = self._new_number()
-            order = Order(number=number, currency=currency, items=wanted, placed_at=now)
+            order = Order(
+                number=number,
+                currency=currency,
+                items=wanted,
+                placed_at=now,
+                token=secrets.token_urlsafe(24),
+            )
             self.orders[number] = order
         return order
 

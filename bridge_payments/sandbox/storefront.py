@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
@@ -34,6 +35,7 @@ def storefront_routes(sandbox: Sandbox) -> list[Route]:
         Route("/pay", front.free),
         Route("/shop/orders", _answered(front.place), methods=["POST"]),
         Route("/shop/orders/{number}", _answered(front.order_state)),
+        Route("/shop/orders/{number}/payment", _answered(front.regain), methods=["POST"]),
         Route("/shop/payments/{payment_id}", _answered(front.payment_state)),
         Route("/checkout/{number}", front.checkout),
         Route("/orders/{number}", front.order),
@@ -127,7 +129,31 @@ class _Storefront:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise InvalidRequest("an order has items and a currency") from None
         await anyio.to_thread.run_sync(self._sandbox.save)
-        return {"number": order.number, "pricing": asdict(order.pricing), "currency": order.currency}
+        return {
+            "number": order.number,
+            "token": order.token,
+            "pricing": asdict(order.pricing),
+            "currency": order.currency,
+        }
+
+    async def regain(self, request: Request) -> dict[str, Any]:
+        """Give the browser that made the order the secret of its payment, if the API's answer was lost.
+
+        The API tells a guest the secret once. The shop's own server is trusted and may tell it again, to
+        whoever holds the order's token.
+        """
+        try:
+            wish = json.loads(await request.body())
+            token, payment_id = str(wish["token"]), str(wish["payment_id"])
+        except (ValueError, KeyError, TypeError):
+            raise InvalidRequest("send the order's token and a payment_id") from None
+        order = self._sandbox.shop.orders.get(request.path_params["number"])
+        if order is None or not order.token or not hmac.compare_digest(order.token.encode(), token.encode()):
+            raise NotFound("there is no such order")
+        payment = await self._payment(payment_id)
+        if payment is None or payment.reference_code != order.number:
+            raise NotFound("there is no such payment")
+        return {"id": payment.id, "client_secret": payment.client_secret}
 
     async def order_state(self, request: Request) -> dict[str, Any]:
         order = self._sandbox.shop.orders.get(request.path_params["number"])

@@ -394,6 +394,75 @@ def test_the_shop_sets_the_price_whatever_the_browser_sends(shop: Shop) -> None:
     assert free.json()["data"]["total_cents"] == 777
 
 
+def order_by_hand(guest: Guest, shop: Shop) -> str:
+    """Place an order as a person does, so that the browser has the order's token."""
+    guest.page.goto(shop.url)
+    guest.page.get_by_role("button", name="Put Guji Highland into the bag").click()
+    guest.page.get_by_role("link", name=re.compile("Bag")).click()
+    guest.page.get_by_role("button", name="Check out").click()
+    guest.page.wait_for_url("**/checkout/*")
+    guest.introduces_themselves()
+    return guest.page.url.rsplit("/", 1)[1]
+
+
+@pytest.mark.parametrize("card", ["4242424242424242", "4000000000003220"])
+def test_when_the_answer_to_the_create_is_lost_the_guest_waits_and_pays_once(
+    guest: Guest, shop: Shop, card: str
+) -> None:
+    order = order_by_hand(guest, shop)
+    guest.types_card(card)
+    shop.switch(fault="drop_after", path="/v1/payment_intents")
+    guest.pays()
+    guest.sees("We are checking your payment with the bank.")
+    assert "Idempotency" not in guest.page.locator("#notice").inner_text()
+    if card.endswith("3220"):
+        guest.page.wait_for_url("**/_3ds/**")
+        guest.page.get_by_role("button", name="Complete").click()
+    guest.sees("Thank you. Your payment arrived.")
+    keys = {one["key"] for one in shop.requests("/v1/payment_intents") if one["params"].get("description")}
+    payment = shop.payment_of(order)
+    assert payment["status"] == "succeeded", keys
+    assert len(shop.charges_of(payment["provider_intent_id"])) == 1
+
+
+def test_a_free_amount_survives_a_lost_create_under_its_first_key(guest: Guest, shop: Shop) -> None:
+    before = shop.state()["total"]
+    guest.page.goto(f"{shop.url}/pay")
+    guest.introduces_themselves()
+    guest.page.get_by_label("You pay").fill("7.25")
+    guest.types_card("4242424242424242")
+    shop.switch(fault="drop_after", path="/v1/payment_intents")
+    guest.pays()
+    guest.sees("We are checking your payment with the bank.")
+    guest.sees("Thank you. Your payment arrived.")
+    assert shop.state()["total"] == before + 1
+    assert shop.state()["payments"][0]["charged_cents"] == 725
+
+
+def test_two_tabs_with_one_order_pay_it_once(guest: Guest, shop: Shop) -> None:
+    order = shop.order()
+    other = Guest(guest.page.context.new_page(), shop)
+    for tab in (guest, other):
+        tab.goes_to_checkout(order)
+        tab.types_card("4242424242424242")
+    guest.pays()
+    other.pays()
+    for tab in (guest, other):
+        tab.sees("Thank you. Your payment arrived.")
+    assert len(shop.charges_of(shop.payment_of(order)["provider_intent_id"])) == 1
+    assert shop.state()["balance"]["charged_twice"] == 0
+
+
+def test_a_missing_name_and_a_bad_address_are_said_in_words(guest: Guest, shop: Shop) -> None:
+    guest.page.goto(f"{shop.url}/checkout/{shop.order()}")
+    guest.page.get_by_label("E-mail").fill("ada")
+    guest.pays()
+    guest.sees("Please enter your name.")
+    guest.sees("Please enter an e-mail address")
+    guest.introduces_themselves()
+    expect(guest.page.get_by_text("Please enter your name.")).to_have_count(0)
+
+
 # --- behind the scenes ------------------------------------------------------------------------------
 
 

@@ -113,6 +113,7 @@ function h(name, attributes = {}, ...children) {
         const body = await answer.json();
         if (!answer.ok) throw new Error(body.error);
         Bag.write({ ...Bag.read(), items: {} });
+        localStorage.setItem(`order:${body.number}`, body.token);
         location.assign(`/checkout/${body.number}`);
       } catch (error) {
         problem.textContent = error.message || "The shop does not answer. Try again.";

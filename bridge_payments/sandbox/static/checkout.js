@@ -22,6 +22,19 @@
     processing_error: "The bank had a problem with this payment.",
   };
 
+  /** What may be over in a moment: the same request is sent again, under the same key. */
+  const IN_THE_WAY = new Set(["unavailable", "operation_in_progress", "conflict", "concurrent_update", "rate_limited", "store_error", "provider_error", "provider_unknown", "provider_never_sent", "internal_error"]);
+  const LATER = ["We could not finish this yet.", "You have not been charged twice. Press Pay again in a moment and the same payment goes on."];
+  const CHECK = ["Please check what you typed.", "Your name, your e-mail address or the amount was not understood. You have not been charged."];
+  /** Payers read sentences; codes and messages are for developers. */
+  const SENTENCES = {
+    validation_failed: CHECK, invalid_request: CHECK, amount_not_representable: CHECK,
+    rate_limited: ["There were too many attempts.", "Please wait a few minutes and press Pay again; the same payment goes on."],
+    unavailable: LATER, operation_in_progress: LATER, conflict: LATER, concurrent_update: LATER, store_error: LATER,
+    provider_error: LATER, provider_unknown: LATER, provider_never_sent: LATER, internal_error: LATER,
+    duplicate_reference: ["This order is already being paid.", "Press Pay to go on with the same payment. You pay once."],
+  };
+
   let payment = recall();
 
   const cards = window.SandboxGateway.cardFields(document.getElementById("card"), {
@@ -33,7 +46,10 @@
   }
   form.addEventListener("submit", (event) => { event.preventDefault(); pay(); });
   for (const field of form.querySelectorAll("input, select")) {
-    field.addEventListener("input", () => field.removeAttribute("aria-invalid"));
+    field.addEventListener("input", () => {
+      field.removeAttribute("aria-invalid");
+      document.getElementById(`${field.id}-wrong`)?.remove();
+    });
   }
   if (page.free) {
     for (const name of ["amount", "currency"]) document.getElementById(name).addEventListener("input", () => { forget(); idle(); });
@@ -64,7 +80,7 @@
         if (key) headers["idempotency-key"] = key;
         const answer = await fetch(`${page.api}${path}`, { method: "POST", headers, body: JSON.stringify(body) });
         const read = await answer.json();
-        return { status: answer.status, data: read.data || {}, problem: answer.ok ? null : read };
+        return { retryAfter: Number(answer.headers.get("retry-after")) || 1, data: read.data || {}, problem: answer.ok ? null : read };
       } catch (error) {
         if (attempt === 3) throw error;
         await pause(600 * 2 ** attempt);
@@ -74,22 +90,59 @@
 
   const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
+  /**
+   * The same again under the same key while the gateway or another request is in the way. Whoever loses the
+   * answer keeps the key: a new one would be a new instruction.
+   */
+  async function insist(path, body, key) {
+    for (let attempt = 0; ; attempt += 1) {
+      const answer = await ask(path, body, key);
+      if (!IN_THE_WAY.has((answer.problem || {}).code) || attempt === 8 || answer.retryAfter > 15) return answer;
+      checking();
+      await pause(1000 * Math.max(answer.retryAfter, 1));
+    }
+  }
+
+  function checking() {
+    say("We are checking your payment with the bank.", "You have not been charged twice. Please wait; this page goes on by itself.", true);
+  }
+
   async function intent() {
     if (payment.id) return;
     payment.key = payment.key || crypto.randomUUID();
+    remember();
     const { total, currency } = priced();
-    const { status, data, problem } = await ask("/payments/intents", {
+    const { data, problem } = await insist("/payments/intents", {
       total_cents: total,
       currency,
       reference_code: page.order || undefined,
       description: page.order ? `Order ${page.order}` : "A free amount",
       guest_data: contact(),
     }, payment.key);
-    if (status === 409 && problem.details && problem.details.payment_id) payment = { id: problem.details.payment_id };
-    else if (problem) { payment.key = undefined; throw new Refused(problem); }
-    else payment = { id: data.id, secret: data.client_secret };
+    if (problem && problem.code === "duplicate_reference" && problem.details.payment_id) payment = { id: problem.details.payment_id };
+    else if (problem) {
+      if (!IN_THE_WAY.has(problem.code)) forget();
+      throw new Refused(problem);
+    } else payment = { id: data.id, secret: data.client_secret };
     remember();
+    hide();
   }
+
+  /** The API tells a guest the secret once. If that answer was lost, the shop tells it to the browser that ordered. */
+  async function regain() {
+    const token = page.order && localStorage.getItem(`order:${page.order}`);
+    if (payment.secret || !token) return;
+    try {
+      const answer = await fetch(`/shop/orders/${page.order}/payment`, {
+        method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ token, payment_id: payment.id }),
+      });
+      if (!answer.ok) return;
+      payment.secret = (await answer.json()).client_secret || undefined;
+      remember();
+    } catch { /* it goes on without; a card that needs no bank's page does not need it */ }
+  }
+
+  function sync(id = payment.id) { return ask(`/payments/intents/${id}/sync`, { client_secret: payment.secret }); }
 
   class Refused extends Error {
     constructor(problem) { super(problem.message || problem.error); this.problem = problem; }
@@ -105,10 +158,11 @@
       const card = await cards.tokenize(contact());
       if (card.error) { idle(); return; }
       await intent();
+      await regain();
       if (document.getElementById("directly").checked && payment.secret) await payDirectly(card);
       else await payThroughUs(card);
     } catch (error) {
-      if (error instanceof Refused) refused(error.problem);
+      if (error instanceof Refused) await refused(error.problem);
       else say("We could not reach the shop.", "Nothing is lost: press Pay again and the same payment goes on.", true);
       idle();
     }
@@ -116,6 +170,7 @@
 
   async function payThroughUs(card) {
     const { data, problem } = await ask(`/payments/intents/${payment.id}/confirm`, {
+      client_secret: payment.secret,
       payment_method_id: card.id,
       return_url: returnUrl(),
     }, crypto.randomUUID());
@@ -126,7 +181,7 @@
     const answer = await window.SandboxGateway.confirmPayment({
       key: page.publishable_key, clientSecret: payment.secret, paymentMethod: card.id,
     });
-    const { data } = await ask(`/payments/intents/${payment.id}/sync`, {});
+    const { data } = await sync();
     if (answer.error) { declined(answer.error.decline_code || answer.error.code); idle(); } else await follow(data);
   }
 
@@ -144,9 +199,22 @@
       location.assign(data.next_action.url);
       return;
     }
+    if (data.status === "requires_action") { await findTheBank(); return; }
     if (data.status === "processing") { await wait(); return; }
     if (data.decline_code) declined(data.decline_code);
     else if (data.status === "canceled" || data.status === "failed") { forget(); say("This payment was given up.", "Press Pay to begin a new one."); }
+    idle();
+  }
+
+  /** The bank's page is named to whoever holds the payment's secret. */
+  async function findTheBank() {
+    await regain();
+    const { data, problem } = payment.secret ? await sync() : { problem: {} };
+    if (!problem && (data.status !== "requires_action" || (data.next_action && data.next_action.url))) { await follow(data); return; }
+    if (page.free) forget();
+    say("Your bank asks you to confirm this payment.", page.free
+      ? "We cannot show its page any more. You have not been charged. Press Pay to start again."
+      : "That is possible only in the browser in which you placed the order. You have not been charged; you can also pay with another card here.");
     idle();
   }
 
@@ -157,7 +225,7 @@
     for (let attempt = 0; attempt < 150; attempt += 1) {
       await pause(1500);
       if (attempt === 10) say("We are still checking.", "This takes longer than usual. Please do not pay again; this page goes on by itself.", true);
-      const { data, problem } = await ask(`/payments/intents/${payment.id}/sync`, {}).catch(() => ({ problem: {} }));
+      const { data, problem } = await sync().catch(() => ({ problem: {} }));
       if (problem || data.status === "processing" || data.outcome === "unknown") continue;
       if (data.status === "pending" && await stillAsking()) continue;
       hide();
@@ -184,8 +252,8 @@
     history.replaceState(null, "", location.pathname);
     busy("Checking your payment …");
     try {
-      const { data, problem } = await ask(`/payments/intents/${id}/sync`, {});
-      if (problem) { refused(problem); idle(); } else await follow(data);
+      const { data, problem } = await sync(id);
+      if (problem) { await refused(problem); idle(); } else await follow(data);
     } catch {
       idle();
     }
@@ -212,9 +280,8 @@
   function complete() {
     let first = null;
     const check = (id, good) => {
-      const field = document.getElementById(id);
-      field.setAttribute("aria-invalid", good ? "false" : "true");
-      if (!good) first = first || field;
+      wrong(id, good);
+      if (!good) first = first || document.getElementById(id);
     };
     if (page.free) check("amount", priced().total > 0);
     check("name", document.getElementById("name").value.trim() !== "");
@@ -223,12 +290,50 @@
     return !first;
   }
 
+  const WRONG = {
+    name: "Please enter your name.",
+    email: "Please enter an e-mail address, like ada@example.com.",
+    amount: "Please enter an amount, like 12.50.",
+  };
+
+  /** A red frame alone says nothing to who cannot see it, and little to who can. */
+  function wrong(id, good) {
+    const field = document.getElementById(id);
+    field.setAttribute("aria-invalid", good ? "false" : "true");
+    const words = document.getElementById(`${id}-wrong`);
+    if (good) { if (words) words.remove(); } else if (!words) {
+      field.closest(".field").append(h("p", { id: `${id}-wrong`, class: "wrong", role: "alert" }, WRONG[id]));
+    }
+  }
+
   async function refused(problem) {
     const details = problem.details || {};
     if (details.decline_code) { declined(details.decline_code); return; }
-    if (details.operation_id) { await wait(); return; }
-    if (/already paid/.test(`${problem.error} ${problem.message}`)) { done(); return; }
-    say("This did not work.", problem.message || problem.error);
+    if (details.operation_id && payment.id) { await wait(); return; }
+    if (problem.code === "illegal_state" && await isPaid()) { done(); return; }
+    if (mark(problem)) return;
+    say(...(SENTENCES[problem.code] || ["This did not work.", "Press Pay to try again, or use another card. You pay at most once."]));
+  }
+
+  /** Whether the payment, or the order by another one, is paid already. */
+  async function isPaid() {
+    const asked = payment.id ? `/shop/payments/${payment.id}` : `/shop/orders/${page.order}`;
+    try {
+      const { state } = await (await fetch(asked)).json();
+      return !["open", "failed"].includes(state);
+    } catch {
+      return false;
+    }
+  }
+
+  /** Say it at the field, if it is one that the payer sees. */
+  function mark(problem) {
+    const named = (problem.validation_errors || []).map(({ field }) => field);
+    const seen = { "guest_data.name": "name", "guest_data.email": "email", total_cents: page.free && "amount" };
+    const ids = named.map((field) => seen[field]).filter(Boolean);
+    for (const id of ids) wrong(id, false);
+    if (ids.length) document.getElementById(ids[0]).focus();
+    return ids.length > 0;
   }
 
   function declined(code) {

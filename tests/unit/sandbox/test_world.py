@@ -104,3 +104,22 @@ async def test_the_live_page_sees_an_order_that_was_charged_twice(
     state = (await guest.get("/live/state")).json()
     assert len(sandbox.gateway.charges(paid=True)) == 4
     assert state["balance"]["charged_twice"] == 1
+
+
+async def test_the_shop_tells_the_secret_again_to_the_browser_that_ordered_and_to_nobody_else(
+    sandbox: Sandbox, guest: httpx.AsyncClient
+) -> None:
+    bag = {"items": {"guji": 1}, "currency": "USD"}
+    mine, other = [(await guest.post("/shop/orders", json=bag)).json() for _ in range(2)]
+    made = (await guest.post(INTENTS, json=wish(mine["number"]))).json()["data"]
+    path = f"/shop/orders/{mine['number']}/payment"
+    told = await guest.post(path, json={"token": mine["token"], "payment_id": made["id"]})
+    assert told.json() == {"id": made["id"], "client_secret": made["client_secret"]}
+    for token in ("", "x", "é", other["token"]):
+        refused = await guest.post(path, json={"token": token, "payment_id": made["id"]})
+        assert refused.status_code == 404
+        assert made["client_secret"] not in refused.text
+    elsewhere = f"/shop/orders/{other['number']}/payment"
+    refused = await guest.post(elsewhere, json={"token": other["token"], "payment_id": made["id"]})
+    assert refused.status_code == 404
+    assert mine["token"] not in (await guest.get(f"/shop/orders/{mine['number']}")).text
