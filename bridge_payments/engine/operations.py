@@ -199,8 +199,9 @@ class Operations:
 
     def replayed(self, unit: Unit, record: IdempotencyRecord) -> Reserved:
         """Rebuild what an earlier use of the key agreed on, from the rows as they are now."""
-        payment = unit.payments.get(record.payment_id)
+        # The operation first: what was recorded with its end is then in the payment that is read after it.
         operation = unit.operations.get(record.operation_id) if record.operation_id else None
+        payment = unit.payments.get(record.payment_id)
         if payment is None or operation is None:
             raise IdempotencyMismatch("This Idempotency-Key belongs to something that no longer exists")
         refund = unit.refunds.get(record.refund_id) if record.refund_id else None

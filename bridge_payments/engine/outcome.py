@@ -226,6 +226,8 @@ def payment_answer(outcome: Reserved) -> Payment:
         case OperationState.ABANDONED:
             raise Unavailable("The provider could not be reached; nothing was charged")
         case OperationState.RESERVED | OperationState.UNKNOWN:
+            if payment.is_paid and operation.verb in (Verb.CREATE, Verb.CONFIRM):
+                return payment  # a webhook or a sync was faster than reconciliation
             if operation.verb is Verb.CREATE and not operation.inputs.get("confirm"):
                 raise Unavailable("The provider did not answer; repeat with the same Idempotency-Key")
             return unknown_view(payment, operation)

@@ -58,7 +58,7 @@ def read_event(body: bytes) -> ProviderEvent:
         if not isinstance(data, dict):
             raise TypeError("not an object")
         return event_from(data, body=blanked(data))
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError, RecursionError):
         # UnicodeDecodeError and JSONDecodeError are ValueErrors, and they quote the body.
         pass
     raise InvalidRequest("The webhook's body is not an event", field="body")

@@ -8,6 +8,7 @@ import itertools
 import json
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -538,3 +539,37 @@ async def test_a_decline_that_a_webhook_told_first_still_ends_the_operation_that
     (_, confirm) = await house.operations(payment.id)
     assert (confirm.state, confirm.decline_code) == (OperationState.REJECTED, "declined")
     assert (await house.told(payment.id)).count("payment.failed") == 1
+
+
+async def test_a_key_hears_of_the_success_that_a_sync_saw_before_reconciliation(house):
+    payment = await house.new()
+    house.gateway.lose_next_answer()
+    await house.engine.confirm_payment(payment.id, payment_method="dummy_ok", idempotency_key="k")
+    await house.engine.sync_payment(payment.id)
+    again = await house.engine.confirm_payment(payment.id, payment_method="dummy_ok", idempotency_key="k")
+    assert (again.status, again.unknown_operation_id) == (PaymentStatus.SUCCEEDED, None)
+    assert len(house.gateway.charges) == 1
+
+
+async def test_a_replay_reads_the_operation_before_the_payment(house, monkeypatch):
+    """Read the other way round, an operation that ends in between comes with the payment as it was before."""
+    payment = await house.new()
+    await house.engine.confirm_payment(payment.id, payment_method="dummy_ok", idempotency_key="k")
+    order: list[str] = []
+    replayed = house.engine.replayed
+
+    def watched(unit, record):
+        class Spy:
+            def __init__(self, noun):
+                self.noun = noun
+
+            def get(self, key):
+                order.append(self.noun)
+                return getattr(unit, self.noun).get(key)
+
+        spied = SimpleNamespace(operations=Spy("operations"), payments=Spy("payments"), refunds=unit.refunds)
+        return replayed(spied, record)
+
+    monkeypatch.setattr(house.engine, "replayed", watched)
+    await house.engine.confirm_payment(payment.id, payment_method="dummy_ok", idempotency_key="k")
+    assert order == ["operations", "payments"]
