@@ -161,7 +161,7 @@ async def test_a_replay_is_refused_and_so_is_one_from_the_future(seconds: int) -
         b'{"object": "event", "id": "evt_1", "type": "x", "data": {"object": []}}',
         b'{"object": "event", "id": "evt_1", "type": "x", "data": null}',
         b'{"object": "charge", "id": "evt_1", "type": "x", "data": {"object": {}}}',
-        b'{"object": "event", "id": "e", "type": "x", "created": 99999999999999999999, "data": {"object": {}}}',
+        b'{"object": "event", "id":"e", "type":"x", "created": 99999999999999999999, "data": {"object": {}}}',
         b"[" * 100_000,
     ],
 )
