@@ -2,7 +2,7 @@
 Does a test notice? Each fault of `faults.py` is put into a copy of the tree, alone, and the tests must fail.
 
     python tests/mutants/run.py                 all of them, two at a time
-    python tests/mutants/run.py yen signature   those with one of these words in their names
+    python tests/mutants/run.py yen engine/     those with one of these words in their names or files
 
 A survivor is a fault that nobody would have noticed. A change that no longer fits the code is an error, too.
 """
@@ -102,7 +102,9 @@ def judged(fault: Fault, tree: Path) -> Verdict:
 
 
 def main(words: Sequence[str]) -> int:
-    chosen = [fault for fault in FAULTS if not words or any(word in fault.name for word in words)]
+    chosen = [
+        fault for fault in FAULTS if not words or any(word in f"{fault.file}: {fault.name}" for word in words)
+    ]
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="bridge-mutants-") as folder:
         trees: queue.SimpleQueue[Path] = queue.SimpleQueue()

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from ...engine import PaymentEngine
+from ...engine.inputs import request_of
 from ...engine.operations import known_payment
 from ...messages import Request
 from ...models import (
@@ -29,6 +30,7 @@ from ...providers.base import (
     Capability,
     CaptureRequest,
     ConfirmRequest,
+    Evidence,
     IntentRequest,
     KnownPayment,
     PaymentProvider,
@@ -271,6 +273,25 @@ class Desk:
     async def truth(self, payment: Payment) -> ProviderPayment:
         """Read the payment as the engine reads it."""
         return await self.provider.sync_known_payment(await self.known(payment))
+
+    async def evidence(self, operation: Operation) -> Evidence:
+        """What the engine knows of an operation that it lost sight of."""
+        row = await self.row(operation.payment_id)
+        request = request_of(operation.verb, operation.inputs)
+        amount = getattr(request, "amount", None)
+        return Evidence(
+            verb=operation.verb,
+            reference=operation.reference,
+            key=operation.id,
+            payment_id=row.id,
+            payment=row.provider_intent_id,
+            amount=amount if isinstance(amount, Money) else None,
+            refund_id=operation.refund_id,
+            started_at=operation.created_at,
+            baseline=operation.inputs["baseline"],
+            inputs=operation.inputs,
+            known=await self.known(row) if row.provider_intent_id else None,
+        )
 
     async def until_known(self, payment_id: str) -> Payment:
         """Let time pass, with reconciliation at work, until no operation of the payment is open."""

@@ -21,8 +21,8 @@ __all__ = ["AMOUNTS", "SumPromises"]
 AMOUNTS: Final = (
     Money(1999, "USD"),
     Money(2000, "JPY"),  # no decimals: a factor 100 waits here
-    Money(12340, "KWD"),  # three decimals: a factor 10
-    Money(12345, "KWD"),  # … of which some providers take two
+    Money(12_300, "KWD"),  # three decimals: a factor 10
+    Money(12_345, "KWD"),  # … of which some providers take two
     Money(5000, "ISK"),  # no decimals in ISO 4217, two at some providers
     Money(250_050, "HUF"),  # two decimals in ISO 4217, none at some providers
 )

@@ -44,6 +44,11 @@ class UnknownPromises(Promises):
         payment_id = payment.id if payment else (await desk.engine.list_unknown())[0].payment_id
         if answer is not None:
             assert answer.status in (PaymentStatus.PROCESSING, "pending"), "a lost answer was taken for one"
+        [lost] = [each for each in await desk.operations(payment_id) if each.is_open]
+        sent = desk.wire.sent
+        found = await desk.provider.find_operation(await desk.evidence(lost))
+        asked = desk.wire.sent > sent or not desk.gateway.url
+        assert not (asked and isinstance(found, Absent)), f"it was executed, and {found} was read of it"
         known = await desk.until_known(payment_id)
         await check_effect(desk, verb, known)
 
