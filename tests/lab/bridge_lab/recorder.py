@@ -24,7 +24,11 @@ _TOKEN = "/v1/oauth2/token"
 def _service_of(url: str, headers: dict[str, str]) -> str | None:
     if "stripe-version" in headers:
         return "Stripe"
-    return "PayPal" if _PAYPAL.search(urlsplit(url).path) else None
+    try:
+        path = urlsplit(url).path
+    except ValueError:  # a URL that leads nowhere leads to no service
+        return None
+    return "PayPal" if _PAYPAL.search(path) else None
 
 
 class Recorder:
