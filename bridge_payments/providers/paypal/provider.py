@@ -178,7 +178,7 @@ class PayPalProvider(PaymentProvider):
         order, seen = await self._before(request.payment, step, budget)
         if seen.status is PaymentStatus.CANCELED:
             raise _refusal(ProviderStateConflict, "The order was voided", step)
-        if seen.status is not PaymentStatus.REQUIRES_CONFIRMATION:
+        if seen.status not in (PaymentStatus.REQUIRES_CONFIRMATION, PaymentStatus.PENDING):
             return seen
         if seen.amount != request.amount:
             raise _refusal(ProviderRejected, f"The order is {seen.amount}, not {request.amount}", step)
@@ -213,7 +213,7 @@ class PayPalProvider(PaymentProvider):
         refused = answer.read(lambda made: decline_from(made) if _is_refused(made) else None)
         if refused is not None:
             # The authorisation stays as it was: the merchant's call failed, and the payer is not asked.
-            raise ProviderRejected(
+            raise (ProviderUnknown if step.repeat else ProviderRejected)(
                 refused.message,
                 provider_code=refused.provider_code,
                 decline_code=refused.code,

@@ -22,8 +22,8 @@ from bridge_payments.errors import (
     ProviderUnknown,
     Unavailable,
 )
-from bridge_payments.models import Money
-from bridge_payments.providers.base import IntentRequest, RefundRequest, Step
+from bridge_payments.models import Money, PaymentStatus
+from bridge_payments.providers.base import CaptureRequest, ConfirmRequest, IntentRequest, RefundRequest, Step
 from bridge_payments.providers.paypal import PayPalProvider
 from bridge_payments.sandbox.paypal import FakePayPal
 from bridge_payments.transport import Transport, sending_before
@@ -315,6 +315,46 @@ async def test_webhooks_wait_their_turn_and_are_put_off_when_paypal_is_slow(
         assert time.monotonic() - began < 3
         gateway.faults.clear()
         assert len(gateway.requests("/v1/notifications")) - before <= 8
+
+
+def with_payments(status: str = "COMPLETED", **payments: Any) -> dict[str, Any]:
+    unit = {**ORDER["purchase_units"][0], "payments": payments}
+    return {**ORDER, "status": status, "purchase_units": [unit]}
+
+
+DECLINED = {
+    "id": "CAP1",
+    "status": "DECLINED",
+    "amount": {"currency_code": "USD", "value": "7.00"},
+    "processor_response": {"response_code": "5120"},
+}
+
+
+@pytest.mark.parametrize(("repeat", "kind"), [(False, ProviderRejected), (True, ProviderUnknown)])
+async def test_a_capture_that_the_processor_declines_leaves_the_money_held(
+    account: PayPalProvider, scripted: Any, repeat: bool, kind: type[Exception]
+) -> None:
+    held = {"id": "AUTH1", "status": "CREATED", "amount": {"currency_code": "USD", "value": "20.00"}}
+    scripted.answer(TOKEN)
+    scripted.answer({**with_payments(authorizations=[held]), "intent": "AUTHORIZE"})
+    scripted.answer(DECLINED, 201)
+    asked = CaptureRequest(payment="ORDER1", amount=Money(700, "USD"))
+    with pytest.raises(kind) as refused:
+        await account.capture_payment(asked, step=step(repeat=repeat))
+    assert type(refused.value) is kind, "a decline would open the payment to another card"
+    assert vars(refused.value)["decline_code"] == "insufficient_funds"
+
+
+async def test_after_a_refused_attempt_an_approved_order_is_asked_for_again(
+    account: PayPalProvider, scripted: Any
+) -> None:
+    scripted.answer(TOKEN)
+    scripted.answer(with_payments("APPROVED", captures=[DECLINED]))
+    taken = {**DECLINED, "id": "CAP2", "status": "COMPLETED", "create_time": "2026-11-23T11:00:00Z"}
+    scripted.answer(with_payments(captures=[DECLINED, taken]), 201)
+    asked = ConfirmRequest(payment="ORDER1", amount=Money(2000, "USD"))
+    paid = await account.confirm_payment(asked, step=step())
+    assert (paid.status, paid.charge, paid.decline) == (PaymentStatus.SUCCEEDED, "CAP2", None)
 
 
 # --- what is imported -------------------------------------------------------------------------------
