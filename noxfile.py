@@ -191,6 +191,14 @@ def bench(session: nox.Session) -> None:
     session.run("python", "tests/benchmarks/bench.py", *session.posargs)
 
 
+@nox.session(python=PYTHONS[0], default=False)
+@timed
+def mutants(session: nox.Session) -> None:
+    """Deliberate faults, one at a time: each has to be noticed by a test. Minutes; by name only."""
+    session.install("-e", ".[dev]")
+    session.run("python", "tests/mutants/run.py", *session.posargs)
+
+
 # --- the last line --------------------------------------------------------------------------------
 
 

@@ -389,8 +389,8 @@ _IN_ENGINE: Final = (
     Fault(
         "our cancel beats the provider's success",
         "engine/settlement.py",
-        "status = _status(truth, captured)",
-        "status = payment.status if payment.status is PaymentStatus.CANCELED else _status(truth, captured)",
+        "if payment.status is PaymentStatus.CANCELED and truth.status in _UNPAID:",
+        "if payment.status is PaymentStatus.CANCELED:",
         ENGINE,
     ),
     Fault(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -11,7 +12,7 @@ import pytest
 
 from ...errors import IllegalState, InvalidRequest, ProviderRejected, UnsupportedOperation
 from ...models import Money, PaymentStatus, RefundStatus, Verb
-from ...providers.base import Capability
+from ...providers.base import Capability, KnownRefund
 from .desk import Desk
 from .gateway import Moved
 from .promises import Promises, on_a_desk
@@ -73,13 +74,16 @@ class SumPromises(Promises):
         desk.need(Verb.REFUND)
         payment = await desk.refundable()
         step = desk.step()
-        refund = await desk.provider.refund_payment(
-            desk.refund_request(payment, desk.share, reference=step.reference), step=step
-        )
+        request = desk.refund_request(payment, desk.share, reference=step.reference)
+        refund = await desk.provider.refund_payment(request, step=step)
         assert refund.amount == desk.share
         assert refund.status in (RefundStatus.SUCCEEDED, RefundStatus.PENDING)
         assert _amounts(desk.gateway.refunds()) == [desk.share]
-        truth = await desk.truth(payment)
+        mine = KnownRefund(
+            id=request.refund_id, amount=refund.amount, status=refund.status, reference=refund.reference
+        )
+        known = replace(await desk.known(payment), refunds=(mine,))
+        truth = await desk.provider.sync_known_payment(known)
         assert truth.refunded == desk.share.minor_units
         if truth.refunds is not None:
             assert [each.reference for each in truth.refunds] == [refund.reference]
