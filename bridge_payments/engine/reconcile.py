@@ -160,6 +160,8 @@ class Reconciliation(Operations):
             case CannotSay(reason=reason):
                 await self._postpone(operation, token, _backoff(operation), why=reason)
                 return False
+            case Absent(proof=proof, at_once=True):
+                return await self._abandon(reserved, proof)
             case Absent(proof=proof):
                 # Absence is as old as the question, however long the answer took.
                 ruling = verdict(operation, provider, asked_at)

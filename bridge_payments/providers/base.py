@@ -337,6 +337,8 @@ class Absent:
     """It was never executed. *proof* says what was read, for the operator and for the row."""
 
     proof: str
+    at_once: bool = False
+    """Nothing of it was ever to be sent, so that nothing can be under way: there is no margin to wait for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -637,6 +637,33 @@ async def test_a_webhook_finds_a_charge_whose_answer_was_lost_before_any_list_sh
     assert (await shop.told(payment)).count("payment.success") == 1
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+async def test_events_end_in_the_same_row_in_any_order_and_in_any_number_of_copies(
+    shop: Shop, gateway: FakeAuthorizeNet, order: tuple[int, ...]
+) -> None:
+    """The answer was lost, the list is silent, and people refunded twice: all that we have are events."""
+    payment = await shop.begin()
+    gateway.lose_next_answer(CHARGE)
+    await shop.confirm(payment)
+    gateway.settle()
+    charge = gateway.charges()[0]["id"]
+    for amount in ("3.00", "4.00"):
+        gateway.refund_in_dashboard(charge, amount)
+    events = gateway.events()
+    for number in (*order, *order):
+        await shop.engine.receive_webhook("anet", signed(gateway, events[number]))
+        await shop.engine.process_inbox()
+        gateway.clock.move(timedelta(seconds=61))
+        await shop.engine.process_inbox()
+    row = await shop.row(payment)
+    assert (row.status, row.captured_cents, row.refunded_cents, row.refund_reserved_cents) == (
+        PaymentStatus.PARTIALLY_REFUNDED, 2000, 700, 700,
+    )  # fmt: skip
+    assert sorted(refund.amount_cents for refund in await shop.refunds(payment)) == [300, 400]
+    told = await shop.told(payment)
+    assert (told.count("payment.success"), told.count("refund.succeeded")) == (1, 2)
+
+
 async def test_a_duplicate_of_a_charge_that_we_lost_is_that_charge(
     shop: Shop, gateway: FakeAuthorizeNet
 ) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
-from ...models import Money, PaymentStatus, Verb, new_secret
-from ..base import Absent, Evidence, Found, KnownPayment, Lookup, ProviderPayment, RefundRequest
+from ...models import Money, PaymentStatus, Verb
+from ..base import Absent, Evidence, Found, KnownPayment, Lookup, RefundRequest
 from . import forms, lookup, mapping
 from .transactions import Transactions, by_worth
 
 __all__ = ["Finder"]
+
+
+_NOTHING_SENT: Final = Absent("the intent is ours alone, and our books do not show it", at_once=True)
 
 
 class Finder:
@@ -20,12 +24,12 @@ class Finder:
     async def find(self, evidence: Evidence) -> Lookup:
         charge = evidence.known.charge if evidence.known else None
         match evidence.verb:
-            case Verb.CREATE if not evidence.inputs.get("confirm"):
-                return Found(self._local(evidence, PaymentStatus.PENDING, secret=new_secret()))
+            case Verb.CREATE if not evidence.inputs.get("confirm", True):
+                return _NOTHING_SENT
             case Verb.UPDATE:
-                return Found(self._local(evidence, PaymentStatus.PENDING))
+                return _NOTHING_SENT
             case Verb.CANCEL if charge is None:
-                return Found(self._local(evidence, PaymentStatus.CANCELED))
+                return _NOTHING_SENT
             case Verb.CREATE | Verb.CONFIRM:
                 return await self._find_charge(evidence)
             case Verb.REFUND:
@@ -44,17 +48,6 @@ class Finder:
             status=PaymentStatus.PENDING,
         )
 
-    def _local(
-        self, evidence: Evidence, status: PaymentStatus, *, secret: str | None = None
-    ) -> ProviderPayment:
-        """Nothing of it was ever to be sent: it is done as soon as our books say so."""
-        intent = evidence.payment or forms.intent_of(evidence.reference)
-        amount = evidence.amount or (evidence.known.total if evidence.known else Money(0, self._currency))
-        return mapping.local_payment(
-            intent, amount, status=status, livemode=self._livemode, client_secret=secret,
-            payment_id=evidence.payment_id,
-        )  # fmt: skip
-
     async def _find_charge(self, evidence: Evidence) -> Lookup:
         known = self._known(evidence)
         invoice = forms.reference_of(known.reference)
@@ -62,10 +55,7 @@ class Finder:
         for entry in by_worth(found.entries):
             transaction = await self._transactions.details(entry.transaction)
             if lookup.is_of(transaction, evidence):
-                payment = self._transactions.payment(transaction, known)
-                # The answer to a create brings a secret, and that answer was lost.
-                is_create = evidence.verb is Verb.CREATE
-                return Found(replace(payment, client_secret=new_secret()) if is_create else payment)
+                return Found(self._transactions.payment(transaction, known))
         return Absent(lookup.nowhere(found, invoice))
 
     async def _find_refund(self, evidence: Evidence, charge: str) -> Lookup:

@@ -33,11 +33,12 @@ __all__ = [
     "charge_from",
     "error_from",
     "event_from",
+    "intent_from",
     "invoice_of",
     "is_live",
     "is_test",
     "local_payment",
-    "owner_from",
+    "original_of",
     "payment_from",
     "read_error_from",
     "refund_from",
@@ -115,14 +116,12 @@ def local_payment(
     status: PaymentStatus = PaymentStatus.PENDING,
     livemode: bool | None,
     payment_id: str | None = None,
-    client_secret: str | None = None,
 ) -> ProviderPayment:
     """Return an intent of which the gateway knows nothing: it is what our books say."""
     return ProviderPayment(
         reference=intent,
         status=status,
         amount=total,
-        client_secret=client_secret,
         livemode=livemode,
         our_reference=reference_of(intent),
         payment_id=payment_id,
@@ -275,10 +274,15 @@ def invoice_of(transaction: Json) -> str | None:
     return text_of(order.get("invoiceNumber")) if isinstance(order, Mapping) else None
 
 
-def owner_from(transaction: Json) -> str | None:
-    """Return the charge to which a refund belongs, or the intent that a charge carries as its invoice."""
-    original, invoice = text_of(transaction.get("refTransId")), invoice_of(transaction) or ""
-    return original or (intent_of(invoice) if is_reference(invoice) else None)
+def original_of(transaction: Json) -> str | None:
+    """Return the charge to which a refund belongs."""
+    return text_of(transaction.get("refTransId"))
+
+
+def intent_from(transaction: Json) -> str | None:
+    """Return the intent that a charge carries as its invoice."""
+    invoice = invoice_of(transaction) or ""
+    return intent_of(invoice) if is_reference(invoice) else None
 
 
 def is_live(word: str) -> bool:

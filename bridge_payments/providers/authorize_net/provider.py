@@ -39,7 +39,7 @@ from ...errors import (
     ProviderUnknown,
 )
 from ...messages import Request
-from ...models import CaptureMethod, Money, PaymentStatus, ProviderEvent, new_secret
+from ...models import CaptureMethod, Money, PaymentStatus, ProviderEvent
 from ...transport import Transport
 from ..base import (
     CancelRequest,
@@ -180,18 +180,19 @@ class AuthorizeNetProvider(PaymentProvider):
     # --- the verbs --------------------------------------------------------------------------------
 
     async def create_payment_intent(self, request: IntentRequest, *, step: Step) -> ProviderPayment:
-        """Without `confirm` nothing is sent: the intent is ours, and so is its secret."""
+        """Without `confirm` nothing is sent: the intent is ours, and the engine gave it its secret."""
         self.check_amount(request.amount)
         if request.customer is not None or request.setup_future_usage is not None:
             raise InvalidRequest(
                 "customers and stored methods are not offered with Authorize.net", field="setup_future_usage"
             )
         intent = forms.intent_of(request.reference)
-        facts: dict[str, Any] = {"payment_id": request.payment_id, "client_secret": new_secret()}
         if not request.confirm:
             if request.extra:
                 raise InvalidRequest("is for a payment that is confirmed at once", field="extra")
-            return mapping.local_payment(intent, request.amount, livemode=self._live, **facts)
+            return mapping.local_payment(
+                intent, request.amount, livemode=self._live, payment_id=request.payment_id
+            )
         paid = await self._charge(
             intent,
             request.amount,
@@ -201,7 +202,7 @@ class AuthorizeNetProvider(PaymentProvider):
             description=request.description,
             extra=request.extra,
         )
-        return replace(paid, **facts)
+        return replace(paid, payment_id=request.payment_id)
 
     async def update_payment_intent(self, request: UpdateRequest, *, step: Step) -> ProviderPayment:
         """Nothing is sent: the next confirm charges what our books say then."""
@@ -307,7 +308,10 @@ class AuthorizeNetProvider(PaymentProvider):
         """Read by the intent, or by the number of a transaction, without what our books know."""
         known = KnownPayment(reference=reference, total=Money(0, self.currency), status=PaymentStatus.PENDING)
         if reference.startswith(forms.PREFIX):
-            return await self.sync_known_payment(known)
+            payment = await self.sync_known_payment(known)
+            if payment.charge is None and payment.decline is None:
+                raise ProviderUnknown("nothing that has not settled carries it; the rest our books know")
+            return payment
         transaction = await self._transactions.details(forms.checked_transaction(reference, "payment"))
         intent = forms.intent_of(mapping.invoice_of(transaction) or "")
         return self._transactions.payment(transaction, replace(known, reference=intent))
@@ -316,6 +320,11 @@ class AuthorizeNetProvider(PaymentProvider):
         invoice = forms.reference_of(known.reference)
         seen = await self._transactions.details(known.charge) if known.charge is not None else None
         hinted = await self._transactions.hinted(known)
+        if hinted is not None and (seen is None or not mapping.is_live(mapping.status_of(seen))):
+            # A refund that was announced before its charge leads to it.
+            original = await self._transactions.original_of(hinted, invoice)
+            if original is not None:
+                seen, known = original, replace(known, charge=str(original["transId"]))
         if seen is None or not mapping.is_live(mapping.status_of(seen)):
             mine = hinted is not None and mapping.invoice_of(hinted) == invoice
             seen = (
@@ -329,14 +338,16 @@ class AuthorizeNetProvider(PaymentProvider):
         return mapping.local_payment(known.reference, known.total, status=status, livemode=self._live)
 
     async def owner_of(self, reference: str) -> str | None:
-        """A refund names its charge; what carries our invoice, its intent."""
+        """A refund names its charge, and a charge carries its intent as the invoice."""
         if not forms.is_transaction(reference):
             return None
         try:
             transaction = await self._transactions.details(reference)
+            if (original := mapping.original_of(transaction)) and forms.is_transaction(original):
+                transaction = await self._transactions.details(original)
         except ProviderNotFound:
             return None
-        return mapping.owner_from(transaction)
+        return mapping.intent_from(transaction)
 
     async def read_webhook(self, request: Request) -> ProviderEvent:
         verify(request.body, request.header(SIGNATURE_HEADER), self._account.signature_keys)

@@ -55,6 +55,14 @@ class Transactions:
             # It was announced and is not shown yet; "no such object" would be said of the payment.
             raise ProviderUnknown(f"transaction {known.hint} is not shown yet") from None
 
+    async def original_of(self, refund: Json, invoice: str) -> Json | None:
+        """Read the charge of a refund, if it is the one that carries *invoice*."""
+        original = mapping.original_of(refund)
+        if original is None or not forms.is_transaction(original):
+            return None
+        charge = await self.details(original)
+        return charge if mapping.invoice_of(charge) == invoice else None
+
     async def newest(self, known: KnownPayment, invoice: str) -> Json | None:
         """Look for a charge that our books do not name; the newest attempt, if there were only attempts."""
         now = self._clock()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ class Exchange:
     """The kind of transaction that was asked for, if one was."""
     reference: str
     fault: str | None
+    body: str = field(default="", repr=False)
+    """The transaction that was asked for, as JSON in one order."""
 
 
 class Api:
@@ -64,7 +67,7 @@ class Api:
     # --- what the wire asks for -------------------------------------------------------------------
 
     def caller(self, call: Call) -> str | None:
-        """Return what is asked: every request has one address, so faults are told apart by this."""
+        """Return what is asked: a type of transaction, or the name of another request."""
         try:
             name, wish = read(call.body, call.headers.get("content-type", ""))
         except Unreadable:
@@ -103,7 +106,8 @@ class Api:
             name, wish = "unreadable", {}
         transaction = wish.get("transactionRequest")
         kind = transaction.get("transactionType") if isinstance(transaction, dict) else None
-        self.exchanges.append(Exchange(name, str(kind or ""), str(wish.get("refId") or ""), fault))
+        body = json.dumps(transaction, sort_keys=True) if kind else ""
+        self.exchanges.append(Exchange(name, str(kind or ""), str(wish.get("refId") or ""), fault, body))
 
     def occupy(self, call: Call) -> bool:
         return False

@@ -56,7 +56,7 @@ class FakeAuthorizeNet(Listening):
         self.clock = clock if isinstance(clock, MovableClock) else MovableClock(clock)
         self.settles_after = SETTLES_AFTER
         self.books = Books(self.clock)
-        self.faults = Faults()
+        self.faults = _Faults()
         self.webhooks = Webhooks()
         self.api = Api(
             self.books,
@@ -207,11 +207,14 @@ class FakeAuthorizeNet(Listening):
 
     # --- faults -----------------------------------------------------------------------------------
 
-    def spoil(self, kind: str, what: str = "any", **options: Any) -> Fault:
-        """Arm a fault for *what*: a transaction type, or the name of another request."""
-        return self.faults.add(kind, caller=what, **options)
+    def spoil(self, kind: str, what: str = "*", **options: Any) -> Fault:
+        """Arm a fault for *what*: a glob over transaction types and the names of the other requests.
 
-    def lose_next_answer(self, what: str = "any") -> None:
+        ``*Transaction`` is whatever may move money.
+        """
+        return self.faults.add(kind, path=f"*/{what}", **options)
+
+    def lose_next_answer(self, what: str = "*Transaction") -> None:
         self.spoil("drop_after", what)
 
     # --- webhooks ---------------------------------------------------------------------------------
@@ -263,6 +266,13 @@ class FakeAuthorizeNet(Listening):
                 ],
                 "events": copy.deepcopy(self.books.events),
             }  # fmt: skip
+
+
+class _Faults(Faults):
+    """Every request has one address, so what is asked stands at the end of it."""
+
+    def take(self, method: str, path: str, caller: str) -> Fault | None:
+        return super().take(method, f"{path}/{caller}", "server")
 
 
 def _can_settle(transaction: Transaction) -> bool:

@@ -207,6 +207,23 @@ async def test_absence_is_believed_only_when_it_was_seen_as_often_as_the_provide
     assert looked[1] - looked[0] >= timedelta(minutes=1)
 
 
+async def test_what_was_never_to_be_sent_is_given_up_without_waiting(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def find_operation(evidence: Evidence) -> Lookup:
+        return Absent("nothing of it is ever sent", at_once=True)
+
+    provider = house.engine.provider("dummy")
+    monkeypatch.setattr(type(provider), "absence_looks", 2)
+    monkeypatch.setattr(provider, "find_operation", find_operation)
+    payment = await house.new()
+    house.gateway.fail_next("broken_before")
+    await house.engine.cancel_payment(payment.id)
+    house.move(seconds=3)
+    await house.engine.reconcile()
+    assert not await house.engine.list_unknown()
+
+
 @pytest.mark.parametrize(
     ("method", "taken"),
     [

@@ -327,7 +327,7 @@ def test_the_switches_are_there_for_another_process(anet: FakeAuthorizeNet, call
     assert held["responseCode"] == "4"
     caller.http.post("/_control/settings", headers=desk, json={"review": held["transId"], "approved": True})
     caller.http.post("/_control/clock", headers=desk, json={"seconds": 60})
-    caller.http.post("/_control/faults", headers=desk, json={"kind": "drop_before", "caller": "any"})
+    caller.http.post("/_control/faults", headers=desk, json={"kind": "drop_before"})
     with pytest.raises(httpx.HTTPError):
         caller.charge()
     seen = caller.http.get("/_control/requests", headers=desk).json()["requests"]

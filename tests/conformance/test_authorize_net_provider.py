@@ -1,0 +1,145 @@
+"""Authorize.net holds what `providers/base.py` promises, on a gateway without keys and with settlement."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+
+import pytest
+from bridge_lab.authorize_net import AnetRecorder
+
+from bridge_payments.models import Money
+from bridge_payments.providers.authorize_net import AuthorizeNetProvider
+from bridge_payments.providers.base import PaymentProvider
+from bridge_payments.sandbox.authorize_net import FakeAuthorizeNet
+from bridge_payments.testing.providers import GatewayControl, Instruction, Moved, ProviderConformance
+from bridge_payments.transport import Transport
+
+COLLECTED = ("capturedPendingSettlement", "settledSuccessfully")
+
+
+class AnetControl(GatewayControl):
+    signs_time = False
+    settles_later = True
+
+    def __init__(self, fake: FakeAuthorizeNet) -> None:
+        self.fake, self.url = fake, fake.url
+
+    # A token is good once, and whoever asks for a method gets a fresh one.
+
+    @property
+    def succeeds(self) -> str:  # type: ignore[override]
+        return self.fake.token()
+
+    @property
+    def declines(self) -> str:  # type: ignore[override]
+        return self.fake.token("declined")
+
+    def _moved(self, each: Mapping[str, Any], charge: Mapping[str, Any]) -> Moved:
+        amount = Money.from_decimal(str(each["settles"]), "USD")
+        return Moved(payment=f"anet_{charge['invoice']}", amount=amount)
+
+    def _refunded(self) -> list[Moved]:
+        voided = [
+            each
+            for each in self.fake.transactions(status="voided")
+            if each["type"] == "authCaptureTransaction"
+        ]
+        made = [self._moved(each, self.fake.transaction(each["original"])) for each in self.fake.refunds()]
+        return [*(self._moved(each, each) for each in voided), *made]
+
+    def charges(self) -> Sequence[Moved]:
+        """A void gives back what was collected: both stand in the books."""
+        taken = [
+            each
+            for each in self.fake.transactions()
+            if each["type"] != "refundTransaction"
+            and (
+                each["status"] in COLLECTED
+                or (each["status"] == "voided" and each["type"] == "authCaptureTransaction")
+            )
+        ]
+        return [self._moved(each, each) for each in taken]
+
+    def refunds(self) -> Sequence[Moved]:
+        return self._refunded()
+
+    def requests(self) -> Sequence[Instruction]:
+        return [
+            Instruction(what=each.transaction, body=each.body)
+            for each in self.fake.requests()
+            if each.transaction
+        ]
+
+    def lose_next_answer(self) -> None:
+        self.fake.lose_next_answer()
+
+    def hang_next(self) -> None:
+        self.fake.spoil("hang_after", "*Transaction")
+
+    def break_next(self) -> None:
+        self.fake.spoil("error_before", "*Transaction")
+
+    def garble_next(self) -> None:
+        self.fake.spoil("unreadable", "*Transaction")
+
+    def settle(self) -> None:
+        self.fake.settle()
+
+    def events(self) -> Sequence[bytes]:
+        return [json.dumps(event).encode() for event in self.fake.events()]
+
+    def signed_webhook(self, body: bytes, *, at: datetime, other_account: bool = False) -> Mapping[str, str]:
+        from bridge_payments.sandbox.authorize_net.webhooks import sign
+
+        return {"x-anet-signature": sign(body, "A" * 128 if other_account else self.fake.signature_key)}
+
+    def invent_status(self, reference: str) -> None:
+        invoice = reference.removeprefix("anet_")
+        with self.fake.books.lock:
+            for each in self.fake.books.transactions.values():
+                if each.invoice == invoice:
+                    each.status = "sparkling"
+
+    def secrets(self) -> Sequence[str]:
+        return [self.fake.transaction_key, self.fake.signature_key]
+
+    def close(self) -> None:
+        self.fake.faults.clear()
+
+
+class TestAuthorizeNet(ProviderConformance):
+    fake: ClassVar[FakeAuthorizeNet]
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def _listening(cls) -> Iterator[None]:
+        with FakeAuthorizeNet() as cls.fake:
+            yield
+
+    @pytest.fixture(autouse=True)
+    def _laboratory(self, anet_lab: AnetRecorder) -> None:
+        self.lab = anet_lab
+
+    def make_gateway(self) -> GatewayControl:
+        self.fake.reset(endpoints=True)
+        return AnetControl(self.fake)
+
+    def make_provider(self, transport: Transport) -> PaymentProvider:
+        return AuthorizeNetProvider(
+            login_id=self.fake.login_id,
+            transaction_key=self.fake.transaction_key,
+            signature_keys=[self.fake.signature_key],
+            transport=transport,
+            api_base=self.fake.url,
+        )
+
+    # Refunds do not show on a charge: a read tells those that our books know, and a webhook the others.
+
+    def test_a_refund_gives_back_what_was_asked_and_no_more(self) -> None:
+        pytest.skip("not checked: our books know no refund that the engine did not make (see acceptance)")
+
+    def test_any_order_and_any_number_of_copies_end_in_the_same_row(self) -> None:
+        pytest.skip("not checked: a refund's own event is needed, so no other one suffices (see acceptance)")
