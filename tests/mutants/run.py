@@ -92,7 +92,9 @@ def judged(fault: Fault, tree: Path) -> Verdict:
     if done.returncode == 0:
         return Verdict(fault, "SURVIVED", " ".join(fault.tests), took)
     noticed = [
-        line.split(" ", 1)[1] for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))
+        line.split(" ", 1)[1]
+        for line in done.stdout.splitlines()
+        if line.startswith(("FAILED tests", "ERROR tests"))
     ]
     if done.returncode != 1 or not noticed:
         return Verdict(
