@@ -42,13 +42,17 @@ from .errors import (
     UnsupportedOperation,
 )
 from .models import (
+    Address,
+    Customer,
     Event,
     Money,
     Operation,
     Payment,
+    PaymentMethod,
     Principal,
     ProviderEvent,
     Refund,
+    Subscription,
 )
 
 if TYPE_CHECKING:
@@ -63,6 +67,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccessDenied",
+    "Address",
     "AmountNotRepresentable",
     "AuthBridge",
     "Bridge",
@@ -70,6 +75,7 @@ __all__ = [
     "ConcurrentUpdate",
     "ConfigurationError",
     "Conflict",
+    "Customer",
     "DuplicateReference",
     "Event",
     "IdempotencyMismatch",
@@ -86,6 +92,7 @@ __all__ = [
     "Payment",
     "PaymentDeclined",
     "PaymentEngine",
+    "PaymentMethod",
     "PaymentProvider",
     "Principal",
     "ProviderDeclined",
@@ -103,6 +110,7 @@ __all__ = [
     "Settings",
     "Store",
     "StoreError",
+    "Subscription",
     "Unavailable",
     "UnsupportedOperation",
     "WebhookDispatcher",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from .addresses import Address, AddressType
 from .clock import Clock, MovableClock, utc_now
-from .events import EVENT_TYPES, Delivery, DeliveryState, Event, InboxEntry, InboxState, ProviderEvent
+from .customers import Customer
+from .disputes import Dispute, DisputeStatus
+from .events import EVENT_TYPES, Delivery, DeliveryState, Event, InboxEntry, InboxState, Noun, ProviderEvent
 from .ids import ID_PATTERN, METHOD_PATTERN, id_bounds, new_id, new_reference, new_secret
 from .money import EXPONENTS, MAX_MINOR_UNITS, Money, exponent_of
-from .operations import OPEN_OPERATION_STATES, Operation, OperationState, Verb
+from .operations import OPEN_OPERATION_STATES, PAYMENT_VERBS, Operation, OperationState, Verb
+from .payment_methods import PaymentMethod, PaymentMethodStatus
 from .payments import (
     OPEN_STATUSES,
     PAID_STATUSES,
@@ -21,8 +25,15 @@ from .payments import (
 )
 from .principals import SYSTEM, Principal, PrincipalKind
 from .refunds import Refund, RefundStatus
+from .subscriptions import (
+    ENDED_SUBSCRIPTION_STATUSES,
+    BillingInterval,
+    Subscription,
+    SubscriptionStatus,
+)
 
 __all__ = [
+    "ENDED_SUBSCRIPTION_STATUSES",
     "EVENT_TYPES",
     "EXPONENTS",
     "ID_PATTERN",
@@ -31,11 +42,18 @@ __all__ = [
     "OPEN_OPERATION_STATES",
     "OPEN_STATUSES",
     "PAID_STATUSES",
+    "PAYMENT_VERBS",
     "SYSTEM",
+    "Address",
+    "AddressType",
+    "BillingInterval",
     "CaptureMethod",
     "Clock",
+    "Customer",
     "Delivery",
     "DeliveryState",
+    "Dispute",
+    "DisputeStatus",
     "Event",
     "GuestData",
     "InboxEntry",
@@ -44,10 +62,13 @@ __all__ = [
     "MovableClock",
     "NextAction",
     "NextActionKind",
+    "Noun",
     "Operation",
     "OperationState",
     "Payment",
     "PaymentFlag",
+    "PaymentMethod",
+    "PaymentMethodStatus",
     "PaymentStatus",
     "Pricing",
     "Principal",
@@ -55,6 +76,8 @@ __all__ = [
     "ProviderEvent",
     "Refund",
     "RefundStatus",
+    "Subscription",
+    "SubscriptionStatus",
     "Verb",
     "exponent_of",
     "id_bounds",

@@ -18,6 +18,7 @@ __all__ = [
     "Event",
     "InboxEntry",
     "InboxState",
+    "Noun",
     "ProviderEvent",
 ]
 
@@ -52,6 +53,17 @@ class Event:
     refund: Refund | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     """What this type adds: ``final`` and ``decline_code`` of `payment.failed` for instance."""
+
+
+class Noun(StrEnum):
+    """What a provider's event is about: which of our tables has the row, and what is read again."""
+
+    PAYMENT = "payment"
+    """Refunds and disputes, too: they are read with their payment."""
+    PAYMENT_METHOD = "payment_method"
+    CUSTOMER = "customer"
+    SUBSCRIPTION = "subscription"
+    """Invoices, too: they are read with their subscription."""
 
 
 class DeliveryState(StrEnum):
@@ -98,7 +110,9 @@ class ProviderEvent:
     """The provider's id of the event: unique per account, for ever."""
     type: str
     reference: str | None
-    """The payment object to read again; None when the event names nothing we keep."""
+    """The object to read again; None when the event names nothing we keep."""
+    noun: Noun = Noun.PAYMENT
+    """What `reference` is a reference of. A refund's or dispute's event names its payment where it can."""
     livemode: bool | None = None
     our_reference: str | None = None
     """Our 20 characters, when the object carries them: proves that it is this installation's."""
@@ -119,6 +133,7 @@ class InboxEntry:
     state: InboxState
     created_at: datetime
     reference: str | None = None
+    noun: Noun = Noun.PAYMENT
     our_reference: str | None = None
     livemode: bool | None = None
     api_version: str | None = None

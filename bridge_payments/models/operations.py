@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-__all__ = ["OPEN_OPERATION_STATES", "Operation", "OperationState", "Verb"]
+__all__ = ["OPEN_OPERATION_STATES", "PAYMENT_VERBS", "Operation", "OperationState", "Verb"]
 
 
 class Verb(StrEnum):
@@ -20,6 +20,22 @@ class Verb(StrEnum):
     CAPTURE = "capture_payment"
     CANCEL = "cancel_payment"
     REFUND = "refund_payment"
+    CREATE_CUSTOMER = "create_customer"
+    UPDATE_CUSTOMER = "update_customer"
+    DELETE_CUSTOMER = "delete_customer"
+    CREATE_METHOD = "create_payment_method"
+    CONFIRM_METHOD = "confirm_payment_method"
+    UPDATE_METHOD = "update_payment_method"
+    DELETE_METHOD = "delete_payment_method"
+    CREATE_SUBSCRIPTION = "create_subscription"
+    UPDATE_SUBSCRIPTION = "update_subscription"
+    CANCEL_SUBSCRIPTION = "cancel_subscription"
+    PAUSE_SUBSCRIPTION = "pause_subscription"
+    RESUME_SUBSCRIPTION = "resume_subscription"
+
+
+PAYMENT_VERBS: Final = (Verb.CREATE, Verb.UPDATE, Verb.CONFIRM, Verb.CAPTURE, Verb.CANCEL, Verb.REFUND)
+"""Those that are about a payment. The others are about a customer, a payment method or a subscription."""
 
 
 class OperationState(StrEnum):

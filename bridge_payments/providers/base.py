@@ -3,36 +3,59 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Final, Self, final
+from typing import Any, ClassVar, Self, TypeVar, cast, final
 
 from ..errors import InvalidRequest, UnsupportedOperation
 from ..messages import Request
-from ..models import (
-    CaptureMethod,
-    Clock,
-    Money,
-    NextAction,
-    PaymentStatus,
-    ProviderEvent,
-    RefundStatus,
-    Verb,
-    utc_now,
-)
+from ..models import Clock, Money, ProviderEvent, Verb, utc_now
 from ..transport import Transport
+from .customers import CustomerDeletion, CustomerRequest, CustomerUpdate, ProviderCustomer
+from .declines import DECLINE_CODES, UNRECOGNISED, Decline
+from .payment_methods import (
+    BillingDetails,
+    PaymentMethodConfirmation,
+    PaymentMethodDeletion,
+    PaymentMethodRequest,
+    PaymentMethodUpdate,
+    ProviderMethod,
+)
+from .payments import (
+    CancelRequest,
+    CaptureRequest,
+    ConfirmRequest,
+    IntentRequest,
+    KnownPayment,
+    ProviderPayment,
+    ProviderStatus,
+    UpdateRequest,
+)
+from .refunds import KnownRefund, ProviderDispute, ProviderRefund, RefundRequest
+from .subscriptions import (
+    ProviderSubscription,
+    SubscriptionCancellation,
+    SubscriptionPause,
+    SubscriptionRequest,
+    SubscriptionResumption,
+    SubscriptionUpdate,
+)
 
 __all__ = [
     "DECLINE_CODES",
     "UNRECOGNISED",
     "Absent",
+    "BillingDetails",
     "CancelRequest",
     "CannotSay",
     "Capability",
     "CaptureRequest",
     "ConfirmRequest",
+    "CustomerDeletion",
+    "CustomerRequest",
+    "CustomerUpdate",
     "Decline",
     "Evidence",
     "Found",
@@ -41,15 +64,29 @@ __all__ = [
     "KnownPayment",
     "KnownRefund",
     "Lookup",
+    "PaymentMethodConfirmation",
+    "PaymentMethodDeletion",
+    "PaymentMethodRequest",
+    "PaymentMethodUpdate",
     "PaymentProvider",
+    "ProviderCustomer",
+    "ProviderDispute",
     "ProviderMethod",
     "ProviderPayment",
     "ProviderRefund",
     "ProviderStatus",
+    "ProviderSubscription",
     "RefundRequest",
     "Step",
+    "SubscriptionCancellation",
+    "SubscriptionPause",
+    "SubscriptionRequest",
+    "SubscriptionResumption",
+    "SubscriptionUpdate",
     "UpdateRequest",
 ]
+
+T = TypeVar("T")
 
 
 # --- how a provider may be asked ------------------------------------------------------------------
@@ -76,8 +113,9 @@ class KeyRules:
 class Step:
     """One call of one verb: who sends it, under which key, and how long it may take.
 
-    A verb that needs several calls asks for a key per call with :meth:`key_for`, so that
-    each call has its own key and a repeat of the verb repeats every key.
+    A verb that needs several calls makes each but the last through :meth:`once`, so that each call has
+    its own key, its result is stored before the next call begins, and a repeat of the verb goes on where
+    the first one stopped.
     """
 
     key: str
@@ -88,240 +126,27 @@ class Step:
     repeat: bool = False
     """Whether this call may have been sent before: a rejection is then not an answer (rule 9)."""
     api_version: str | None = None
+    results: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """What earlier calls of this verb came to, by their name: stored with the operation."""
+    keep: Callable[[str, Any], Awaitable[None]] | None = field(default=None, repr=False, compare=False)
+    """Stores the result of one call; the engine's. It raises if the lease is somebody else's by now."""
+
+    async def once(self, name: str, call: Callable[[str], Awaitable[T]]) -> T:
+        """Return the stored result of the call *name*, or make it under its own key and store what came.
+
+        *call* receives that key and returns JSON values only. Killed between the call and the storing, it is
+        made again with the same key: where the provider has no keys, *call* has to look first.
+        """
+        if name in self.results:
+            return cast("T", self.results[name])
+        result = await call(self.key_for(name))
+        if self.keep is not None:
+            await self.keep(name, result)
+        return result
 
     def key_for(self, name: str) -> str:
         """Return the key of the call *name* of this verb; the verb's main call uses `key` itself."""
         return f"{self.key}-{name}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IntentRequest:
-    """A payment to begin, and with `confirm` to make at once."""
-
-    amount: Money
-    payment_id: str
-    reference: str
-    capture_method: CaptureMethod = CaptureMethod.AUTOMATIC
-    confirm: bool = False
-    payment_method: str | None = field(default=None, repr=False)
-    """The provider's reference of the method: a one-time token or a stored one the caller owns."""
-    customer: str | None = None
-    """The provider's reference of the customer."""
-    setup_future_usage: str | None = None
-    return_url: str | None = None
-    description: str | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """The merchant's, plus our reserved keys (``bridge_payment_id``, ``bridge_reference``)."""
-    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """Provider-only input, merged last into the body; Python callers only; money keys refused."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpdateRequest:
-    """What may change before money is held; None means unchanged."""
-
-    payment: str
-    """The provider's reference of the intent."""
-    amount: Money | None = None
-    total: Money | None = None
-    """What the payment amounts to so far, for a provider that keeps no intent of its own."""
-    description: str | None = None
-    customer: str | None = None
-    setup_future_usage: str | None = None
-    metadata: Mapping[str, str] | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfirmRequest:
-    payment: str
-    amount: Money
-    payment_method: str | None = field(default=None, repr=False)
-    return_url: str | None = None
-    capture_method: CaptureMethod = CaptureMethod.AUTOMATIC
-    """As the intent was created; for a provider that hears of it only now."""
-    description: str | None = None
-    after: str | None = None
-    """The reference of the attempt that was refused last: this one is deliberately another."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaptureRequest:
-    payment: str
-    amount: Money
-    final: bool = True
-    """Release what is left of the authorisation."""
-    charge: str | None = None
-    """The provider's reference of the authorisation, where it differs from the intent."""
-    total: Money | None = None
-    """What the payment amounts to: a part of it may be collected."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelRequest:
-    payment: str
-    reason: str | None = None
-    charge: str | None = None
-    """The provider's reference of the authorisation, where it differs from the intent and there is one."""
-    total: Money | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefundRequest:
-    payment: str
-    refund_id: str
-    amount: Money
-    """Mandatory: a refund without an amount refunds everything at most providers."""
-    reference: str
-    charge: str | None = None
-    """The provider's reference of the captured charge, where it differs from the intent."""
-    reason: str | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-
-# --- what a provider answers ----------------------------------------------------------------------
-
-
-class _Unrecognised(StrEnum):
-    UNRECOGNISED = "unrecognised"
-
-
-UNRECOGNISED: Final = _Unrecognised.UNRECOGNISED
-"""A status that this version does not know: never silently pending; read again and alert."""
-
-ProviderStatus = PaymentStatus | _Unrecognised
-
-DECLINE_CODES: Final = frozenset(
-    {
-        "authentication_failed",
-        "authentication_required",
-        "card_not_supported",
-        "currency_not_supported",
-        "declined",
-        "expired_card",
-        "fraudulent",
-        "incorrect_address",
-        "incorrect_cvc",
-        "incorrect_number",
-        "insufficient_funds",
-        "invalid_account",
-        "limit_exceeded",
-        "lost_or_stolen",
-        "processing_error",
-        "try_again_later",
-    }
-)
-"""Why a payer is refused, for every provider; ``declined`` is what says nothing more."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decline:
-    """Why an attempt was refused."""
-
-    code: str
-    """Normalised: one of `DECLINE_CODES`."""
-    message: str
-    """For the payer."""
-    provider_code: str | None = None
-    reference: str | None = None
-    """The provider's reference of the attempt; two reads of one attempt carry the same."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderMethod:
-    """What the provider shows of a payment method. No number, no fingerprint."""
-
-    reference: str
-    type: str = "credit_card"
-    brand: str | None = None
-    last_four: str | None = None
-    expiry_month: int | None = None
-    expiry_year: int | None = None
-    wallet_type: str | None = None
-    customer: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderRefund:
-    reference: str
-    payment: str | None
-    amount: Money
-    status: RefundStatus
-    our_reference: str | None = None
-    refund_id: str | None = None
-    """Our id, when the object carries it."""
-    reason: str | None = None
-    failure: str | None = None
-    raw: object = field(default=None, repr=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderPayment:
-    """A payment as the provider sees it, in our words. Amounts are in the payment's currency.
-
-    `authorized` is what is held now and not yet collected. `captured` is gross: what was ever
-    collected. `refunded` counts every refund that the provider does not call failed, wherever it was
-    made. `status` never is a refund status: the engine derives those from the amounts.
-    """
-
-    reference: str
-    status: ProviderStatus
-    amount: Money
-    authorized: int = 0
-    captured: int = 0
-    refunded: int = 0
-    disputed: int = 0
-    charge: str | None = None
-    """The captured charge, where the provider has one apart from the intent."""
-    client_secret: str | None = field(default=None, repr=False)
-    livemode: bool | None = None
-    account: str | None = None
-    our_reference: str | None = None
-    """`IntentRequest.reference`, read back."""
-    payment_id: str | None = None
-    next_action: NextAction | None = None
-    decline: Decline | None = None
-    """The last attempt's refusal, also when the intent can still be paid."""
-    review: bool = False
-    method: ProviderMethod | None = None
-    customer: str | None = None
-    refunds: tuple[ProviderRefund, ...] | None = None
-    """Every refund of this payment, when the read says them; None when it does not."""
-    provider_status: str | None = None
-    """The provider's own word."""
-    request_id: str | None = None
-    created_at: datetime | None = None
-    raw: object = field(default=None, repr=False, compare=False)
-    """The untouched answer: for debugging in Python, never logged, never on the wire."""
-
-
-# --- what we know and a provider may not ------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownRefund:
-    """One refund of a payment, as our books have it."""
-
-    id: str
-    amount: Money
-    status: RefundStatus
-    reference: str | None = None
-    """The provider's; None while it has not answered, or for a refund that waits."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownPayment:
-    """A payment as our books have it: what a provider needs that keeps no intent of its own."""
-
-    reference: str
-    """The provider's reference of the intent."""
-    total: Money
-    status: PaymentStatus
-    charge: str | None = None
-    captured: int = 0
-    refunds: tuple[KnownRefund, ...] = ()
-    created_at: datetime | None = None
-    hint: str | None = None
-    """An object that a verified webhook named. It may be of another payment: believe only what is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +155,9 @@ class Found:
 
     payment: ProviderPayment | None = None
     refund: ProviderRefund | None = None
+    customer: ProviderCustomer | None = None
+    method: ProviderMethod | None = None
+    subscription: ProviderSubscription | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,9 +186,16 @@ class Evidence:
     verb: Verb
     reference: str
     key: str
-    payment_id: str
-    payment: str | None
+    payment_id: str = ""
+    """Ours; empty for an operation on something else than a payment."""
+    payment: str | None = None
     """The provider's reference of the intent; None when the create itself was lost."""
+    subject_id: str = ""
+    """Our id of whatever the operation is about: a payment, a customer, a payment method, a subscription."""
+    subject: str | None = None
+    """The provider's reference of it; None when its create was lost."""
+    results: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """What the calls of this verb came to that were finished: see `Step.once`."""
     amount: Money | None = None
     refund_id: str | None = None
     started_at: datetime
@@ -506,6 +341,78 @@ class PaymentProvider(ABC):
     async def refund_payment(self, request: RefundRequest, *, step: Step) -> ProviderRefund:
         """Give captured money back."""
         raise self._unsupported(Verb.REFUND)
+
+    async def create_customer(self, request: CustomerRequest, *, step: Step) -> ProviderCustomer:
+        """Make the payer known to the provider."""
+        raise self._unsupported(Verb.CREATE_CUSTOMER)
+
+    async def update_customer(self, request: CustomerUpdate, *, step: Step) -> ProviderCustomer:
+        """Change what the provider knows of a payer."""
+        raise self._unsupported(Verb.UPDATE_CUSTOMER)
+
+    async def delete_customer(self, request: CustomerDeletion, *, step: Step) -> ProviderCustomer:
+        """Make the provider forget a payer. One that it does not know any more is a success."""
+        raise self._unsupported(Verb.DELETE_CUSTOMER)
+
+    async def create_payment_method(self, request: PaymentMethodRequest, *, step: Step) -> ProviderMethod:
+        """Keep a method for later: attach a one-time token, or begin a set-up that the payer agrees to.
+
+        Raises `ProviderDeclined` where the method is refused.
+        """
+        raise self._unsupported(Verb.CREATE_METHOD)
+
+    async def confirm_payment_method(
+        self, request: PaymentMethodConfirmation, *, step: Step
+    ) -> ProviderMethod:
+        """Finish a set-up that the payer agreed to; a set-up that already is finished is a success."""
+        raise self._unsupported(Verb.CONFIRM_METHOD)
+
+    async def update_payment_method(self, request: PaymentMethodUpdate, *, step: Step) -> ProviderMethod:
+        """Change the billing details of a stored method."""
+        raise self._unsupported(Verb.UPDATE_METHOD)
+
+    async def delete_payment_method(self, request: PaymentMethodDeletion, *, step: Step) -> ProviderMethod:
+        """Detach a stored method; answers with status ``deleted``, also when it was gone before."""
+        raise self._unsupported(Verb.DELETE_METHOD)
+
+    async def sync_payment_method(self, reference: str) -> ProviderMethod:
+        """Read a stored method, or a set-up, as it is now. Raises as `sync_payment_status`."""
+        raise UnsupportedOperation(provider=self.kind, capability="sync_payment_method")
+
+    async def owns_payment_method(self, token: str) -> bool:
+        """Whether *token* is a one-time token, or a method attached to nobody, that a payer may bring.
+
+        Asked before a reference without a row of ours is used (rule 22). The default trusts no reference.
+        """
+        return False
+
+    async def create_subscription(self, request: SubscriptionRequest, *, step: Step) -> ProviderSubscription:
+        """Begin recurring billing that the provider runs."""
+        raise self._unsupported(Verb.CREATE_SUBSCRIPTION)
+
+    async def update_subscription(self, request: SubscriptionUpdate, *, step: Step) -> ProviderSubscription:
+        """Change price, method or description from the next period on."""
+        raise self._unsupported(Verb.UPDATE_SUBSCRIPTION)
+
+    async def cancel_subscription(
+        self, request: SubscriptionCancellation, *, step: Step
+    ) -> ProviderSubscription:
+        """End it, at the period's end or at once."""
+        raise self._unsupported(Verb.CANCEL_SUBSCRIPTION)
+
+    async def pause_subscription(self, request: SubscriptionPause, *, step: Step) -> ProviderSubscription:
+        """Collect nothing until it is resumed."""
+        raise self._unsupported(Verb.PAUSE_SUBSCRIPTION)
+
+    async def resume_subscription(
+        self, request: SubscriptionResumption, *, step: Step
+    ) -> ProviderSubscription:
+        """Go on collecting."""
+        raise self._unsupported(Verb.RESUME_SUBSCRIPTION)
+
+    async def sync_subscription(self, reference: str) -> ProviderSubscription:
+        """Read a subscription and what it has collected. Raises as `sync_payment_status`."""
+        raise UnsupportedOperation(provider=self.kind, capability="sync_subscription")
 
     async def find_operation(self, evidence: Evidence) -> Lookup:
         """Say whether a lost operation was executed, by reading only.

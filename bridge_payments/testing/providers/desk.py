@@ -156,6 +156,8 @@ class Desk:
             case Verb.REFUND:
                 payment = await self.refundable()
                 return payment, lambda: engine.refund_payment(payment.id, amount_cents=self.share.minor_units)
+            case _:
+                raise NotChecked(f"{verb} is not about a payment")
 
     async def prepare_call(self, verb: Verb) -> tuple[str | None, Ask]:
         """The same below the engine: the payment's reference, and the provider's own method."""

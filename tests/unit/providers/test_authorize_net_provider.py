@@ -19,7 +19,7 @@ from bridge_payments.errors import (
     ProviderUnknown,
 )
 from bridge_payments.messages import Request
-from bridge_payments.models import Money, PaymentStatus, Verb
+from bridge_payments.models import PAYMENT_VERBS, Money, PaymentStatus, Verb
 from bridge_payments.providers import registry
 from bridge_payments.providers.authorize_net import AuthorizeNetProvider
 from bridge_payments.providers.authorize_net.listings import Listings
@@ -134,7 +134,7 @@ def test_it_claims_what_it_can_and_has_no_keys() -> None:
     assert AuthorizeNetProvider.keys.has_keys is False
     assert AuthorizeNetProvider.absence_margin_seconds >= 15 * 60
     assert AuthorizeNetProvider.absence_looks == 2
-    assert all(AuthorizeNetProvider.supports(verb) for verb in Verb)
+    assert all(AuthorizeNetProvider.supports(verb) for verb in PAYMENT_VERBS)
     assert AuthorizeNetProvider.capabilities == {Capability.MANUAL_CAPTURE, Capability.PARTIAL_REFUND}
 
 
