@@ -133,7 +133,6 @@ class InboxEntry:
     state: InboxState
     created_at: datetime
     reference: str | None = None
-    noun: Noun = Noun.PAYMENT
     our_reference: str | None = None
     livemode: bool | None = None
     api_version: str | None = None

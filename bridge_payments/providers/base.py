@@ -13,9 +13,9 @@ from ..errors import InvalidRequest, UnsupportedOperation
 from ..messages import Request
 from ..models import Clock, Money, ProviderEvent, Verb, utc_now
 from ..transport import Transport
-from .customers import CustomerDeletion, CustomerRequest, CustomerUpdate, ProviderCustomer
-from .declines import DECLINE_CODES, UNRECOGNISED, Decline
-from .payment_methods import (
+from .contract.customers import CustomerDeletion, CustomerRequest, CustomerUpdate, ProviderCustomer
+from .contract.declines import DECLINE_CODES, UNRECOGNISED, Decline
+from .contract.payment_methods import (
     BillingDetails,
     PaymentMethodConfirmation,
     PaymentMethodDeletion,
@@ -23,7 +23,7 @@ from .payment_methods import (
     PaymentMethodUpdate,
     ProviderMethod,
 )
-from .payments import (
+from .contract.payments import (
     CancelRequest,
     CaptureRequest,
     ConfirmRequest,
@@ -33,8 +33,8 @@ from .payments import (
     ProviderStatus,
     UpdateRequest,
 )
-from .refunds import KnownRefund, ProviderDispute, ProviderRefund, RefundRequest
-from .subscriptions import (
+from .contract.refunds import KnownRefund, ProviderDispute, ProviderRefund, RefundRequest
+from .contract.subscriptions import (
     ProviderSubscription,
     SubscriptionCancellation,
     SubscriptionPause,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ..models import DisputeStatus, Money, RefundStatus
+from ...models import DisputeStatus, Money, RefundStatus
 
 __all__ = ["KnownRefund", "ProviderDispute", "ProviderRefund", "RefundRequest"]
 

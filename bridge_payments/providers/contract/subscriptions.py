@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ..models import BillingInterval, Money, NextAction, SubscriptionStatus
+from ...models import BillingInterval, Money, NextAction, SubscriptionStatus
 from .declines import Decline, Unrecognised
 from .payments import ProviderPayment
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..models import NextAction, PaymentMethodStatus
+from ...models import NextAction, PaymentMethodStatus
 from .declines import Decline
 
 __all__ = [

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ..models import CaptureMethod, Money, NextAction, PaymentStatus
+from ...models import CaptureMethod, Money, NextAction, PaymentStatus
 from .declines import Decline, Unrecognised
 from .payment_methods import ProviderMethod
 from .refunds import KnownRefund, ProviderDispute, ProviderRefund
