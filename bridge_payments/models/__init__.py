@@ -6,8 +6,10 @@ from .addresses import Address, AddressType
 from .clock import Clock, MovableClock, utc_now
 from .customers import Customer
 from .disputes import Dispute, DisputeStatus
+from .endpoints import EndpointHealth, SigningSecret, StoredEndpoint, SwitchedOff
 from .events import EVENT_TYPES, Delivery, DeliveryState, Event, InboxEntry, InboxState, Noun, ProviderEvent
 from .ids import ID_PATTERN, METHOD_PATTERN, id_bounds, new_id, new_reference, new_secret
+from .jobs import ScheduledJob
 from .money import EXPONENTS, MAX_MINOR_UNITS, Money, exponent_of
 from .operations import OPEN_OPERATION_STATES, PAYMENT_VERBS, Operation, OperationState, Verb
 from .payment_methods import PaymentMethod, PaymentMethodStatus
@@ -54,6 +56,7 @@ __all__ = [
     "DeliveryState",
     "Dispute",
     "DisputeStatus",
+    "EndpointHealth",
     "Event",
     "GuestData",
     "InboxEntry",
@@ -76,8 +79,12 @@ __all__ = [
     "ProviderEvent",
     "Refund",
     "RefundStatus",
+    "ScheduledJob",
+    "SigningSecret",
+    "StoredEndpoint",
     "Subscription",
     "SubscriptionStatus",
+    "SwitchedOff",
     "Verb",
     "exponent_of",
     "id_bounds",

@@ -35,6 +35,8 @@ EVENT_TYPES: Final = (
     "refund.created",
     "refund.succeeded",
     "refund.failed",
+    "webhook.disabled",
+    "webhook.test",
 )
 
 

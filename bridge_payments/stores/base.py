@@ -13,14 +13,15 @@ says whether a store holds what these docstrings promise.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol, TypeVar
+from typing import Final, Literal, Protocol, TypeVar
 
 from ..models import (
     Delivery,
     DeliveryState,
+    EndpointHealth,
     Event,
     InboxEntry,
     InboxState,
@@ -28,14 +29,21 @@ from ..models import (
     Payment,
     PaymentStatus,
     Refund,
+    ScheduledJob,
+    StoredEndpoint,
+    SwitchedOff,
 )
 
 __all__ = [
+    "FINISHED_ENTRIES",
+    "NOBODY_SERVES_IT",
     "DeliveryRepository",
+    "EndpointRepository",
     "EventRepository",
     "IdempotencyRecord",
     "IdempotencyRepository",
     "InboxRepository",
+    "JobRepository",
     "OperationRepository",
     "Page",
     "PaymentQuery",
@@ -46,6 +54,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+FINISHED_ENTRIES: Final = frozenset({InboxState.PROCESSED, InboxState.IGNORED, InboxState.DEAD})
+NOBODY_SERVES_IT: Final = "no process has delivered to this endpoint for weeks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +219,12 @@ class EventRepository(Protocol):
 
     def get(self, event_id: str) -> Event | None: ...
 
+    def get_all(self, event_ids: Sequence[str]) -> Mapping[str, Event]:
+        """Return those of these events that are stored, by id, in one statement."""
+
     def for_payment(self, payment_id: str) -> Sequence[Event]: ...
+
+    def count_by_type(self) -> Mapping[str, int]: ...
 
     def claim_untold(self, *, limit: int, lease_seconds: float) -> Sequence[Event]:
         """Take events that have no deliveries yet; again after the lease unless `mark_told` came."""
@@ -221,7 +237,10 @@ class EventRepository(Protocol):
 
 class DeliveryRepository(Protocol):
     def add(self, delivery: Delivery) -> bool:
-        """Insert unless (event, endpoint) exists; return whether it was inserted. Due at once."""
+        """Insert unless (event, endpoint) exists; return whether it was inserted.
+
+        Due at once, unless it is dead already: told to nobody, and there to be redelivered.
+        """
 
     def get(self, delivery_id: str) -> Delivery | None: ...
 
@@ -243,6 +262,15 @@ class DeliveryRepository(Protocol):
     ) -> bool:
         """Record an attempt under the lease's token: delivered, dead, or pending again later."""
 
+    def finish_delivered(self, delivery_ids: Sequence[str], *, token: str, status_code: int | None) -> int:
+        """Record that these got through, in one statement; return how many were still under *token*."""
+
+    def release(self, delivery_ids: Sequence[str], *, token: str) -> int:
+        """Give back what was claimed and not begun: due at once, and the attempt was none."""
+
+    def give_up_before(self, moment: datetime, *, limit: int) -> int:
+        """Make pending deliveries of before *moment* dead: nobody has served their endpoint since."""
+
     def redeliver(self, delivery_id: str) -> bool:
         """Make a dead or delivered delivery due again, with its attempts counted from zero."""
 
@@ -251,9 +279,68 @@ class DeliveryRepository(Protocol):
         *,
         state: DeliveryState | None = None,
         event_id: str | None = None,
+        endpoint: str | None = None,
+        before_id: str | None = None,
         limit: int = 50,
     ) -> Sequence[Delivery]:
-        """Newest first."""
+        """Newest first; *before_id* continues a list."""
+
+
+class EndpointRepository(Protocol):
+    """Endpoints that an operator stored, and the health of endpoints of every kind."""
+
+    def add(self, endpoint: StoredEndpoint) -> None: ...
+
+    def get(self, endpoint_id: str) -> StoredEndpoint | None: ...
+
+    def list(self) -> Sequence[StoredEndpoint]:
+        """All of them, oldest first."""
+
+    def save(self, endpoint: StoredEndpoint, *, expected_version: int) -> bool:
+        """Write the row as version ``expected_version + 1`` if its version still is *expected_version*."""
+
+    def delete(self, endpoint_id: str) -> bool:
+        """Forget the endpoint and its health; its deliveries stay."""
+
+    def health(self) -> Sequence[EndpointHealth]:
+        """How every endpoint is doing of which anything was ever noted."""
+
+    def failed(self, endpoint: str) -> EndpointHealth:
+        """Count a failed attempt; the first one since a success begins `failing_since`."""
+
+    def recovered(self, endpoint: str) -> None:
+        """Forget the failures: an attempt got through."""
+
+    def switch_off(self, endpoint: str, reason: SwitchedOff) -> bool:
+        """Return whether it was on until now: of several processes one hears True."""
+
+    def switch_on(self, endpoint: str) -> bool:
+        """Return whether it was off until now. Its failures are forgotten."""
+
+
+class JobRepository(Protocol):
+    """Work by the clock: each job is done by one process at a time."""
+
+    def take(self, name: str, *, lease_seconds: float, token: str) -> ScheduledJob | None:
+        """Take a job that is due, or was never done, and that nobody is at; None otherwise."""
+
+    def extend(self, name: str, *, lease_seconds: float, token: str) -> bool:
+        """Keep a job that is still ours; return whether it is."""
+
+    def finish(
+        self,
+        name: str,
+        *,
+        token: str,
+        next_in_seconds: float,
+        handled: int = 0,
+        error: str | None = None,
+        note: str | None = None,
+    ) -> bool:
+        """Give a job back, due again in *next_in_seconds*; return whether it was still ours."""
+
+    def list(self) -> Sequence[ScheduledJob]:
+        """By name."""
 
 
 class InboxRepository(Protocol):
@@ -280,10 +367,27 @@ class InboxRepository(Protocol):
     def replay(self, entry_id: str) -> bool:
         """Make an entry of any state due again, with its attempts counted from zero."""
 
+    def release(self, entry_ids: Sequence[str], *, token: str) -> int:
+        """Give back what was claimed and not begun: due at once, and the attempt was none."""
+
+    def blank(self, *, after_id: str, before_id: str, limit: int) -> tuple[int, str | None]:
+        """Forget bodies and headers of finished entries between two ids; the rows stay, for ever.
+
+        Looks at the first *limit* entries after *after_id*; returns how many were blanked and the last id
+        that was looked at, None when there was none.
+        """
+
+    def count(self, *, provider_id: str | None = None) -> Mapping[InboxState, int]: ...
+
     def list(
-        self, *, provider_id: str | None = None, state: InboxState | None = None, limit: int = 50
+        self,
+        *,
+        provider_id: str | None = None,
+        state: InboxState | None = None,
+        before_id: str | None = None,
+        limit: int = 50,
     ) -> Sequence[InboxEntry]:
-        """Newest first."""
+        """Newest first; *before_id* continues a list."""
 
 
 class Unit(Protocol):
@@ -309,6 +413,12 @@ class Unit(Protocol):
 
     @property
     def inbox(self) -> InboxRepository: ...
+
+    @property
+    def endpoints(self) -> EndpointRepository: ...
+
+    @property
+    def jobs(self) -> JobRepository: ...
 
 
 class Store(ABC):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -15,16 +16,20 @@ from ..models import (
     Clock,
     Delivery,
     DeliveryState,
+    EndpointHealth,
     Event,
     InboxEntry,
     InboxState,
     Operation,
     Payment,
     Refund,
+    ScheduledJob,
+    StoredEndpoint,
+    SwitchedOff,
     utc_now,
 )
 from ..seam import passing
-from .base import IdempotencyRecord, Page, PaymentQuery, Store, Unit
+from .base import FINISHED_ENTRIES, NOBODY_SERVES_IT, IdempotencyRecord, Page, PaymentQuery, Store, Unit
 from .codec import OPERATION_OUTCOME, guest_key, own_payment, own_refund, plain, told
 
 __all__ = ["MemoryStore"]
@@ -92,6 +97,10 @@ class _Tables:
     outbox: dict[str, _Told] = field(default_factory=dict)
     deliveries: dict[str, Delivery] = field(default_factory=dict)
     inbox: dict[str, InboxEntry] = field(default_factory=dict)
+    endpoints: dict[str, StoredEndpoint] = field(default_factory=dict)
+    health: dict[str, EndpointHealth] = field(default_factory=dict)
+    jobs: dict[str, tuple[ScheduledJob, str | None]] = field(default_factory=dict)
+    """name -> the job and the token of who is at it."""
 
 
 class MemoryUnit:
@@ -111,6 +120,8 @@ class MemoryUnit:
         self.events = _Events(self)
         self.deliveries = _Deliveries(self)
         self.inbox = _Inbox(self)
+        self.endpoints = _Endpoints(self)
+        self.jobs = _Jobs(self)
 
     def put(self, table: dict[K, V], key: K, value: V) -> None:
         self._writable()
@@ -410,6 +421,12 @@ class _Events(_Repository):
         entry = self._tables.outbox.get(event_id)
         return entry.event if entry is not None else None
 
+    def get_all(self, event_ids: Sequence[str]) -> Mapping[str, Event]:
+        return {i: self._tables.outbox[i].event for i in event_ids if i in self._tables.outbox}
+
+    def count_by_type(self) -> Mapping[str, int]:
+        return Counter(entry.event.type for entry in self._tables.outbox.values())
+
     def for_payment(self, payment_id: str) -> Sequence[Event]:
         events = [entry.event for entry in self._tables.outbox.values()]
         return sorted((e for e in events if _payment_id_of(e) == payment_id), key=lambda event: event.id)
@@ -444,8 +461,8 @@ class _Deliveries(_Repository):
         pair = (delivery.event_id, delivery.endpoint)
         if any((d.event_id, d.endpoint) == pair for d in self._tables.deliveries.values()):
             return False
-        due = replace(delivery, available_at=self._unit.in_seconds(0))
-        self._unit.insert(self._tables.deliveries, delivery.id, due)
+        due = None if delivery.state is DeliveryState.DEAD else self._unit.in_seconds(0)
+        self._unit.insert(self._tables.deliveries, delivery.id, replace(delivery, available_at=due))
         return True
 
     def get(self, delivery_id: str) -> Delivery | None:
@@ -496,6 +513,46 @@ class _Deliveries(_Repository):
         self._unit.put(self._tables.deliveries, delivery.id, changed)
         return True
 
+    def finish_delivered(self, delivery_ids: Sequence[str], *, token: str, status_code: int | None) -> int:
+        found = [self._tables.deliveries[i] for i in delivery_ids if i in self._tables.deliveries]
+        return sum(
+            self.finish(
+                replace(one, status_code=status_code, error=None, delivered_at=None),
+                token=token,
+                state=DeliveryState.DELIVERED,
+            )
+            for one in found
+        )
+
+    def release(self, delivery_ids: Sequence[str], *, token: str) -> int:
+        mine = [
+            found
+            for found in map(self._tables.deliveries.get, delivery_ids)
+            if found is not None and found.claim_token == token
+        ]
+        for one in mine:
+            free = replace(
+                one, available_at=self._unit.in_seconds(0), claim_token=None, attempts=one.attempts - 1
+            )
+            self._unit.put(self._tables.deliveries, one.id, free)
+        return len(mine)
+
+    def give_up_before(self, moment: datetime, *, limit: int) -> int:
+        old = sorted(
+            (
+                one
+                for one in self._tables.deliveries.values()
+                if one.state is DeliveryState.PENDING and one.created_at < moment
+            ),
+            key=lambda one: one.id,
+        )[:limit]
+        for one in old:
+            dead = replace(
+                one, state=DeliveryState.DEAD, available_at=None, claim_token=None, error=NOBODY_SERVES_IT
+            )
+            self._unit.put(self._tables.deliveries, one.id, dead)
+        return len(old)
+
     def redeliver(self, delivery_id: str) -> bool:
         stored = self._tables.deliveries.get(delivery_id)
         if stored is None or stored.state is DeliveryState.PENDING:
@@ -512,13 +569,21 @@ class _Deliveries(_Repository):
         return True
 
     def list(
-        self, *, state: DeliveryState | None = None, event_id: str | None = None, limit: int = 50
+        self,
+        *,
+        state: DeliveryState | None = None,
+        event_id: str | None = None,
+        endpoint: str | None = None,
+        before_id: str | None = None,
+        limit: int = 50,
     ) -> Sequence[Delivery]:
         found = [
             delivery
             for delivery in self._tables.deliveries.values()
             if (state is None or delivery.state is state)
             and (event_id is None or delivery.event_id == event_id)
+            and (endpoint is None or delivery.endpoint == endpoint)
+            and (before_id is None or delivery.id < before_id)
         ]
         return sorted(found, key=lambda delivery: delivery.id, reverse=True)[:limit]
 
@@ -590,16 +655,157 @@ class _Inbox(_Repository):
         self._unit.put(self._tables.inbox, entry_id, changed)
         return True
 
+    def release(self, entry_ids: Sequence[str], *, token: str) -> int:
+        mine = [
+            found
+            for found in map(self._tables.inbox.get, entry_ids)
+            if found is not None and found.claim_token == token
+        ]
+        for one in mine:
+            free = replace(
+                one, available_at=self._unit.in_seconds(0), claim_token=None, attempts=one.attempts - 1
+            )
+            self._unit.put(self._tables.inbox, one.id, free)
+        return len(mine)
+
+    def blank(self, *, after_id: str, before_id: str, limit: int) -> tuple[int, str | None]:
+        between = sorted(entry_id for entry_id in self._tables.inbox if after_id < entry_id < before_id)
+        looked_at = [self._tables.inbox[entry_id] for entry_id in between[:limit]]
+        full = [entry for entry in looked_at if entry.state in FINISHED_ENTRIES and entry.payload]
+        for entry in full:
+            self._unit.put(self._tables.inbox, entry.id, replace(entry, payload="", headers={}))
+        return len(full), looked_at[-1].id if looked_at else None
+
+    def count(self, *, provider_id: str | None = None) -> Mapping[InboxState, int]:
+        return Counter(
+            entry.state
+            for entry in self._tables.inbox.values()
+            if provider_id is None or entry.provider_id == provider_id
+        )
+
     def list(
-        self, *, provider_id: str | None = None, state: InboxState | None = None, limit: int = 50
+        self,
+        *,
+        provider_id: str | None = None,
+        state: InboxState | None = None,
+        before_id: str | None = None,
+        limit: int = 50,
     ) -> Sequence[InboxEntry]:
         found = [
             entry
             for entry in self._tables.inbox.values()
             if (provider_id is None or entry.provider_id == provider_id)
             and (state is None or entry.state is state)
+            and (before_id is None or entry.id < before_id)
         ]
         return sorted(found, key=lambda entry: entry.id, reverse=True)[:limit]
+
+
+class _Endpoints(_Repository):
+    def add(self, endpoint: StoredEndpoint) -> None:
+        self._unit.insert(self._tables.endpoints, endpoint.id, _own_endpoint(endpoint))
+
+    def get(self, endpoint_id: str) -> StoredEndpoint | None:
+        return self._tables.endpoints.get(endpoint_id)
+
+    def list(self) -> Sequence[StoredEndpoint]:
+        return sorted(self._tables.endpoints.values(), key=lambda endpoint: endpoint.id)
+
+    def save(self, endpoint: StoredEndpoint, *, expected_version: int) -> bool:
+        stored = self._tables.endpoints.get(endpoint.id)
+        if stored is None or stored.version != expected_version:
+            return False
+        changed = replace(_own_endpoint(endpoint), version=expected_version + 1)
+        self._unit.put(self._tables.endpoints, endpoint.id, changed)
+        return True
+
+    def delete(self, endpoint_id: str) -> bool:
+        if endpoint_id not in self._tables.endpoints:
+            return False
+        self._unit.drop(self._tables.endpoints, endpoint_id)
+        if endpoint_id in self._tables.health:
+            self._unit.drop(self._tables.health, endpoint_id)
+        return True
+
+    def health(self) -> Sequence[EndpointHealth]:
+        return sorted(self._tables.health.values(), key=lambda health: health.endpoint)
+
+    def failed(self, endpoint: str) -> EndpointHealth:
+        known = self._of(endpoint)
+        since = known.failing_since or self._unit.in_seconds(0)
+        changed = replace(known, failures=known.failures + 1, failing_since=since)
+        self._unit.put(self._tables.health, endpoint, changed)
+        return changed
+
+    def recovered(self, endpoint: str) -> None:
+        if self._of(endpoint).failing_since is not None:
+            changed = replace(self._of(endpoint), failures=0, failing_since=None)
+            self._unit.put(self._tables.health, endpoint, changed)
+
+    def switch_off(self, endpoint: str, reason: SwitchedOff) -> bool:
+        known = self._of(endpoint)
+        if known.disabled_at is not None:
+            return False
+        changed = replace(known, disabled_at=self._unit.in_seconds(0), disabled_reason=reason)
+        self._unit.put(self._tables.health, endpoint, changed)
+        return True
+
+    def switch_on(self, endpoint: str) -> bool:
+        if self._of(endpoint).disabled_at is None:
+            return False
+        self._unit.put(self._tables.health, endpoint, EndpointHealth(endpoint=endpoint))
+        return True
+
+    def _of(self, endpoint: str) -> EndpointHealth:
+        return self._tables.health.get(endpoint) or EndpointHealth(endpoint=endpoint)
+
+
+class _Jobs(_Repository):
+    def take(self, name: str, *, lease_seconds: float, token: str) -> ScheduledJob | None:
+        now = self._unit.in_seconds(0)
+        job, _ = self._tables.jobs.get(name, (ScheduledJob(name=name, due_at=now), None))
+        leased = job.lease_until is not None and not self._unit.is_due(job.lease_until)
+        if leased or not self._unit.is_due(job.due_at):
+            return None
+        taken = replace(job, lease_until=self._unit.in_seconds(lease_seconds), started_at=now)
+        self._unit.put(self._tables.jobs, name, (taken, token))
+        return taken
+
+    def extend(self, name: str, *, lease_seconds: float, token: str) -> bool:
+        job, holder = self._tables.jobs.get(name, (None, None))
+        if job is None or holder != token:
+            return False
+        kept = replace(job, lease_until=self._unit.in_seconds(lease_seconds))
+        self._unit.put(self._tables.jobs, name, (kept, token))
+        return True
+
+    def finish(
+        self,
+        name: str,
+        *,
+        token: str,
+        next_in_seconds: float,
+        handled: int = 0,
+        error: str | None = None,
+        note: str | None = None,
+    ) -> bool:
+        job, holder = self._tables.jobs.get(name, (None, None))
+        if job is None or holder != token:
+            return False
+        done = replace(
+            job,
+            due_at=self._unit.in_seconds(next_in_seconds),
+            lease_until=None,
+            finished_at=self._unit.in_seconds(0),
+            handled=handled,
+            error=error,
+            note=note,
+        )
+        self._unit.put(self._tables.jobs, name, (done, None))
+        return True
+
+    def list(self) -> Sequence[ScheduledJob]:
+        return sorted((job for job, _ in self._tables.jobs.values()), key=lambda job: job.name)
 
 
 # --- pure helpers ---------------------------------------------------------------------------------
@@ -638,6 +844,10 @@ def _order(payment: Payment, query: PaymentQuery) -> tuple[Any, ...]:
             return (payment.total_cents, payment.id)
         case "status":
             return (payment.status.value, payment.id)
+
+
+def _own_endpoint(endpoint: StoredEndpoint) -> StoredEndpoint:
+    return replace(endpoint, headers=plain(endpoint.headers), metadata=plain(endpoint.metadata))
 
 
 def _first(rows: Iterable[Row], limit: int, due: Callable[[Row], Any]) -> list[Row]:

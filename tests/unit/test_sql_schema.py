@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from bridge_payments.errors import MissingExtra, StoreError
 from bridge_payments.models import (
     Delivery,
+    EndpointHealth,
     InboxEntry,
     NextAction,
     NextActionKind,
@@ -21,6 +22,8 @@ from bridge_payments.models import (
     OperationState,
     Payment,
     Refund,
+    ScheduledJob,
+    StoredEndpoint,
 )
 from bridge_payments.stores.base import IdempotencyRecord, Unit
 from bridge_payments.stores.sql import HEAD, VERSION_TABLE, SQLStore, include_name, metadata, offline_sql
@@ -38,6 +41,9 @@ pytestmark = pytest.mark.anyio
         (Refund, t.refunds, set()),
         (Delivery, t.deliveries, set()),
         (InboxEntry, t.inbox, {"processed"}),
+        (StoredEndpoint, t.endpoints, set()),
+        (EndpointHealth, t.endpoint_health, set()),
+        (ScheduledJob, t.jobs, {"lease_token"}),
         (IdempotencyRecord, t.keys, set()),
     ],
 )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from ...models import Delivery, DeliveryState
+from ..base import NOBODY_SERVES_IT
 from .rows import delivery_from, delivery_row
 from .session import Insertion, Repository, claim_of, lease_of
 from .tables import deliveries
@@ -19,6 +21,7 @@ _C: Final = deliveries.c
 _READ: Final = sa.select(deliveries)
 _GET: Final = _READ.where(_C.id == sa.bindparam("id"))
 _ADD: Final = Insertion("deliveries.add", deliveries, "event_id", "endpoint", available_at=moment("due"))
+_ADD_DEAD: Final = Insertion("deliveries.add_dead", deliveries, "event_id", "endpoint")
 _DUE: Final = claim_of(deliveries, "available_at")
 _DUE_FOR: Final = claim_of(
     deliveries, "available_at", _C.endpoint.in_(sa.bindparam("endpoints", expanding=True))
@@ -36,6 +39,36 @@ _DELIVERED: Final = _MINE.values(
     available_at=None,
     delivered_at=sa.func.coalesce(sa.bindparam("told_at", type_=UtcDateTime()), moment("due")),
 )
+_IDS: Final[sa.BindParameter[str]] = sa.bindparam("ids", expanding=True)
+_THESE: Final = deliveries.update().where(_C.id.in_(_IDS), _C.claim_token == sa.bindparam("its_token"))
+_ALL_DELIVERED: Final = _THESE.values(
+    state=DeliveryState.DELIVERED.value,
+    status_code=sa.bindparam("its_status"),
+    error=None,
+    claim_token=None,
+    available_at=None,
+    delivered_at=moment("due"),
+)
+_RELEASE: Final = _THESE.values(available_at=moment("due"), claim_token=None, attempts=_C.attempts - 1)
+_STALE: Final = (
+    sa.select(_C.id)
+    .where(
+        _C.state == DeliveryState.PENDING.value,
+        _C.created_at < sa.bindparam("moment", type_=UtcDateTime()),
+    )
+    .order_by(_C.id)
+    .limit(sa.bindparam("limit", type_=sa.Integer()))
+)
+_GIVE_UP: Final = (
+    deliveries.update()
+    .where(_C.id.in_(_IDS), _C.state == DeliveryState.PENDING.value)
+    .values(
+        state=DeliveryState.DEAD.value,
+        available_at=None,
+        claim_token=None,
+        error=NOBODY_SERVES_IT,
+    )
+)
 _REDELIVER: Final = (
     deliveries.update()
     .where(_C.id == sa.bindparam("its_id"), _C.state != DeliveryState.PENDING.value)
@@ -52,6 +85,8 @@ _REDELIVER: Final = (
 class Deliveries(Repository):
     def add(self, delivery: Delivery) -> bool:
         row = delivery_row(delivery)
+        if delivery.state is DeliveryState.DEAD:
+            return _ADD_DEAD.run(self._session, {**row, "available_at": None})
         del row["available_at"]
         return _ADD.run(self._session, {**row, **self._session.moment("due")})
 
@@ -102,17 +137,43 @@ class Deliveries(Repository):
             values |= self._session.moment("due", retry_in_seconds or 0)
         return self._session.write("deliveries.finish", statement, values) == 1
 
+    def finish_delivered(self, delivery_ids: Sequence[str], *, token: str, status_code: int | None) -> int:
+        values = {"ids": list(delivery_ids), "its_token": token, "its_status": status_code}
+        values |= self._session.moment("due")
+        return self._session.write("deliveries.finish_delivered", _ALL_DELIVERED, values)
+
+    def release(self, delivery_ids: Sequence[str], *, token: str) -> int:
+        values = {"ids": list(delivery_ids), "its_token": token, **self._session.moment("due")}
+        return self._session.write("deliveries.release", _RELEASE, values)
+
+    def give_up_before(self, moment: datetime, *, limit: int) -> int:
+        rows = self._session.rows("deliveries.find_stale", _STALE, moment=moment, limit=limit)
+        if not rows:
+            return 0
+        return self._session.write("deliveries.give_up", _GIVE_UP, {"ids": [row["id"] for row in rows]})
+
     def redeliver(self, delivery_id: str) -> bool:
         values = {"its_id": delivery_id, **self._session.moment("due")}
         return self._session.write("deliveries.redeliver", _REDELIVER, values) == 1
 
     def list(
-        self, *, state: DeliveryState | None = None, event_id: str | None = None, limit: int = 50
+        self,
+        *,
+        state: DeliveryState | None = None,
+        event_id: str | None = None,
+        endpoint: str | None = None,
+        before_id: str | None = None,
+        limit: int = 50,
     ) -> Sequence[Delivery]:
         query, values = _READ, dict[str, Any]()
         if state is not None:
             query, values["its_state"] = query.where(_C.state == sa.bindparam("its_state")), state.value
         if event_id is not None:
             query, values["its_event"] = query.where(_C.event_id == sa.bindparam("its_event")), event_id
+        if endpoint is not None:
+            query = query.where(_C.endpoint == sa.bindparam("its_endpoint"))
+            values["its_endpoint"] = endpoint
+        if before_id is not None:
+            query, values["its_bound"] = query.where(_C.id < sa.bindparam("its_bound")), before_id
         rows = self._session.rows("deliveries.list", query.order_by(_C.id.desc()).limit(limit), **values)
         return [delivery_from(row) for row in rows]

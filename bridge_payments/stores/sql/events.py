@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -19,6 +19,8 @@ __all__ = ["Events"]
 _C: Final = outbox.c
 _READ: Final = sa.select(outbox)
 _GET: Final = _READ.where(_C.id == sa.bindparam("id"))
+_GET_ALL: Final = _READ.where(_C.id.in_(sa.bindparam("wanted", expanding=True)))
+_COUNT: Final = sa.select(_C.type, sa.func.count().label("how_many")).group_by(_C.type)
 _FOR_PAYMENT: Final = _READ.where(_C.payment_id == sa.bindparam("its_payment")).order_by(_C.id)
 _ADD: Final = outbox.insert().values(available_at=moment("due"))
 _UNTOLD: Final = claim_of(outbox, "available_at")
@@ -47,6 +49,15 @@ class Events(Repository):
     def get(self, event_id: str) -> Event | None:
         row = self._session.row("events.get", _GET, id=event_id)
         return event_from(row) if row is not None else None
+
+    def get_all(self, event_ids: Sequence[str]) -> Mapping[str, Event]:
+        if not event_ids:
+            return {}
+        rows = self._session.rows("events.get_all", _GET_ALL, wanted=list(event_ids))
+        return {row["id"]: event_from(row) for row in rows}
+
+    def count_by_type(self) -> Mapping[str, int]:
+        return {row["type"]: row["how_many"] for row in self._session.rows("events.count", _COUNT)}
 
     def for_payment(self, payment_id: str) -> Sequence[Event]:
         rows = self._session.rows("events.for_payment", _FOR_PAYMENT, its_payment=payment_id)

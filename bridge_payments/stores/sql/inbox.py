@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from ...models import InboxEntry, InboxState
+from ..base import FINISHED_ENTRIES
 from .rows import inbox_from, inbox_row
 from .session import Insertion, Repository, claim_of, lease_of
 from .tables import inbox
@@ -47,6 +48,26 @@ _REPLAY: Final = (
         claim_token=None,
     )
 )
+
+_IDS: Final[sa.BindParameter[str]] = sa.bindparam("ids", expanding=True)
+_RELEASE: Final = (
+    inbox.update()
+    .where(_C.id.in_(_IDS), _C.claim_token == sa.bindparam("its_token"))
+    .values(available_at=moment("due"), claim_token=None, attempts=_C.attempts - 1)
+)
+_BETWEEN: Final = (
+    sa.select(_C.id, _C.state)
+    .where(_C.id > sa.bindparam("after"), _C.id < sa.bindparam("before"))
+    .order_by(_C.id)
+    .limit(sa.bindparam("limit", type_=sa.Integer()))
+)
+_BLANK: Final = (
+    inbox.update()
+    .where(_C.id.in_(_IDS), _C.payload != "", _C.available_at.is_(None))
+    .values(payload="", headers=None)
+)
+_COUNT: Final = sa.select(_C.state, sa.func.count().label("how_many")).group_by(_C.state)
+_COUNT_OF: Final = _COUNT.where(_C.provider_id == sa.bindparam("provider_id"))
 
 
 class Inbox(Repository):
@@ -106,8 +127,30 @@ class Inbox(Repository):
         values = {"its_id": entry_id, **self._session.moment("due")}
         return self._session.write("inbox.replay", _REPLAY, values) == 1
 
+    def release(self, entry_ids: Sequence[str], *, token: str) -> int:
+        values = {"ids": list(entry_ids), "its_token": token, **self._session.moment("due")}
+        return self._session.write("inbox.release", _RELEASE, values)
+
+    def blank(self, *, after_id: str, before_id: str, limit: int) -> tuple[int, str | None]:
+        rows = self._session.rows("inbox.find_old", _BETWEEN, after=after_id, before=before_id, limit=limit)
+        finished = [row["id"] for row in rows if InboxState(row["state"]) in FINISHED_ENTRIES]
+        done = self._session.write("inbox.blank", _BLANK, {"ids": finished}) if finished else 0
+        return done, rows[-1]["id"] if rows else None
+
+    def count(self, *, provider_id: str | None = None) -> Mapping[InboxState, int]:
+        if provider_id is None:
+            rows = self._session.rows("inbox.count", _COUNT)
+        else:
+            rows = self._session.rows("inbox.count", _COUNT_OF, provider_id=provider_id)
+        return {InboxState(row["state"]): row["how_many"] for row in rows}
+
     def list(
-        self, *, provider_id: str | None = None, state: InboxState | None = None, limit: int = 50
+        self,
+        *,
+        provider_id: str | None = None,
+        state: InboxState | None = None,
+        before_id: str | None = None,
+        limit: int = 50,
     ) -> Sequence[InboxEntry]:
         query, values = _READ, dict[str, Any]()
         if provider_id is not None:
@@ -115,5 +158,7 @@ class Inbox(Repository):
             values["provider_id"] = provider_id
         if state is not None:
             query, values["its_state"] = query.where(_C.state == sa.bindparam("its_state")), state.value
+        if before_id is not None:
+            query, values["its_bound"] = query.where(_C.id < sa.bindparam("its_bound")), before_id
         rows = self._session.rows("inbox.list", query.order_by(_C.id.desc()).limit(limit), **values)
         return [inbox_from(row) for row in rows]

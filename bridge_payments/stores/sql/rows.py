@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from ...models import (
     CaptureMethod,
     Delivery,
     DeliveryState,
+    EndpointHealth,
     Event,
     InboxEntry,
     InboxState,
@@ -20,6 +22,10 @@ from ...models import (
     PaymentStatus,
     Refund,
     RefundStatus,
+    ScheduledJob,
+    SigningSecret,
+    StoredEndpoint,
+    SwitchedOff,
     Verb,
 )
 from ..base import IdempotencyRecord
@@ -36,16 +42,23 @@ from ..codec import (
 
 __all__ = [
     "DELIVERY_FIELDS",
+    "ENDPOINT_FIELDS",
+    "HEALTH_FIELDS",
     "INBOX_FIELDS",
+    "JOB_FIELDS",
     "OPERATION_FIELDS",
     "PAYMENT_FIELDS",
     "REFUND_FIELDS",
     "delivery_from",
     "delivery_row",
+    "endpoint_from",
+    "endpoint_row",
     "event_from",
     "event_row",
+    "health_from",
     "inbox_from",
     "inbox_row",
+    "job_from",
     "key_from",
     "key_row",
     "operation_from",
@@ -63,6 +76,9 @@ OPERATION_FIELDS: Final = tuple(field.name for field in fields(Operation))
 REFUND_FIELDS: Final = tuple(field.name for field in fields(Refund))
 DELIVERY_FIELDS: Final = tuple(field.name for field in fields(Delivery))
 INBOX_FIELDS: Final = tuple(field.name for field in fields(InboxEntry))
+ENDPOINT_FIELDS: Final = tuple(field.name for field in fields(StoredEndpoint))
+HEALTH_FIELDS: Final = tuple(field.name for field in fields(EndpointHealth))
+JOB_FIELDS: Final = tuple(field.name for field in fields(ScheduledJob))
 KEY_FIELDS: Final = tuple(field.name for field in fields(IdempotencyRecord))
 
 
@@ -183,6 +199,44 @@ def inbox_from(row: Row, **later: Any) -> InboxEntry:
     return InboxEntry(**values)
 
 
+def endpoint_row(endpoint: StoredEndpoint) -> dict[str, Any]:
+    row = {name: getattr(endpoint, name) for name in ENDPOINT_FIELDS}
+    row.update(
+        events=_json(list(endpoint.events)),
+        secrets=_json([{"value": s.value, "expires_at": s.expires_at} for s in endpoint.secrets]),
+        headers=_json(endpoint.headers or None),
+        user_ids=_json(list(endpoint.user_ids)),
+        organization_ids=_json(list(endpoint.organization_ids)),
+        metadata=_json(endpoint.metadata or None),
+    )
+    return row
+
+
+def endpoint_from(row: Row) -> StoredEndpoint:
+    values = {name: row[name] for name in ENDPOINT_FIELDS}
+    values.update({name: tuple(_loaded(row[name])) for name in ("events", "user_ids", "organization_ids")})
+    values.update(
+        secrets=tuple(
+            SigningSecret(value=each["value"], expires_at=_moment(each["expires_at"]))
+            for each in _loaded(row["secrets"])
+        ),
+        headers=_loaded(row["headers"]),
+        metadata=_loaded(row["metadata"]),
+    )
+    return StoredEndpoint(**values)
+
+
+def health_from(row: Row) -> EndpointHealth:
+    values = {name: row[name] for name in HEALTH_FIELDS}
+    if values["disabled_reason"] is not None:
+        values["disabled_reason"] = SwitchedOff(values["disabled_reason"])
+    return EndpointHealth(**values)
+
+
+def job_from(row: Row) -> ScheduledJob:
+    return ScheduledJob(**{name: row[name] for name in JOB_FIELDS})
+
+
 def key_row(record: IdempotencyRecord) -> dict[str, Any]:
     return {name: getattr(record, name) for name in KEY_FIELDS}
 
@@ -193,6 +247,10 @@ def key_from(row: Row) -> IdempotencyRecord:
 
 def _json(value: object) -> str | None:
     return None if value is None else dumps(value)
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
 
 
 def _loaded(text: str | None) -> Any:

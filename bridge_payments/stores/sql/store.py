@@ -18,10 +18,12 @@ from ...seam import passing
 from ..base import Store, Unit
 from . import doctor, schema
 from .deliveries import Deliveries
+from .endpoints import Endpoints
 from .engines import Lane, lane_for
 from .events import Events
 from .idempotency import Idempotency
 from .inbox import Inbox
+from .jobs import Jobs
 from .operations import Operations
 from .payments import Payments
 from .refunds import Refunds
@@ -46,6 +48,8 @@ class SQLUnit:
         self.events = Events(session)
         self.deliveries = Deliveries(session)
         self.inbox = Inbox(session)
+        self.endpoints = Endpoints(session)
+        self.jobs = Jobs(session)
 
 
 class SQLStore(Store):

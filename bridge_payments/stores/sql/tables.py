@@ -17,7 +17,10 @@ from .types import Exact, LongText, UtcDateTime
 __all__ = [
     "TABLES",
     "deliveries",
+    "endpoint_health",
+    "endpoints",
     "inbox",
+    "jobs",
     "keys",
     "metadata",
     "operations",
@@ -307,6 +310,16 @@ deliveries = sa.Table(
     ),  # an event goes to an endpoint once, however often it is expanded
     sa.Index(None, "state", "id"),  # the operator's list of the dead
     _due("due", "webhook_deliveries", "available_at"),
+    # What one endpoint is due, however much another one, which nobody serves, has waiting.
+    sa.Index(
+        "ix_webhook_deliveries_endpoint_due",
+        "endpoint",
+        "available_at",
+        "id",
+        postgresql_where=sa.text("available_at IS NOT NULL"),
+        sqlite_where=sa.text("available_at IS NOT NULL"),
+    ),
+    sa.Index(None, "endpoint", "id"),  # what one endpoint was told, newest first
 )
 
 inbox = sa.Table(
@@ -336,6 +349,53 @@ inbox = sa.Table(
     sa.UniqueConstraint("provider_id", "provider_event_id"),
     sa.Index(None, "state", "id"),  # the operator's list of the dead
     _due("due", "provider_webhooks", "available_at"),
+)
+
+endpoints = sa.Table(
+    "provider_webhook_endpoints",
+    metadata,
+    _id(),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("url", LongText(), nullable=False),
+    sa.Column("events", LongText(), nullable=False),
+    _text("secrets"),  # they sign: whoever reads them can speak in our name to this subscriber
+    _text("headers"),
+    sa.Column("timeout_seconds", sa.Double, nullable=False),
+    sa.Column("tries", sa.Integer),
+    _count("concurrency"),
+    _exact("format", 20),
+    _text("user_ids"),
+    _text("organization_ids"),
+    _text("metadata"),
+    _text("description"),
+    _at("created_at", nullable=False),
+    _at("updated_at", nullable=False),
+    _count("version"),
+)
+
+endpoint_health = sa.Table(
+    # Of endpoints of every kind, by the name under which their deliveries are stored.
+    "webhook_endpoint_health",
+    metadata,
+    sa.Column("endpoint", Exact(255), primary_key=True),
+    _count("failures"),
+    _at("failing_since"),
+    _at("disabled_at"),
+    _exact("disabled_reason", 20),
+)
+
+jobs = sa.Table(
+    "scheduled_jobs",
+    metadata,
+    sa.Column("name", Exact(64), primary_key=True),
+    _at("due_at", nullable=False),
+    _at("lease_until"),
+    _exact("lease_token", 64),
+    _at("started_at"),
+    _at("finished_at"),
+    _count("handled"),
+    _text("error"),
+    _exact("note", 255),
 )
 
 TABLES: Final = frozenset(metadata.tables)

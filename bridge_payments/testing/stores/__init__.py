@@ -9,6 +9,7 @@ Needs no plugin: each test drives an event loop of its own.
 
 from __future__ import annotations
 
+from .endpoints import EndpointPromises
 from .lists import ListPromises
 from .operations import OperationPromises
 from .payments import PaymentPromises
@@ -18,5 +19,7 @@ from .transactions import TransactionPromises
 __all__ = ["StoreConformance"]
 
 
-class StoreConformance(PaymentPromises, ListPromises, OperationPromises, QueuePromises, TransactionPromises):
+class StoreConformance(
+    PaymentPromises, ListPromises, OperationPromises, QueuePromises, EndpointPromises, TransactionPromises
+):
     """Everything that the engine and the workers rely on."""

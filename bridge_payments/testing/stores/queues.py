@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from ...models import (
@@ -270,7 +270,145 @@ class QueuePromises(Promises):
         assert await listed(state=DeliveryState.DEAD) == [second.id]
         assert await listed(state=DeliveryState.PENDING, event_id="evt_1") == [first.id]
 
+    @on_a_store
+    async def test_a_list_of_deliveries_is_continued_where_it_ended(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        mine = [a_delivery(f"evt_{number}") for number in range(3)]
+        await keep(store, *mine, a_delivery("evt_1", endpoint="crm"))
+
+        async def listed(**filters: Any) -> list[str]:
+            found = await store.run(lambda unit: unit.deliveries.list(**filters), write=False)
+            return [delivery.id for delivery in found]
+
+        assert await listed(endpoint="shop", limit=2) == [mine[2].id, mine[1].id]
+        assert await listed(endpoint="shop", before_id=mine[1].id) == [mine[0].id]
+
+    @on_a_store
+    async def test_several_that_got_through_are_recorded_together_by_who_holds_the_token(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        await keep(store, *(a_delivery(f"evt_{number}") for number in range(3)))
+        first, second = await _deliveries(store, "t1", limit=2)
+        (third,) = await _deliveries(store, "t2")
+        ids = [first.id, second.id, third.id, "dlv_none"]
+
+        async def record(token: str) -> int:
+            return await store.run(
+                lambda unit: unit.deliveries.finish_delivered(ids, token=token, status_code=204)
+            )
+
+        assert await record("t1") == 2
+        assert await record("t1") == 0
+        found = await _delivery(store, first.id)
+        assert (found.state, found.status_code, found.delivered_at, found.available_at) == (
+            DeliveryState.DELIVERED, 204, NOW, None,
+        )  # fmt: skip
+        assert (await _delivery(store, third.id)).state is DeliveryState.PENDING
+
+    @on_a_store
+    async def test_what_was_claimed_and_not_begun_is_given_back_whole(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        await keep(store, a_delivery("evt_1"))
+        (claimed,) = await _deliveries(store, "t1")
+
+        async def release(token: str) -> int:
+            return await store.run(lambda unit: unit.deliveries.release([claimed.id], token=token))
+
+        assert await release("t2") == 0
+        assert await release("t1") == 1
+        (again,) = await _deliveries(store, "t3")
+        assert (again.id, again.attempts) == (claimed.id, 1)
+
+    @on_a_store
+    async def test_a_delivery_that_is_stored_dead_waits_for_an_operator(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        dead = a_delivery("evt_1", state=DeliveryState.DEAD, error="switched off")
+        await keep(store, dead)
+        assert list(await _deliveries(store, "t1")) == []
+        assert await _delivery(store, dead.id) == dead
+        assert await store.run(lambda unit: unit.deliveries.redeliver(dead.id)) is True
+        assert [each.id for each in await _deliveries(store, "t1")] == [dead.id]
+
+    @on_a_store
+    async def test_what_nobody_delivers_is_given_up_one_day(self, store: Store, clock: MovableClock) -> None:
+        old, done = a_delivery("evt_1", endpoint="gone"), a_delivery("evt_2")
+        await keep(store, old, done)
+        (claimed,) = await _deliveries(store, "t1", endpoints=["shop"])
+        await _finish(store, claimed, "t1", DeliveryState.DELIVERED)
+        tomorrow = NOW + timedelta(days=1)
+
+        async def give_up(before: datetime) -> int:
+            return await store.run(lambda unit: unit.deliveries.give_up_before(before, limit=9))
+
+        assert await give_up(NOW) == 0
+        assert await give_up(tomorrow) == 1
+        assert await give_up(tomorrow) == 0
+        found = await _delivery(store, old.id)
+        assert (found.state, found.available_at) == (DeliveryState.DEAD, None)
+        assert (await _delivery(store, done.id)).state is DeliveryState.DELIVERED
+
+    @on_a_store
+    async def test_several_events_are_read_at_once(self, store: Store, clock: MovableClock) -> None:
+        payment = a_payment()
+        first, second = an_event(payment), an_event(payment, type="payment.success")
+        await keep(store, first, second)
+        found = await store.run(lambda u: u.events.get_all([second.id, "evt_none", first.id]), write=False)
+        assert dict(found) == {first.id: first, second.id: second}
+        assert dict(await store.run(lambda unit: unit.events.get_all([]), write=False)) == {}
+        counted = await store.run(lambda unit: unit.events.count_by_type(), write=False)
+        assert dict(counted) == {"payment.created": 1, "payment.success": 1}
+
     # --- the inbox --------------------------------------------------------------------------------
+
+    @on_a_store
+    async def test_old_bodies_are_forgotten_and_the_event_is_still_known(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        done, parked, young = (an_entry(payload='{"secret": 1}', headers={"sig": "x"}) for _ in range(3))
+        await keep(store, done, parked, young)
+        claimed = {entry.id: entry for entry in await _entries(store, "t1")}
+        assert await _settle(store, claimed[done.id], "t1", InboxState.PROCESSED)
+        assert await _settle(store, claimed[parked.id], "t1", InboxState.PARKED, retry_in_seconds=60)
+        assert await _settle(store, claimed[young.id], "t1", InboxState.IGNORED)
+
+        async def blank(after: str, limit: int = 9) -> tuple[int, str | None]:
+            return await store.run(
+                lambda unit: unit.inbox.blank(after_id=after, before_id=young.id, limit=limit)
+            )
+
+        assert await blank("", 1) == (1, done.id)
+        assert await blank(done.id) == (0, parked.id), "it may have to be looked at again"
+        assert await blank(parked.id) == (0, None)
+        found = await _entry(store, done.id)
+        assert (found.payload, dict(found.headers), found.state) == ("", {}, InboxState.PROCESSED)
+        assert (await _entry(store, parked.id)).payload == parked.payload
+        assert (await _entry(store, young.id)).payload == young.payload
+        again = replace(done, id=new_id("wh"))
+        assert await store.run(lambda unit: unit.inbox.add(again)) is False
+
+    @on_a_store
+    async def test_entries_that_were_not_begun_are_given_back_whole(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        await keep(store, an_entry())
+        (claimed,) = await _entries(store, "t1")
+        assert await store.run(lambda unit: unit.inbox.release([claimed.id], token="t2")) == 0
+        assert await store.run(lambda unit: unit.inbox.release([claimed.id], token="t1")) == 1
+        (again,) = await _entries(store, "t3")
+        assert (again.id, again.attempts) == (claimed.id, 1)
+
+    @on_a_store
+    async def test_the_inbox_is_counted_by_state(self, store: Store, clock: MovableClock) -> None:
+        await keep(store, an_entry(), an_entry(), an_entry(provider_id="other"))
+        (claimed,) = await _entries(store, "t1", limit=1)
+        await _settle(store, claimed, "t1", InboxState.DEAD)
+        counted = await store.run(lambda unit: unit.inbox.count(), write=False)
+        assert dict(counted) == {InboxState.RECEIVED: 2, InboxState.DEAD: 1}
+        counted = await store.run(lambda unit: unit.inbox.count(provider_id="other"), write=False)
+        assert dict(counted) == {InboxState.RECEIVED: 1}
 
     @on_a_store
     async def test_a_webhook_comes_back_byte_for_byte(self, store: Store, clock: MovableClock) -> None:
