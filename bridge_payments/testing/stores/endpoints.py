@@ -69,7 +69,8 @@ class EndpointPromises(Promises):
             description="who this is",
         )
         bare = an_endpoint()
-        await store.run(lambda unit: [unit.endpoints.add(each) for each in (full, bare)])
+        for endpoint in (full, bare):
+            await store.run(lambda unit, endpoint=endpoint: unit.endpoints.add(endpoint))  # type: ignore[misc]
         assert await store.run(lambda unit: unit.endpoints.get(full.id), write=False) == full
         assert list(await store.run(lambda unit: unit.endpoints.list(), write=False)) == [full, bare]
         assert await store.run(lambda unit: unit.endpoints.get("whe_none"), write=False) is None
