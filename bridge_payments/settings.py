@@ -108,6 +108,12 @@ class WebhookSettings(_Frozen):
     headers: Mapping[str, str] = Field(default_factory=dict, repr=False)
     timeout: Seconds = 30.0
     retries: int | None = Field(default=None, ge=0, le=50)
+    format: Literal["generic", "slack", "discord"] | None = None
+    """By default what the URL says."""
+    users: Words = ()
+    organizations: Words = ()
+    metadata: Mapping[str, str] = Field(default_factory=dict)
+    """Of which payments it is told: those of one of these users, organizations, with this metadata."""
 
     @field_validator("url")
     @classmethod
@@ -122,7 +128,7 @@ class WebhookSettings(_Frozen):
     def _several(cls, value: object) -> object:
         return _listed(value)
 
-    @field_validator("headers", mode="before")
+    @field_validator("headers", "metadata", mode="before")
     @classmethod
     def _from_json(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -130,7 +136,7 @@ class WebhookSettings(_Frozen):
         try:
             return json.loads(value)
         except ValueError:
-            raise ValueError("is a JSON object of header names and values") from None
+            raise ValueError("is a JSON object of names and values") from None
 
 
 def _env(default: Any, *names: str, scale: float | None = None, **rules: Any) -> Any:
@@ -224,6 +230,8 @@ class Settings(_Frozen):
     webhooks: tuple[WebhookSettings, ...] = ()
     webhook_allow_hosts: Words = _env((), "BRIDGE_WEBHOOK_ALLOW_HOSTS")
     """Hosts that may be told of events although their addresses are not public; for development."""
+    webhook_retention_days: int = _env(30, "WEBHOOK_RETENTION_DAYS", ge=1)
+    """How long bodies of received webhooks are kept; events that are told are kept three times as long."""
 
     # logs
     log_level: Literal["debug", "info", "warn", "error"] = _env("info", "LOG_LEVEL")
@@ -344,6 +352,10 @@ _WEBHOOK_FIELDS: Final = {
     "HEADERS": "headers",
     "TIMEOUT": "timeout",
     "RETRIES": "retries",
+    "FORMAT": "format",
+    "USERS": "users",
+    "ORGANIZATIONS": "organizations",
+    "METADATA": "metadata",
 }
 
 

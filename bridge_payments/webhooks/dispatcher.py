@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from random import Random
 from time import monotonic
 from typing import Final, TypeVar
+from weakref import WeakKeyDictionary
 
 from ..errors import ConfigurationError, NotFound, StoreError
 from ..models import Clock, Delivery, DeliveryState, Event, new_id, utc_now
 from ..seam import passing
 from ..stores.base import Store, Unit
+from ..stores.grouping import Grouped
 from ..transport import Transport
 from .attempts import call, post
 from .endpoints import Endpoint, Handler
-from .outcomes import Outcome, decide, failed, kills_its_worker
+from .lanes import Claim, Lane, claim
+from .outcomes import Outcome, failed, kills_its_worker
+from .recording import Attempt, Recorder
+from .roster import Roster, StoredOnes, read_roster
+from .stored import StoredEndpoints
 
 __all__ = ["WebhookDispatcher"]
 
@@ -32,16 +38,9 @@ _HANDLER_TIMEOUT_SECONDS: Final = 60.0
 _CLOSING_SECONDS: Final = 5.0
 _MAX_CONNECTIONS: Final = 1000
 """More than all endpoints together use: each has its own limit, and none waits for another one's."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    """A delivery that is ours until *deadline* on the monotonic clock; after it nothing is sent."""
-
-    delivery: Delivery
-    event: Event | None
-    token: str
-    deadline: float
+_MANY: Final = 1000
+_EXPANDED: Final = 100
+"""How many events get their deliveries in one transaction."""
 
 
 class WebhookDispatcher:
@@ -49,8 +48,8 @@ class WebhookDispatcher:
 
     Without a *transport* of yours, addresses that are not public are refused, but for *allow_hosts*.
 
-    Every process that runs one must know every endpoint: whoever finds an event first decides, from
-    the endpoints it knows, which deliveries the event gets.
+    Every process that runs one must know every configured endpoint: whoever finds an event first decides,
+    from the endpoints it knows, which deliveries the event gets. Stored endpoints are known to all.
     """
 
     def __init__(
@@ -63,23 +62,29 @@ class WebhookDispatcher:
         clock: Clock = utc_now,
         random: Random | None = None,
     ) -> None:
+        self.stored = StoredEndpoints(store, clock=clock, on_change=self.wake)
+        """Endpoints that are kept in the store: make, change, switch, delete."""
         self._store = store
         self._transport = transport
         self._owns_transport = transport is None
         self._allow_hosts = frozenset(allow_hosts)
         self._clock = clock
-        self._random = random or Random()  # noqa: S311 - spreads retries, protects nothing
         self._endpoints: dict[str, Endpoint] = {}
-        self._gone: set[str] = set()
-        self._lanes: dict[str, asyncio.Task[int] | None] = {}
-        self._passed_by: set[str] = set()
+        self._stored_ones = StoredOnes()
+        self._roster = Roster()
+        recorder = Recorder(clock, random or Random())  # noqa: S311 - spreads retries, protects nothing
+        self._outcomes = Grouped(store, recorder.record)
+        self._lanes: dict[str, tuple[Lane, asyncio.Task[int]]] = {}
+        self._rounds: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+        self._left_behind: list[Claim] = []
+        self._closing = False
         self._woken = asyncio.Event()
         for endpoint in endpoints:
             self.add(endpoint)
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Everything that is told, in the order it was added."""
+        """What is configured, in the order it was added; stored endpoints are not among them."""
         return tuple(self._endpoints.values())
 
     def add(self, endpoint: Endpoint) -> None:
@@ -121,9 +126,10 @@ class WebhookDispatcher:
         told, lanes = await self._begin(limit)
         return told + sum(await asyncio.gather(*lanes))
 
-    async def run(self, *, idle_seconds: float = 1.0, limit: int = 50) -> None:
+    async def run(self, *, idle_seconds: float = 1.0, limit: int = 1000) -> None:
         """Work until cancelled; unlike a loop over `run_once`, no endpoint ever waits for another one."""
         self._woken = asyncio.Event()  # of this loop: a program may well call `asyncio.run` twice
+        self._closing = False
         while True:
             self._woken.clear()
             told = 0
@@ -133,7 +139,7 @@ class WebhookDispatcher:
                 logger.warning("webhooks wait for the database: %s", error)
             except Exception:  # a worker outlives what it works on; the log has the reason
                 logger.exception("webhooks could not be looked at; trying again")
-            if told < limit:
+            if told < min(limit, _EXPANDED):
                 try:
                     async with asyncio.timeout(idle_seconds):
                         await self._woken.wait()
@@ -147,31 +153,59 @@ class WebhookDispatcher:
     async def redeliver(self, delivery_id: str) -> bool:
         """Make a dead or delivered delivery due again; return False if it was due anyway.
 
+        An endpoint that switched itself off is switched on again.
+
         Raises: NotFound.
         """
 
         def revive(unit: Unit) -> tuple[Delivery | None, bool]:
             found = unit.deliveries.get(delivery_id)
-            return found, found is not None and unit.deliveries.redeliver(delivery_id)
+            if found is None:
+                return None, False
+            unit.endpoints.switch_on(found.endpoint)
+            return found, unit.deliveries.redeliver(delivery_id)
 
         delivery, revived = await self._store.run(revive)
         if delivery is None:
             raise NotFound(f"there is no delivery {delivery_id}")
-        self._gone.discard(delivery.endpoint)
+        self.wake()
+        return revived
+
+    async def redeliver_dead(self, endpoint: str, *, since: datetime | None = None) -> int:
+        """Make everything due again that *endpoint* did not get, newest first; return how much.
+
+        An endpoint that is switched off is switched on again.
+        """
+
+        def revive(unit: Unit) -> int:
+            dead = unit.deliveries.list(state=DeliveryState.DEAD, endpoint=endpoint, limit=_MANY)
+            unit.endpoints.switch_on(endpoint)
+            return sum(
+                unit.deliveries.redeliver(each.id)
+                for each in dead
+                if since is None or each.created_at >= since
+            )
+
+        revived = 0
+        while found := await self._store.run(revive):
+            revived += found
         self.wake()
         return revived
 
     async def aclose(self) -> None:
-        """Let attempts in the air end, within seconds, and release what was opened here.
+        """Let attempts in the air end, within seconds, and release what was opened or claimed here.
 
-        An attempt that is cut off is made again when its lease has run out.
+        What was claimed and not begun, and what is cut off, is due again at once, in any process.
         """
-        lanes = [lane for lane in self._lanes.values() if lane is not None]
+        self._closing = True
+        lanes = [task for _, task in self._lanes.values()]
         if lanes:
             _, late = await asyncio.wait(lanes, timeout=_CLOSING_SECONDS)
             for lane in late:
                 lane.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        await self._release()
+        self._closing = False
         if self._owns_transport and self._transport is not None:
             transport, self._transport = self._transport, None
             await transport.aclose()
@@ -179,95 +213,109 @@ class WebhookDispatcher:
     def forget(self) -> None:
         """Drop what belongs to the parent process, in a child that was forked from it."""
         self._lanes = {}
+        self._left_behind = []
+        self._closing = False
         self._woken = asyncio.Event()
         if self._transport is not None:
             self._transport.forget()
 
+    # --- one round --------------------------------------------------------------------------------
+
     async def _begin(self, limit: int) -> tuple[int, list[asyncio.Task[int]]]:
         """Expand, claim for every idle endpoint in the same transaction, and start one lane for each."""
-        able = [endpoint for endpoint in self.endpoints if endpoint.name not in self._gone]
-        busy = [endpoint for endpoint in able if endpoint.name in self._lanes]
-        idle = [endpoint for endpoint in able if endpoint.name not in self._lanes]
-        for endpoint in idle:
-            self._lanes[endpoint.name] = None  # taken: a round that begins meanwhile leaves it to us
-            self._passed_by.discard(endpoint.name)
+        lock = self._rounds.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+        async with lock:  # of two rounds at once, the second leaves alone whom the first works for
+            busy, left = frozenset(self._lanes), list(self._left_behind)
 
-        def expand_and_claim(unit: Unit) -> tuple[int, list[list[_Claim]]]:
-            told = self._expand(unit, limit)
-            return told, [_claim(unit, endpoint=e, limit=min(e.concurrency, limit)) for e in idle]
+            def expand_and_claim(unit: Unit) -> tuple[Roster, int, dict[str, list[Claim]]]:
+                _give_back(unit, left)
+                roster = read_roster(unit, self._endpoints, self._stored_ones, now=self._clock())
+                told = self._expand(unit, roster, min(limit, _EXPANDED))
+                claims = {
+                    endpoint.name: claim(unit, endpoint=endpoint, limit=min(endpoint.concurrency, limit))
+                    for endpoint in roster.endpoints.values()
+                    if endpoint.name not in busy and roster.is_on(endpoint.name)
+                }
+                return roster, told, claims
 
-        started: list[asyncio.Task[int]] = []
-        try:
-            told, claims = await self._store.run(expand_and_claim)
-            for endpoint, claimed in zip(idle, claims, strict=True):
-                if claimed or endpoint.name in self._passed_by:
-                    started.append(self._start(endpoint, claimed, limit))
-            for endpoint in busy if told else ():
+            self._roster, told, claims = await self._store.run(expand_and_claim)
+            self._left_behind = [each for each in self._left_behind if each not in left]
+            started = [
+                self._start(self._roster.endpoints[name], claimed, limit)
+                for name, claimed in claims.items()
+                if claimed
+            ]
+            for name in busy if told else ():
                 # It was busy when these deliveries were made, so it looks again before it rests.
-                self._passed_by.add(endpoint.name)
-                if endpoint.name not in self._lanes:
-                    started.append(self._start(endpoint, [], limit))
-        finally:
-            for endpoint in idle:
-                if self._lanes.get(endpoint.name) is None:
-                    self._lanes.pop(endpoint.name, None)
-        return told, started
+                if name in self._lanes:
+                    self._lanes[name][0].look_again = True
+                elif self._roster.is_on(name):
+                    started.append(self._start(self._roster.endpoints[name], [], limit, look_again=True))
+            return told, started
 
-    def _start(self, endpoint: Endpoint, claims: list[_Claim], limit: int) -> asyncio.Task[int]:
-        lane = self._lanes[endpoint.name] = asyncio.create_task(self._lane(endpoint, claims, limit))
+    def _start(
+        self, endpoint: Endpoint, claims: list[Claim], limit: int, *, look_again: bool = False
+    ) -> asyncio.Task[int]:
+        lane = Lane(
+            endpoint,
+            claims,
+            limit=limit,
+            look_again=look_again,
+            attempt=self._attempt,
+            fetch=self._fetch,
+            may_go_on=lambda: not self._closing and self._roster.is_on(endpoint.name),
+        )
+        task = asyncio.create_task(lane.run())
+        self._lanes[endpoint.name] = (lane, task)
 
         def clear(ended: asyncio.Task[int]) -> None:
-            if self._lanes.get(endpoint.name) is ended:  # cancelled before its first step: no finally ran
+            if self._lanes.get(endpoint.name) == (lane, ended):
                 del self._lanes[endpoint.name]
+            self._left_behind.extend(lane.unfinished.values())
+            if lane.look_again or lane.share_used_up:
+                self.wake()  # there may be more
 
-        lane.add_done_callback(clear)
-        return lane
+        task.add_done_callback(clear)
+        return task
 
-    def _expand(self, unit: Unit, limit: int) -> int:
+    def _expand(self, unit: Unit, roster: Roster, limit: int) -> int:
         """Give each untold event one delivery for every endpoint that wants it."""
         events = unit.events.claim_untold(limit=limit, lease_seconds=_EVENT_LEASE_SECONDS)
         for event in events:
-            for endpoint in self.endpoints:
-                if endpoint.wants(event.type):
-                    unit.deliveries.add(
-                        Delivery(
-                            id=new_id("dlv"),
-                            event_id=event.id,
-                            event_type=event.type,
-                            endpoint=endpoint.name,
-                            state=DeliveryState.PENDING,
-                            created_at=self._clock(),
-                        )
+            for endpoint, off in roster.listeners(event):
+                unit.deliveries.add(
+                    Delivery(
+                        id=new_id("dlv"),
+                        event_id=event.id,
+                        event_type=event.type,
+                        endpoint=endpoint.name,
+                        state=DeliveryState.PENDING if off is None else DeliveryState.DEAD,
+                        error=None if off is None else f"not attempted: switched off ({off})",
+                        created_at=self._clock(),
                     )
+                )
             unit.events.mark_told(event.id)
         return len(events)
 
-    async def _lane(self, endpoint: Endpoint, claims: list[_Claim], limit: int) -> int:
-        """Attempt what was claimed for one endpoint, and go on while there is more; return how many."""
-        handled, room = 0, min(endpoint.concurrency, limit)
-        try:
-            while True:
-                await asyncio.gather(*(self._attempt(endpoint, claim) for claim in claims))
-                handled += len(claims)
-                more = len(claims) == room or endpoint.name in self._passed_by
-                if not more or endpoint.name in self._gone:
-                    break
-                room = min(endpoint.concurrency, limit - handled)
-                if room <= 0:
-                    self.wake()  # this round's share is used up, and there may be more
-                    break
-                self._passed_by.discard(endpoint.name)
-                claims = await self._store.run(partial(_claim, endpoint=endpoint, limit=room))
-        except StoreError as error:
-            logger.warning("webhook endpoint %s waits for the database: %s", endpoint.name, error)
-        finally:
-            self._lanes.pop(endpoint.name, None)
-        return handled
+    async def _fetch(self, endpoint: Endpoint, room: int) -> list[Claim]:
+        return await self._store.run(partial(claim, endpoint=endpoint, limit=room))
 
-    async def _attempt(self, endpoint: Endpoint, claim: _Claim) -> None:
-        delivery, event = claim.delivery, claim.event
-        if monotonic() > claim.deadline:
-            return  # the lease would end under the exchange, and two processes would send at once
+    async def _release(self) -> None:
+        """Give back what nobody here will attempt any more."""
+        left, self._left_behind = self._left_behind, []
+        if left:
+            try:
+                await self._store.run(partial(_give_back, left=left))
+            except StoreError as error:  # their leases run out by themselves
+                logger.warning("%s claimed webhook deliveries were not given back: %s", len(left), error)
+
+    # --- one delivery -----------------------------------------------------------------------------
+
+    async def _attempt(self, endpoint: Endpoint, claimed: Claim) -> bool:
+        """Attempt one delivery; return whether its claim is used up."""
+        delivery, event = claimed.delivery, claimed.event
+        if monotonic() > claimed.deadline:
+            return False  # the lease would end under the exchange, and two processes would send at once
         if event is None:
             outcome = Outcome(retry=False, error="the event is no longer stored")
         elif kills_its_worker(delivery.attempts, endpoint.schedule):
@@ -281,7 +329,8 @@ class WebhookDispatcher:
                 logger.exception("webhook delivery %s could not be attempted", delivery.id)
                 outcome = failed(f"not attempted: {type(error).__name__}")
             passing("delivered", what)
-        await self._record(endpoint, claim, outcome)
+        await self._record(endpoint, claimed, outcome)
+        return True
 
     async def _tell(self, endpoint: Endpoint, event: Event) -> Outcome:
         if endpoint.handler is not None:
@@ -289,34 +338,29 @@ class WebhookDispatcher:
             return await call(endpoint, replace(event, payment=payment))
         return await post(endpoint, event, transport=self._open_transport(), now=self._clock())
 
-    async def _record(self, endpoint: Endpoint, claim: _Claim, outcome: Outcome) -> None:
-        state, wait = decide(
-            outcome, attempts=claim.delivery.attempts, schedule=endpoint.schedule, random=self._random
+    async def _record(self, endpoint: Endpoint, claimed: Claim, outcome: Outcome) -> None:
+        attempt = Attempt(
+            endpoint=endpoint,
+            delivery=claimed.delivery,
+            token=claimed.token,
+            outcome=outcome,
+            was_failing=self._roster.is_failing(endpoint.name),
         )
-        told = replace(
-            claim.delivery,
-            state=state,
-            status_code=outcome.status_code,
-            error=outcome.error,
-            delivered_at=self._clock() if outcome.delivered else None,
-        )
-        if outcome.gone:
-            self._gone.add(endpoint.name)
-            logger.error("webhook endpoint %s answered 410: switched off until a restart", endpoint.name)
-        elif state is DeliveryState.DEAD:
-            logger.error("webhook delivery %s to %s given up: %s", told.id, endpoint.name, outcome.error)
-
-        def record(unit: Unit) -> bool:
-            return unit.deliveries.finish(told, token=claim.token, state=state, retry_in_seconds=wait)
-
         try:
-            kept = await self._store.run(record)
+            recorded = await self._outcomes.add(attempt)
         except StoreError as error:
             # Not recorded is not lost: the lease runs out and it is told once more.
-            logger.warning("webhook delivery %s could not be recorded: %s", told.id, error)
+            logger.warning("webhook delivery %s could not be recorded: %s", claimed.delivery.id, error)
             return
-        if not kept:
-            logger.info("webhook delivery %s was taken over by another worker", told.id)
+        if recorded.switched_off is not None:
+            self._roster = self._roster.without(endpoint.name, recorded.switched_off, self._clock())
+            logger.error("webhook endpoint %s is switched off: %s", endpoint.title, recorded.switched_off)
+        elif recorded.state is DeliveryState.DEAD:
+            logger.error(
+                "webhook delivery %s to %s given up: %s", claimed.delivery.id, endpoint.title, outcome.error
+            )
+        if not recorded.kept:
+            logger.info("webhook delivery %s was taken over by another worker", claimed.delivery.id)
 
     def _open_transport(self) -> Transport:
         if self._transport is None:
@@ -326,10 +370,6 @@ class WebhookDispatcher:
         return self._transport
 
 
-def _claim(unit: Unit, *, endpoint: Endpoint, limit: int) -> list[_Claim]:
-    token = secrets.token_hex(8)
-    deadline = monotonic() + endpoint.lease_seconds - endpoint.timeout_seconds
-    deliveries = unit.deliveries.claim_due(
-        limit=limit, lease_seconds=endpoint.lease_seconds, token=token, endpoints=(endpoint.name,)
-    )
-    return [_Claim(d, unit.events.get(d.event_id), token, deadline) for d in deliveries]
+def _give_back(unit: Unit, left: Sequence[Claim]) -> None:
+    for token in {each.token for each in left}:
+        unit.deliveries.release([each.delivery.id for each in left if each.token == token], token=token)

@@ -5,24 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
-from ..models import Event
+from ..models import Event, StoredEndpoint
 from .patterns import matches
+from .routing import CLAIM, concerns
 from .schedule import DEFAULT_SCHEDULE, schedule_of
 from .signing import key_of
 
 if TYPE_CHECKING:
     from ..settings import Settings
 
-__all__ = ["Endpoint", "EndpointKind", "Handler", "endpoints_from_settings", "kind_of"]
+__all__ = ["Endpoint", "EndpointKind", "Handler", "endpoint_from", "endpoints_from_settings", "kind_of"]
 
 Handler = Callable[[Event], Awaitable[None] | None]
 
 _NAME: Final = re.compile(r"^[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]{0,98}[^\s\x00-\x1f\x7f])?$")
+_URL: Final = re.compile(r"[^\s\x00-\x1f\x7f\\…]{1,4096}")
+"""An ellipsis stands where an address is shown without its secret part: no address has one."""
 _HEADER_NAME: Final = re.compile(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 _RESERVED_HEADERS: Final = frozenset(
     {"host", "content-type", "content-length", "transfer-encoding", "connection", "x-webhook-event"}
@@ -59,6 +63,15 @@ class Endpoint:
     """How many deliveries to this endpoint one process has in the air."""
     kind: EndpointKind | None = None
     """By default what the URL says: hooks.slack.com, discord.com, anything else."""
+    users: tuple[str, ...] = ()
+    """Only events of these users' payments."""
+    organizations: tuple[str, ...] = ()
+    """Only events of payments of these organizations; what a request merely claims never counts."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """Only events of payments with all of this metadata. Whoever begins a payment may set it: a filter,
+    not a wall."""
+    label: str | None = None
+    """What an operator calls it, where `name` is an id."""
 
     def __post_init__(self) -> None:
         wrong = dict(_faults(self))
@@ -68,9 +81,16 @@ class Endpoint:
             object.__setattr__(self, "kind", kind_of(self.url))
         object.__setattr__(self, "events", tuple(pattern.strip() for pattern in self.events))
 
-    def wants(self, event_type: str) -> bool:
-        """Say whether events of this type are told here."""
-        return matches(self.events, event_type)
+    def wants(self, event: Event) -> bool:
+        """Say whether *event* is told here: by its type, and by whose it is."""
+        return matches(self.events, event.type) and concerns(
+            event, users=self.users, organizations=self.organizations, metadata=self.metadata
+        )
+
+    @property
+    def title(self) -> str:
+        """How logs and lists call it."""
+        return f"{self.label} ({self.name})" if self.label else self.name
 
     @property
     def host(self) -> str:
@@ -96,8 +116,34 @@ def endpoints_from_settings(settings: Settings) -> tuple[Endpoint, ...]:
             headers=given.headers,
             timeout_seconds=given.timeout,
             schedule=DEFAULT_SCHEDULE if given.retries is None else schedule_of(given.retries),
+            kind=None if given.format is None else EndpointKind(given.format),
+            users=given.users,
+            organizations=given.organizations,
+            metadata=given.metadata,
         )
         for given in settings.webhooks
+    )
+
+
+def endpoint_from(stored: StoredEndpoint, *, now: datetime) -> Endpoint:
+    """Return the endpoint that an operator stored, with the secrets that are valid now.
+
+    Raises: ConfigurationError.
+    """
+    return Endpoint(
+        name=stored.id,
+        label=stored.name,
+        url=stored.url,
+        events=stored.events,
+        secrets=tuple(s.value for s in stored.secrets if s.expires_at is None or s.expires_at > now),
+        headers=stored.headers,
+        timeout_seconds=stored.timeout_seconds,
+        schedule=DEFAULT_SCHEDULE if stored.tries is None else schedule_of(stored.tries),
+        concurrency=stored.concurrency,
+        kind=None if stored.format is None else EndpointKind(stored.format),
+        users=stored.user_ids,
+        organizations=stored.organization_ids,
+        metadata=stored.metadata,
     )
 
 
@@ -120,7 +166,7 @@ def kind_of(url: str | None) -> EndpointKind:
 def _faults(endpoint: Endpoint) -> list[tuple[str, str]]:
     """List what is wrong, by field and without values: they may be credentials."""
     faults: list[tuple[str, str]] = []
-    if not _NAME.match(endpoint.name):
+    if not _NAME.match(endpoint.name) or (endpoint.label is not None and not _NAME.match(endpoint.label)):
         faults.append(("name", "1 to 100 printable characters"))
     if not endpoint.events or not all(pattern.strip() for pattern in endpoint.events):
         faults.append(("events", "at least one pattern, for instance payment.*"))
@@ -144,10 +190,14 @@ def _faults(endpoint: Endpoint) -> list[tuple[str, str]]:
         faults.append(("schedule", "at least one try, no negative wait"))
     if endpoint.concurrency < 1:
         faults.append(("concurrency", "at least 1"))
+    if any(name.startswith(CLAIM) for name in endpoint.metadata):
+        faults.append(("metadata", "what a request merely claims routes nothing"))
     return faults
 
 
 def _is_web_address(url: str) -> bool:
+    if not _URL.fullmatch(url):
+        return False
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
-from ..models import DeliveryState
+from ..models import DeliveryState, EndpointHealth, SwitchedOff
 from .schedule import next_delay, read_retry_after
 
-__all__ = ["Outcome", "answered", "decide", "failed", "kills_its_worker"]
+__all__ = [
+    "MAX_FAILING",
+    "MIN_FAILURES",
+    "Outcome",
+    "answered",
+    "decide",
+    "failed",
+    "kills_its_worker",
+    "reason_to_switch_off",
+]
+
+MAX_FAILING: Final = timedelta(days=5)
+"""After so long without one success an endpoint is told nothing more."""
+MIN_FAILURES: Final = 12
+"""Fewer prove nothing: an endpoint that hears twice a week may have had one bad minute on both days."""
 
 _GONE: Final = 410
 _RETRIED: Final = frozenset({408, 429})
@@ -74,3 +88,12 @@ def decide(
 def kills_its_worker(attempts: int, schedule: Sequence[float]) -> bool:
     """Say whether a delivery was begun so often without any outcome that it must be ending the process."""
     return attempts > len(schedule) + _MAX_CRASHES
+
+
+def reason_to_switch_off(outcome: Outcome, health: EndpointHealth, *, now: datetime) -> SwitchedOff | None:
+    """Say why an endpoint should be told nothing more, after a failed attempt; None if it should."""
+    if outcome.gone:
+        return SwitchedOff.GONE
+    if health.failing_since is None or health.failures < MIN_FAILURES:
+        return None
+    return SwitchedOff.FAILING if now - health.failing_since >= MAX_FAILING else None

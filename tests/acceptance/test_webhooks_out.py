@@ -296,6 +296,6 @@ async def test_an_endpoint_that_hangs_delays_neither_a_handler_nor_the_rest_of_t
             await asked.wait()
             assert await shipped.get() == f"order-{number}"
             assert await heard.get() == "payment.success"
-        webhooks._lanes["dead"].cancel()
+        webhooks._lanes["dead"][1].cancel()
         await bridge.aclose()
     dead.close()
