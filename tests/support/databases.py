@@ -1,4 +1,4 @@
-"""Fixtures: a PostgreSQL of this run's own, and databases on it that are migrated and empty.
+"""Fixtures: servers of this run's own, and databases on them that are migrated and empty.
 
 A conftest that wants them imports them by name.
 """
@@ -7,14 +7,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from bridge_payments.stores.sql import SQLStore
-from bridge_payments.testing.servers import Postgres, running_postgres
+from bridge_payments.stores.sql.tables import TABLES
+from bridge_payments.testing.servers import (
+    MySQL,
+    Postgres,
+    running_mariadb,
+    running_mysql,
+    running_pgbouncer,
+    running_postgres,
+)
 
-__all__ = ["database", "migrate", "migrated", "postgres"]
+__all__ = [
+    "Lending",
+    "database",
+    "emptied",
+    "mariadb",
+    "migrate",
+    "migrated",
+    "mysql",
+    "pgbouncer",
+    "postgres",
+]
+
+Lending = Callable[[MySQL], AbstractContextManager[str]]
 
 
 def migrate(url: str) -> None:
@@ -47,3 +68,41 @@ def database(postgres: Postgres, migrated: str) -> Iterator[str]:
     """The URL of a migrated and empty database."""
     with postgres.database(template=migrated) as name:
         yield postgres.url_of(name)
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres: Postgres, require: Callable[[str], Path]) -> Iterator[Postgres]:
+    with running_pgbouncer(postgres, require("pgbouncer")) as pooler:
+        yield pooler
+
+
+@pytest.fixture(scope="session")
+def mariadb(require: Callable[[str], Path]) -> Iterator[MySQL]:
+    with running_mariadb(require("mariadb")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mysql(require: Callable[[str], Path]) -> Iterator[MySQL]:
+    with running_mysql(require("mysql")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def emptied() -> Iterator[Lending]:
+    """Lend a migrated database of a MySQL or MariaDB server; it is emptied and lent again."""
+    free: dict[str, list[str]] = {}
+    with ExitStack() as made:
+
+        @contextmanager
+        def lend(server: MySQL) -> Iterator[str]:
+            mine = free.setdefault(server.url, [])
+            if not mine:
+                mine.append(made.enter_context(server.database()))
+                migrate(server.url_of(mine[-1]))
+            name = mine.pop()
+            yield name
+            server.execute(*(f"DELETE FROM {table}" for table in sorted(TABLES)), database=name)
+            mine.append(name)
+
+        yield lend

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import ssl
 import sys
 import warnings
 from pathlib import Path
@@ -15,7 +16,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from bridge_payments.errors import ConfigurationError, MissingExtra, StoreError
 from bridge_payments.stores.sql import SQLStore
-from bridge_payments.stores.sql.engines import lane_for, normal_url, preset
+from bridge_payments.stores.sql.engines import lane_for
+from bridge_payments.stores.sql.urls import normal_url, preset
 from bridge_payments.testing.stores.samples import a_payment, keep
 
 pytestmark = pytest.mark.anyio
@@ -49,6 +51,9 @@ def test_behind_a_pooler_no_statement_is_prepared() -> None:
         ("ep-1-pooler.neon.example", False, False),
         ("db", None, False),
         ("db", True, True),
+        ("db:6432", None, True),
+        ("db:6543", None, True),
+        ("db:5432", None, False),
     ]:
         url, options = preset(normal_url(f"postgresql+asyncpg://u@{host}/db"), pooler=told)
         assert ("prepared_statement_cache_size" in url.query) is pooled
@@ -56,6 +61,39 @@ def test_behind_a_pooler_no_statement_is_prepared() -> None:
         _, options = preset(normal_url(f"postgresql+psycopg://u@{host}/db"), pooler=told)
         assert ("prepare_threshold" in options["connect_args"]) is pooled
         assert options["isolation_level"] == "READ COMMITTED"
+
+
+def test_a_url_may_say_itself_that_it_leads_to_a_pooler() -> None:
+    url, options = preset(normal_url("postgresql+asyncpg://u@db/shop?pgbouncer=true&connection_limit=1"))
+    assert options["connect_args"]["statement_cache_size"] == 0
+    assert set(url.query) == {"prepared_statement_cache_size"}
+
+
+@pytest.mark.parametrize(
+    ("host", "query", "encrypted", "verified"),
+    [
+        ("aws.connect.psdb.cloud", "", True, True),
+        ("aws.connect.psdb.cloud", "?sslaccept=strict", True, True),
+        ("aws.connect.psdb.cloud", '?ssl={"rejectUnauthorized":true}', True, True),
+        ("aws.connect.psdb.cloud", '?ssl={"rejectUnauthorized":false}', True, False),
+        ("db.example", "?ssl-mode=REQUIRED", True, False),
+        ("db.example", "?ssl-mode=VERIFY_IDENTITY", True, True),
+        ("db.example", "?ssl-mode=DISABLED", False, False),
+        ("db.example", "", False, False),
+        ("evilpsdb.cloud.example", "", False, False),
+    ],
+)
+def test_a_mysql_url_is_read_as_its_console_prints_it(
+    host: str, query: str, encrypted: bool, verified: bool
+) -> None:
+    url, options = preset(normal_url(f"mysql://u:p@{host}/shop{query}"))
+    context = options["connect_args"].get("ssl")
+    assert (context is not None) is encrypted
+    if context is not None:
+        assert (context.verify_mode is ssl.CERT_REQUIRED) is verified
+        assert context.check_hostname is verified
+    assert dict(url.query) == {}, "the driver knows none of these words"
+    assert options["isolation_level"] == "READ COMMITTED"
 
 
 def test_what_is_no_url_is_refused_without_being_shown() -> None:

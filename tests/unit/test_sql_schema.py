@@ -131,6 +131,7 @@ def test_every_statement_compiles_for_every_database(dialect: str) -> None:
     import pkgutil
 
     import bridge_payments.stores.sql as package
+    from bridge_payments.stores.sql.claims import Claim
     from bridge_payments.stores.sql.session import Insertion
 
     made = importlib.import_module(f"sqlalchemy.dialects.{dialect}").dialect()
@@ -140,8 +141,14 @@ def test_every_statement_compiles_for_every_database(dialect: str) -> None:
             continue
         module = importlib.import_module(f"{package.__name__}.{found.name}")
         for value in vars(module).values():
-            statement = value._statements[dialect] if isinstance(value, Insertion) else value
-            if isinstance(statement, sa.Select | sa.Update | sa.Insert | sa.Delete):
+            statements = [value]
+            if isinstance(value, Insertion):
+                statements = [value._statements[dialect]]
+            elif isinstance(value, Claim):
+                statements = [value._candidates, value._find, value._lease, value._take]
+            for statement in statements:
+                if not isinstance(statement, sa.Select | sa.Update | sa.Insert | sa.Delete):
+                    continue
                 keys = list(statement.table.columns.keys()) if isinstance(statement, sa.Insert) else None
                 text = str(statement.compile(dialect=made, column_keys=keys))
                 assert " RETURNING " not in text, "MySQL has none"

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 
 from ...models import Delivery, DeliveryState
 from ..base import NOBODY_SERVES_IT
+from .claims import Claim
 from .rows import delivery_from, delivery_row
-from .session import Insertion, Repository, claim_of, lease_of
+from .session import Insertion, Repository
 from .tables import deliveries
 from .types import UtcDateTime, moment
 
@@ -22,12 +23,14 @@ _READ: Final = sa.select(deliveries)
 _GET: Final = _READ.where(_C.id == sa.bindparam("id"))
 _ADD: Final = Insertion("deliveries.add", deliveries, "event_id", "endpoint", available_at=moment("due"))
 _ADD_DEAD: Final = Insertion("deliveries.add_dead", deliveries, "event_id", "endpoint")
-_DUE: Final = claim_of(deliveries, "available_at")
-_DUE_FOR: Final = claim_of(
-    deliveries, "available_at", _C.endpoint.in_(sa.bindparam("endpoints", expanding=True))
-)
-_LEASE: Final = lease_of(
-    deliveries, available_at=moment("until"), claim_token=sa.bindparam("token"), attempts=_C.attempts + 1
+_LEASE: Final = {"claim_token": sa.bindparam("token"), "attempts": _C.attempts + 1}
+_DUE: Final = Claim("deliveries.claim_due", deliveries, "available_at", **_LEASE)
+_DUE_FOR: Final = Claim(
+    "deliveries.claim_due",
+    deliveries,
+    "available_at",
+    _C.endpoint.in_(sa.bindparam("endpoints", expanding=True)),
+    **_LEASE,
 )
 _MINE: Final = deliveries.update().where(
     _C.id == sa.bindparam("its_id"), _C.claim_token == sa.bindparam("its_token")
@@ -97,17 +100,11 @@ class Deliveries(Repository):
     def claim_due(
         self, *, limit: int, lease_seconds: float, token: str, endpoints: Sequence[str] | None = None
     ) -> Sequence[Delivery]:
-        session = self._session
-        until = session.moment("until", lease_seconds)
-        values: dict[str, Any] = {"limit": limit, **session.moment("now"), **until}
-        if endpoints is None:
-            rows = session.rows("deliveries.find_due", _DUE, **values)
-        else:
-            rows = session.rows("deliveries.find_due", _DUE_FOR, endpoints=list(endpoints), **values)
-        if not rows:
-            return []
-        ids = [row["id"] for row in rows]
-        session.write("deliveries.claim_due", _LEASE, {"ids": ids, "token": token, **until})
+        claim, values = _DUE, dict[str, Any]()
+        if endpoints is not None:
+            claim, values = _DUE_FOR, {"endpoints": list(endpoints)}
+        mine = {"token": token}
+        rows = claim.run(self._session, limit=limit, lease_seconds=lease_seconds, lease=mine, **values)
         return [
             delivery_from(row, available_at=row["until"], claim_token=token, attempts=row["attempts"] + 1)
             for row in rows

@@ -12,25 +12,24 @@ from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 from sqlalchemy.util import greenlet_spawn
 
-from ...errors import ConfigurationError, MissingExtra
+from ...errors import MissingExtra
 from .session import refused
+from .urls import normal_url, preset
 
-__all__ = ["AsyncLane", "Lane", "ThreadLane", "lane_for", "normal_url", "preset"]
+__all__ = ["AsyncLane", "Lane", "ThreadLane", "lane_for"]
 
 T = TypeVar("T")
 
 _BUSY_SECONDS: Final = 15.0
-_CONNECT_SECONDS: Final = 10
-_CONNECTIONS: Final = 10
-"""Of one process. What waits for one waits shorter than opening one takes."""
 _WORKERS: Final = 5
 """As many as the default pool has connections, which is what SQLite gets."""
 _IN_MEMORY: Final = (None, "", ":memory:")
+_MODULES: Final = {"mysqldb": "MySQLdb", "mysqlconnector": "mysql"}
+"""Modules that are not called what their driver is called in a URL."""
 
 
 class Lane(ABC):
@@ -54,9 +53,11 @@ class Lane(ABC):
 class AsyncLane(Lane):
     """asyncpg, psycopg, asyncmy: one greenlet per unit of work, one engine per event loop."""
 
-    def __init__(self, given: AsyncEngine | sa.URL, *, pooler: bool | None = None) -> None:
+    def __init__(
+        self, given: AsyncEngine | sa.URL, *, pooler: bool | None = None, connections: int | None = None
+    ) -> None:
         self._given = given
-        self._pooler = pooler
+        self._options: dict[str, Any] = {"pooler": pooler, "connections": connections}
         self._made: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncEngine] = WeakKeyDictionary()
         self.read_committed = isinstance(given, AsyncEngine)
         url = given.url if isinstance(given, AsyncEngine) else given
@@ -68,7 +69,7 @@ class AsyncLane(Lane):
         # A connection belongs to the loop that opened it; a program may well call `asyncio.run` twice.
         loop = asyncio.get_running_loop()
         if loop not in self._made:
-            self._made[loop] = _create_async(self._given, pooler=self._pooler)
+            self._made[loop] = _create_async(self._given, **self._options)
         return self._made[loop]
 
     async def run(self, body: Callable[[sa.Connection], T]) -> T:
@@ -90,12 +91,12 @@ class AsyncLane(Lane):
 class ThreadLane(Lane):
     """SQLite, and any synchronous engine: one hop to a worker thread per unit of work."""
 
-    def __init__(self, engine: sa.Engine, *, owned: bool) -> None:
+    def __init__(self, engine: sa.Engine, *, owned: bool, workers: int = _WORKERS) -> None:
         self._engine = engine
         self._owned = owned
         self._threads: ThreadPoolExecutor | None = None
         # A database in memory is one connection: one thread makes its units wait for each other.
-        self._workers = 1 if isinstance(engine.pool, StaticPool | SingletonThreadPool) else _WORKERS
+        self._workers = 1 if isinstance(engine.pool, StaticPool | SingletonThreadPool) else workers
         self.read_committed = not owned
         self.dialect = engine.dialect.name
 
@@ -131,7 +132,12 @@ def on_a_connection(engine: sa.Engine, body: Callable[[sa.Connection], T]) -> T:
     raise failure  # here, so that the driver's exception, which knows the password, is not its context
 
 
-def lane_for(given: str | sa.URL | sa.Engine | AsyncEngine, *, pooler: bool | None = None) -> Lane:
+def lane_for(
+    given: str | sa.URL | sa.Engine | AsyncEngine,
+    *,
+    pooler: bool | None = None,
+    connections: int | None = None,
+) -> Lane:
     """Return the lane for a URL, or for an engine that stays its owner's."""
     if isinstance(given, AsyncEngine):
         return AsyncLane(given)
@@ -140,75 +146,29 @@ def lane_for(given: str | sa.URL | sa.Engine | AsyncEngine, *, pooler: bool | No
     url = normal_url(given)
     if url.get_driver_name() == "pysqlite":
         return ThreadLane(_create_sqlite(url), owned=True)
-    if find_spec(url.get_driver_name()) is None:
+    if find_spec(_MODULES.get(url.get_driver_name(), url.get_driver_name())) is None:
         extra = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql"}
         backend = url.get_backend_name()
         raise MissingExtra(extra.get(backend, backend), needed_for=f"{url.drivername}://")
-    return AsyncLane(url, pooler=pooler)
+    if _only_blocks(url):
+        engine = _create_blocking(url, pooler=pooler, connections=connections)
+        return ThreadLane(engine, owned=True, workers=connections or _WORKERS)
+    return AsyncLane(url, pooler=pooler, connections=connections)
 
 
-def normal_url(given: str | sa.URL) -> sa.URL:
-    """Return *given* with the driver that we prefer, and with options that this driver knows."""
-    try:
-        url = sa.make_url(given)
-    except ArgumentError:
-        # `from None`: the message of the parser quotes the URL, and the URL may hold a password.
-        raise ConfigurationError(invalid={"DATABASE_URL": "not a database URL"}) from None
-    match url.drivername:
-        case "postgres" | "postgresql":
-            asyncpg = find_spec("asyncpg") is not None or find_spec("psycopg") is None
-            url = url.set(drivername="postgresql+asyncpg" if asyncpg else "postgresql+psycopg")
-        case "mysql" | "mariadb":
-            url = url.set(drivername=f"{url.drivername}+asyncmy")
-        case "sqlite":
-            url = url.set(drivername="sqlite+pysqlite")
-    try:
-        driver = url.get_driver_name()
-    except NoSuchModuleError:
-        raise ConfigurationError(invalid={"DATABASE_URL": f"no database is {url.drivername}://"}) from None
-    if driver == "asyncpg" and {"sslmode", "channel_binding"} & url.query.keys():
-        # Hosted databases hand out libpq's words; asyncpg calls the first `ssl` and does without the second.
-        if "sslmode" in url.query and "ssl" not in url.query:
-            url = url.update_query_dict({"ssl": url.query["sslmode"]})
-        url = url.difference_update_query(["sslmode", "channel_binding"])
-    return url
+def _only_blocks(url: sa.URL) -> bool:
+    """Tell whether the driver has no asynchronous face: PyMySQL, mysqlclient, psycopg 2."""
+    return url.get_driver_name() != "psycopg" and not url.get_dialect().is_async
 
 
-def preset(url: sa.URL, *, pooler: bool | None = None) -> tuple[sa.URL, dict[str, Any]]:
-    """Return *url* and the engine options that its database needs.
-
-    No overflow: a unit is over in milliseconds, sooner than another connection would be open. No
-    `pool_pre_ping`: a unit of work whose connection died before the commit runs again on a new
-    one, which costs nothing while nothing dies.
-    """
-    options: dict[str, Any] = {
-        "pool_size": _CONNECTIONS,
-        "max_overflow": 0,
-        "pool_recycle": 300,
-        "hide_parameters": True,
-    }
-    pooled = "-pooler." in (url.host or "") if pooler is None else pooler
-    match url.get_backend_name(), url.get_driver_name():
-        case "postgresql", "asyncpg":
-            options |= {"isolation_level": "READ COMMITTED", "connect_args": {"timeout": _CONNECT_SECONDS}}
-            if (
-                pooled
-            ):  # PgBouncer in transaction mode: a prepared statement is on another connection next time
-                url = url.update_query_dict({"prepared_statement_cache_size": "0"})
-                options["connect_args"] |= {"statement_cache_size": 0, "prepared_statement_name_func": str}
-        case "postgresql", "psycopg":
-            connect = {"connect_timeout": _CONNECT_SECONDS}
-            options |= {"isolation_level": "READ COMMITTED", "connect_args": connect}
-            if pooled:
-                options["connect_args"] |= {"prepare_threshold": None}
-        case "mysql" | "mariadb", _:
-            options |= {"isolation_level": "READ COMMITTED"}
-    return url, options
-
-
-def _create_async(url: sa.URL, *, pooler: bool | None) -> AsyncEngine:
-    url, options = preset(url, pooler=pooler)
+def _create_async(url: sa.URL, *, pooler: bool | None, connections: int | None) -> AsyncEngine:
+    url, options = preset(url, pooler=pooler, connections=connections)
     return create_async_engine(url, **options)
+
+
+def _create_blocking(url: sa.URL, *, pooler: bool | None, connections: int | None) -> sa.Engine:
+    url, options = preset(url, pooler=pooler, connections=connections)
+    return sa.create_engine(url, **options)
 
 
 def _create_sqlite(url: sa.URL) -> sa.Engine:

@@ -9,8 +9,9 @@ from typing import Final
 import sqlalchemy as sa
 
 from ...models import DeliveryState, Event
+from .claims import Claim
 from .rows import event_from, event_row
-from .session import Repository, claim_of, lease_of
+from .session import Repository
 from .tables import deliveries, outbox
 from .types import UtcDateTime, moment
 
@@ -23,8 +24,7 @@ _GET_ALL: Final = _READ.where(_C.id.in_(sa.bindparam("wanted", expanding=True)))
 _COUNT: Final = sa.select(_C.type, sa.func.count().label("how_many")).group_by(_C.type)
 _FOR_PAYMENT: Final = _READ.where(_C.payment_id == sa.bindparam("its_payment")).order_by(_C.id)
 _ADD: Final = outbox.insert().values(available_at=moment("due"))
-_UNTOLD: Final = claim_of(outbox, "available_at")
-_LEASE: Final = lease_of(outbox, available_at=moment("until"))
+_UNTOLD: Final = Claim("events.claim_untold", outbox, "available_at")
 _TOLD: Final = outbox.update().where(_C.id == sa.bindparam("its_id")).values(available_at=None)
 _OLD: Final = (
     sa.select(_C.id)
@@ -64,11 +64,7 @@ class Events(Repository):
         return [event_from(row) for row in rows]
 
     def claim_untold(self, *, limit: int, lease_seconds: float) -> Sequence[Event]:
-        session = self._session
-        until = session.moment("until", lease_seconds)
-        rows = session.rows("events.find_untold", _UNTOLD, limit=limit, **session.moment("now"), **until)
-        if rows:
-            session.write("events.claim_untold", _LEASE, {"ids": [row["id"] for row in rows], **until})
+        rows = _UNTOLD.run(self._session, limit=limit, lease_seconds=lease_seconds)
         return [event_from(row) for row in rows]
 
     def mark_told(self, event_id: str) -> None:

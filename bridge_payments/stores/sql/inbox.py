@@ -9,8 +9,9 @@ import sqlalchemy as sa
 
 from ...models import InboxEntry, InboxState
 from ..base import FINISHED_ENTRIES
+from .claims import Claim
 from .rows import inbox_from, inbox_row
-from .session import Insertion, Repository, claim_of, lease_of
+from .session import Insertion, Repository
 from .tables import inbox
 from .types import UtcDateTime, moment
 
@@ -23,9 +24,8 @@ _BY_EVENT: Final = _READ.where(
     _C.provider_id == sa.bindparam("provider_id"), _C.provider_event_id == sa.bindparam("its_event")
 )
 _ADD: Final = Insertion("inbox.add", inbox, "provider_id", "provider_event_id", available_at=moment("due"))
-_DUE: Final = claim_of(inbox, "available_at")
-_LEASE: Final = lease_of(
-    inbox, available_at=moment("until"), claim_token=sa.bindparam("token"), attempts=_C.attempts + 1
+_DUE: Final = Claim(
+    "inbox.claim_due", inbox, "available_at", claim_token=sa.bindparam("token"), attempts=_C.attempts + 1
 )
 _MINE: Final = inbox.update().where(
     _C.id == sa.bindparam("its_id"), _C.claim_token == sa.bindparam("its_token")
@@ -87,13 +87,7 @@ class Inbox(Repository):
         return inbox_from(row) if row is not None else None
 
     def claim_due(self, *, limit: int, lease_seconds: float, token: str) -> Sequence[InboxEntry]:
-        session = self._session
-        until = session.moment("until", lease_seconds)
-        rows = session.rows("inbox.find_due", _DUE, limit=limit, **session.moment("now"), **until)
-        if not rows:
-            return []
-        ids = [row["id"] for row in rows]
-        session.write("inbox.claim_due", _LEASE, {"ids": ids, "token": token, **until})
+        rows = _DUE.run(self._session, limit=limit, lease_seconds=lease_seconds, lease={"token": token})
         return [
             inbox_from(row, available_at=row["until"], claim_token=token, attempts=row["attempts"] + 1)
             for row in rows

@@ -9,8 +9,9 @@ import sqlalchemy as sa
 
 from ...models import OPEN_OPERATION_STATES, Operation
 from ..codec import OPERATION_OUTCOME
+from .claims import Claim
 from .rows import operation_from, operation_row
-from .session import Insertion, Repository, claim_of, lease_of
+from .session import Insertion, Repository
 from .tables import operations, slots
 from .types import moment
 
@@ -26,7 +27,7 @@ _GET: Final = _READ.where(_C.id == sa.bindparam("id"))
 _BY_REFERENCE: Final = _READ.where(_C.reference == sa.bindparam("its_reference"))
 _FOR_PAYMENT: Final = _READ.where(_C.payment_id == sa.bindparam("its_payment")).order_by(_C.id)
 _LIST_OPEN: Final = _READ.where(_OPEN).order_by(_C.id).limit(sa.bindparam("limit", type_=sa.Integer()))
-_TAKE_SLOT: Final = Insertion("operations.take_slot", slots, "payment_id")
+_TAKE_SLOT: Final = Insertion("operations.take_slot", slots, "payment_id", own="operation_id")
 _HOLDER: Final = sa.select(slots.c.operation_id).where(slots.c.payment_id == sa.bindparam("its_payment"))
 _GIVE_SLOT_UP: Final = slots.delete().where(
     slots.c.payment_id == sa.bindparam("its_payment"), slots.c.operation_id == sa.bindparam("its_id")
@@ -49,12 +50,14 @@ _TAKE_LEASE: Final = (
     .where(_C.id == sa.bindparam("its_id"), _OPEN, _FREE)
     .values(lease_token=sa.bindparam("new_token"), lease_until=moment("until"), due_at=moment("until"))
 )
-_DUE: Final = claim_of(operations, "due_at", _OPEN, _FREE)
-_CLAIM: Final = lease_of(
+_DUE: Final = Claim(
+    "operations.claim_due",
     operations,
+    "due_at",
+    _OPEN,
+    _FREE,
     lease_token=sa.bindparam("new_token"),
     lease_until=moment("until"),
-    due_at=moment("until"),
     attempts=_C.attempts + 1,
 )
 
@@ -113,13 +116,7 @@ class Operations(Repository):
         return self.get(operation_id)
 
     def claim_due(self, *, limit: int, lease_seconds: float, token: str) -> Sequence[Operation]:
-        session = self._session
-        until = session.moment("until", lease_seconds)
-        rows = session.rows("operations.find_due", _DUE, limit=limit, **session.moment("now"), **until)
-        if not rows:
-            return []
-        ids = [row["id"] for row in rows]
-        session.write("operations.claim_due", _CLAIM, {"ids": ids, "new_token": token, **until})
+        rows = _DUE.run(self._session, limit=limit, lease_seconds=lease_seconds, lease={"new_token": token})
         return [
             operation_from(
                 row,

@@ -12,10 +12,11 @@ import sqlalchemy as sa
 from ...models import OPEN_STATUSES, Payment
 from ..base import Page, PaymentQuery
 from ..codec import guest_key
+from .claims import Claim
 from .rows import PAYMENT_FIELDS, payment_from, payment_row
-from .session import Insertion, Repository, Rows, Session, claim_of, lease_of
+from .session import Insertion, Repository, Rows, Session
 from .tables import payments, references
-from .types import UtcDateTime, moment
+from .types import UtcDateTime
 
 __all__ = ["Payments"]
 
@@ -44,8 +45,7 @@ _SAVE_KEEPING: Final = _SAVE.where(
     _C.provider_id.is_not_distinct_from(sa.bindparam("its_provider")),
     _C.provider_intent_id.is_not_distinct_from(sa.bindparam("its_intent")),
 )
-_DUE: Final = claim_of(payments, "next_sync_at")
-_LEASE: Final = lease_of(payments, next_sync_at=moment("until"))
+_DUE: Final = Claim("payments.claim_due", payments, "next_sync_at")
 _STALE: Final = (
     _READ.where(
         _C.client_secret.is_not(None),
@@ -61,7 +61,9 @@ _COUNT_GUEST: Final = sa.select(sa.func.count()).where(
     _C.created_at >= sa.bindparam("since", type_=UtcDateTime()),
 )
 
-_HOLD: Final = Insertion("payments.hold_reference", references, "provider_id", "kind", "reference")
+_HOLD: Final = Insertion(
+    "payments.hold_reference", references, "provider_id", "kind", "reference", own="payment_id"
+)
 _HELD: Final = (
     references.c.provider_id == sa.bindparam("its_provider"),
     references.c.kind == sa.bindparam("its_kind"),
@@ -134,12 +136,7 @@ class Payments(Repository):
         return Page(items=(), total=self._session.scalar("payments.count", count, **values))
 
     def claim_due(self, *, limit: int, lease_seconds: float) -> Sequence[Payment]:
-        session = self._session
-        until = session.moment("until", lease_seconds)
-        rows = session.rows("payments.find_due", _DUE, limit=limit, **session.moment("now"), **until)
-        if not rows:
-            return []
-        session.write("payments.claim_due", _LEASE, {"ids": [row["id"] for row in rows], **until})
+        rows = _DUE.run(self._session, limit=limit, lease_seconds=lease_seconds)
         return self._read([{**row, "next_sync_at": row["until"]} for row in rows])
 
     def with_stale_secrets(self, *, before: datetime, limit: int) -> Sequence[Payment]:
@@ -172,11 +169,8 @@ class Payments(Repository):
             "reference": reference,
             "payment_id": payment_id,
         }
-        if self._session.dialect not in ("mysql", "mariadb"):
-            if _HOLD.run(self._session, values):
-                return payment_id
-        else:
-            _HOLD.run(self._session, values)
+        if _HOLD.run(self._session, values):
+            return payment_id
         holder = self._session.scalar("payments.holder", _HOLDER, **_key(provider_id, kind, reference))
         if holder is None:
             raise self._session.refuse("a reference was given up while it was asked for")

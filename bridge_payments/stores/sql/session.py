@@ -14,16 +14,15 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError, Statemen
 from ...errors import StoreError
 from ...models import Clock
 from ...seam import passing
-from .types import moment
 
 __all__ = [
     "Again",
     "Insertion",
     "Repository",
+    "Row",
+    "Rows",
     "Session",
     "begin_immediate",
-    "claim_of",
-    "lease_of",
     "refused",
     "run_again",
 ]
@@ -33,6 +32,8 @@ Rows = Sequence[Row]
 
 _SERIALIZATION: Final = frozenset({"40001", "40P01"})
 _MYSQL_DEADLOCK: Final = frozenset({1205, 1213})
+_MYSQL_SYNTAX: Final = frozenset({1064, 1105, 1235})
+"""What MySQL, MariaDB and Vitess call a sentence that they do not understand."""
 
 T = TypeVar("T")
 
@@ -44,12 +45,17 @@ class Again(StoreError):
 class Session:
     """What the repositories of one unit of work share."""
 
-    def __init__(self, connection: sa.Connection, clock: Clock | None, *, write: bool) -> None:
+    def __init__(
+        self, connection: sa.Connection, clock: Clock | None, *, write: bool, skip_locked: bool = True
+    ) -> None:
+        self.skip_locked = skip_locked
+        """Whether the server is asked to skip locked rows; False once it did not understand that."""
         self.refusal: StoreError | None = None
         """A refused statement ends the transaction, even if the unit of work looks away."""
         self._connection = connection
         self._clock = clock
         self._write = write
+        self._unparsed = False
 
     @property
     def dialect(self) -> str:
@@ -63,6 +69,17 @@ class Session:
 
     def scalar(self, name: str, statement: sa.Select[Any], **values: Any) -> Any:
         return self._execute(name, statement, values).scalar()
+
+    def claim(self, name: str, statement: sa.Select[Any], **values: Any) -> Rows:
+        """Execute the SELECT of a claim; where the server does not know SKIP LOCKED, the unit runs again."""
+        try:
+            return self.rows(name, statement, **values)
+        except StoreError:
+            if not self._unparsed:
+                raise
+        self.skip_locked = False
+        self.refusal = Again(f"{name}: this server does not know SKIP LOCKED")
+        raise self.refusal
 
     def write(self, name: str, statement: sa.Executable, values: Mapping[str, Any]) -> int:
         """Execute an INSERT, UPDATE or DELETE; return how many rows it touched."""
@@ -127,6 +144,7 @@ class Session:
             return self._connection.execute(statement, values)
         except Exception as error:  # noqa: BLE001 - drivers raise their own for values they cannot carry
             self.refusal = refused(error, name)
+            self._unparsed = _mysql_code(error) in _MYSQL_SYNTAX
             if _is_lost(error):
                 self._connection.invalidate()
         # Outside of the except block: the driver's exception holds the parameters and would be its context.
@@ -144,7 +162,8 @@ class Repository:
 class Insertion:
     """Insert a row unless its key exists; tell which. Waits for a concurrent insert of the same key."""
 
-    def __init__(self, name: str, table: sa.Table, *key: str, **values: Any) -> None:
+    def __init__(self, name: str, table: sa.Table, *key: str, own: str = "id", **values: Any) -> None:
+        """*own* is the column in which two rows of one key differ: by it an insert recognises its row."""
         self._name = name
         names = list(key)
         # Not INSERT IGNORE, which also swallows truncation and NOT NULL. Its row count is 1 either way.
@@ -163,36 +182,16 @@ class Insertion:
             for name, statement in statements.items()
         }
         same = [table.c[name] == sa.bindparam(f"its_{name}") for name in names]
-        self._mine = sa.select(*table.primary_key.columns).where(*same)
+        self._mine = sa.select(table.c[own]).where(*same)
         self._key = names
-        self._primary = [column.name for column in table.primary_key.columns]
+        self._own = own
 
     def run(self, session: Session, values: Mapping[str, Any]) -> bool:
         touched = session.write(self._name, self._statements[session.dialect], values)
         if session.dialect not in ("mysql", "mariadb"):
             return touched == 1
-        row = session.row(self._name, self._mine, **{f"its_{name}": values[name] for name in self._key})
-        return row is not None and all(row[name] == values[name] for name in self._primary)
-
-
-def claim_of(table: sa.Table, due: str, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    """Return the SELECT of a claim: due rows that nobody else is claiming, and when the lease will end.
-
-    SQLAlchemy renders FOR UPDATE SKIP LOCKED as nothing on SQLite, where BEGIN IMMEDIATE does its work.
-    """
-    column = table.c[due]
-    return (
-        sa.select(*table.c, moment("until").label("until"))
-        .where(column <= moment("now"), *conditions)
-        .order_by(column, table.c.id)
-        .limit(sa.bindparam("limit", type_=sa.Integer()))
-        .with_for_update(skip_locked=True)
-    )
-
-
-def lease_of(table: sa.Table, **values: Any) -> sa.Update:
-    """Return the UPDATE of a claim: the rows are locked by its SELECT, in the same transaction."""
-    return table.update().where(table.c.id.in_(sa.bindparam("ids", expanding=True))).values(**values)
+        found = session.scalar(self._name, self._mine, **{f"its_{name}": values[name] for name in self._key})
+        return found is not None and bool(found == values[self._own])
 
 
 def begin_immediate(connection: sa.Connection) -> None:
@@ -240,5 +239,9 @@ def _code(orig: BaseException | None) -> str | None:
 
 
 def _is_deadlock(error: DBAPIError) -> bool:
-    args = error.orig.args if error.orig is not None else ()
-    return bool(args) and args[0] in _MYSQL_DEADLOCK
+    return _mysql_code(error) in _MYSQL_DEADLOCK
+
+
+def _mysql_code(error: BaseException) -> object:
+    args = error.orig.args if isinstance(error, DBAPIError) and error.orig is not None else ()
+    return args[0] if args else None

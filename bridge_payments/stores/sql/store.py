@@ -57,7 +57,8 @@ class SQLStore(Store):
 
     Leases and due times are the database's own clock. A *clock* replaces it where time has to be
     movable: in tests and in the sandbox. *pooler* says that a URL leads to PgBouncer in transaction
-    mode; Neon's pooled hosts are recognised.
+    mode; Neon's pooled hosts and the usual ports are recognised. *connections* is the most that this
+    process opens; they are opened when they are needed.
 
     A SQLite engine of yours should set ``PRAGMA journal_mode=WAL`` and keep ``synchronous=FULL``.
     """
@@ -68,9 +69,11 @@ class SQLStore(Store):
         *,
         clock: Clock | None = None,
         pooler: bool | None = None,
+        connections: int | None = None,
     ) -> None:
-        self._lane: Lane = lane_for(database, pooler=pooler)
+        self._lane: Lane = lane_for(database, pooler=pooler, connections=connections)
         self._clock = clock
+        self._skip_locked = True
         self._running: set[asyncio.Task[Any]] = set()
         self._process = os.getpid()
 
@@ -139,7 +142,7 @@ class SQLStore(Store):
         raise StoreError(told)  # here, so that the driver's exception and its values are not its context
 
     def _transact(self, work: Callable[[Unit], T], write: bool, connection: sa.Connection) -> T:
-        session = Session(connection, self._clock, write=write)
+        session = Session(connection, self._clock, write=write, skip_locked=self._skip_locked)
         name = getattr(work, "__name__", "unit")
         session.begin(read_committed=self._lane.read_committed)
         try:
@@ -151,6 +154,7 @@ class SQLStore(Store):
             passing("commit", name)
         except BaseException as error:
             session.roll_back()
+            self._skip_locked = session.skip_locked
             if isinstance(session.refusal, Again) and isinstance(error, Exception):
                 raise session.refusal from None  # whatever the unit made of it, it never happened
             raise

@@ -71,32 +71,38 @@ def moment(name: str) -> sa.ColumnElement[datetime]:
     the store was given a clock of its own. So one statement serves production and a movable clock.
     """
     given = sa.bindparam(f"{name}_at", type_=UtcDateTime())
-    ahead = _Ahead(sa.bindparam(f"{name}_in", type_=sa.Double()))
-    return sa.func.coalesce(given, ahead, type_=UtcDateTime())
+    return _Moment(given, sa.bindparam(f"{name}_in", type_=sa.Double()))
 
 
-class _Ahead(FunctionElement[datetime]):
+class _Moment(FunctionElement[datetime]):
     inherit_cache = True
     type = UtcDateTime()
 
 
-@compiles(_Ahead, "postgresql")
-def _ahead_postgresql(element: _Ahead, compiler: SQLCompiler, **kw: Any) -> str:
+def _parts(element: _Moment, compiler: SQLCompiler, **kw: Any) -> tuple[str, str]:
+    given, seconds = element.clauses
+    return compiler.process(given, **kw), compiler.process(seconds, **kw)
+
+
+@compiles(_Moment, "postgresql")
+def _postgresql(element: _Moment, compiler: SQLCompiler, **kw: Any) -> str:
     # statement_timestamp, not now(): a transaction that waited for a lock has an old now().
     # Not clock_timestamp: it is volatile, and an index cannot be asked for what is volatile.
-    seconds = compiler.process(element.clauses, **kw)
-    return f"statement_timestamp() + make_interval(secs => {seconds})"
+    given, seconds = _parts(element, compiler, **kw)
+    return f"coalesce({given}, statement_timestamp() + make_interval(secs => {seconds}))"
 
 
-@compiles(_Ahead, "sqlite")
-def _ahead_sqlite(element: _Ahead, compiler: SQLCompiler, **kw: Any) -> str:
+@compiles(_Moment, "sqlite")
+def _sqlite(element: _Moment, compiler: SQLCompiler, **kw: Any) -> str:
     # SQLite counts milliseconds; the zeros make it the six digits in which datetimes are stored as text.
-    seconds = compiler.process(element.clauses, **kw)
-    return f"strftime('%Y-%m-%d %H:%M:%f', 'now', {seconds} || ' seconds') || '000'"
+    given, seconds = _parts(element, compiler, **kw)
+    return f"coalesce({given}, strftime('%Y-%m-%d %H:%M:%f', 'now', {seconds} || ' seconds') || '000')"
 
 
-@compiles(_Ahead, "mysql")
-@compiles(_Ahead, "mariadb")
-def _ahead_mysql(element: _Ahead, compiler: SQLCompiler, **kw: Any) -> str:
-    seconds = compiler.process(element.clauses, **kw)
-    return f"TIMESTAMPADD(MICROSECOND, ROUND({seconds} * 1000000), UTC_TIMESTAMP(6))"
+@compiles(_Moment, "mysql")
+@compiles(_Moment, "mariadb")
+def _mysql(element: _Moment, compiler: SQLCompiler, **kw: Any) -> str:
+    # The drivers write a moment as text, and of a text and a moment MySQL makes a text.
+    given, seconds = _parts(element, compiler, **kw)
+    ahead = f"TIMESTAMPADD(MICROSECOND, ROUND({seconds} * 1000000), UTC_TIMESTAMP(6))"
+    return f"coalesce(CAST({given} AS DATETIME(6)), {ahead})"

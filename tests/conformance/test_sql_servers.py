@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from databases import Lending
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bridge_payments.errors import StoreError
@@ -18,14 +20,28 @@ from bridge_payments.models import utc_now
 from bridge_payments.seam import watched
 from bridge_payments.stores.base import Unit
 from bridge_payments.stores.sql import SQLStore, include_name, metadata
-from bridge_payments.testing.stores.samples import a_payment, an_event, an_operation, keep
+from bridge_payments.testing.servers import MySQL
+from bridge_payments.testing.stores.samples import (
+    a_delivery,
+    a_payment,
+    an_entry,
+    an_event,
+    an_operation,
+    keep,
+)
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["asyncpg", "psycopg"])
-def url(request: pytest.FixtureRequest, database: str) -> str:
-    return database.replace("postgresql://", f"postgresql+{request.param}://")
+@pytest.fixture(params=["asyncpg", "psycopg", "asyncmy"])
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    if request.param != "asyncmy":
+        database: str = request.getfixturevalue("database")
+        yield database.replace("postgresql://", f"postgresql+{request.param}://")
+        return
+    server: MySQL = request.getfixturevalue("mariadb")
+    with request.getfixturevalue("emptied")(server) as name:
+        yield server.url_of(name, request.param)
 
 
 def connection_of(unit: Any) -> sa.Connection:
@@ -33,13 +49,32 @@ def connection_of(unit: Any) -> sa.Connection:
     return connection
 
 
-PID = sa.text("SELECT pg_backend_pid()")
+def is_mysql(url: str) -> bool:
+    return url.startswith(("mariadb", "mysql"))
 
 
-def kill(url: str, pid: int) -> None:
-    engine = sa.create_engine(url.replace("+asyncpg", "+psycopg"))
+def blocking(url: str) -> sa.Engine:
+    """An engine of ours that looks at the server from outside of the store."""
+    return sa.create_engine(url.replace("+asyncpg", "+psycopg").replace("+asyncmy", "+pymysql"))
+
+
+def number_of(unit: Unit) -> int:
+    """The server's number of the unit's connection."""
+    connection = connection_of(unit)
+    mysql = connection.dialect.name != "postgresql"
+    return int(connection.scalar(sa.text("SELECT CONNECTION_ID()" if mysql else "SELECT pg_backend_pid()")))
+
+
+def kill(url: str, number: int) -> None:
+    engine = blocking(url)
     with engine.connect() as connection:
-        connection.execute(sa.text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        if is_mysql(url):
+            connection.exec_driver_sql(f"KILL CONNECTION {number}")
+            alive = sa.text("SELECT count(*) FROM information_schema.processlist WHERE id = :number")
+            while connection.scalar(alive, {"number": number}):
+                pass
+        else:
+            connection.execute(sa.text("SELECT pg_terminate_backend(:number, 5000)"), {"number": number})
     engine.dispose()
 
 
@@ -105,7 +140,7 @@ async def test_a_connection_that_dies_inside_a_unit_costs_nobody_anything(url: s
         tries.append(1)
         unit.payments.add(payment)
         if len(tries) == 1:
-            kill(url, connection_of(unit).execute(PID).scalar_one())
+            kill(url, number_of(unit))
         unit.events.add(an_event(payment))
 
     await store.run(work)
@@ -121,7 +156,7 @@ async def test_a_server_that_goes_away_each_time_is_given_up_after_some_tries(ur
 
     def work(unit: Unit) -> None:
         tries.append(1)
-        kill(url, connection_of(unit).execute(PID).scalar_one())
+        kill(url, number_of(unit))
         unit.payments.add(a_payment())
 
     with pytest.raises(StoreError, match="5 times"):
@@ -131,19 +166,13 @@ async def test_a_server_that_goes_away_each_time_is_given_up_after_some_tries(ur
 
 
 async def test_connections_killed_while_idle_are_replaced_unnoticed(url: str) -> None:
-    store, killer, payment = SQLStore(url), SQLStore(url), a_payment()
+    store, payment = SQLStore(url), a_payment()
     await keep(store, payment)
-    others = sa.text(
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
     for write in (True, False):
-        killed = await killer.run(lambda unit: connection_of(unit).execute(others).scalar())
-        assert killed == 1
+        kill(url, await store.run(number_of, write=False))
         found = await store.run(lambda unit: unit.payments.get(payment.id), write=write)
         assert found == payment
     await store.aclose()
-    await killer.aclose()
 
 
 async def test_a_lost_answer_to_the_commit_is_told_and_never_run_again(url: str) -> None:
@@ -153,7 +182,7 @@ async def test_a_lost_answer_to_the_commit_is_told_and_never_run_again(url: str)
 
     def work(unit: Unit) -> None:
         tries.append(1)
-        pids.append(connection_of(unit).execute(PID).scalar_one())
+        pids.append(number_of(unit))
         unit.payments.add(payment)
 
     def cut(point: str, what: str) -> None:
@@ -188,15 +217,21 @@ async def test_leases_are_written_and_compared_on_the_servers_clock(url: str) ->
     await store.aclose()
 
 
-async def test_an_engine_that_is_not_ours_keeps_its_level_and_stays_open(database: str) -> None:
-    url = database.replace("postgresql://", "postgresql+psycopg://")
-    blocking = sa.create_engine(url, isolation_level="REPEATABLE READ", pool_size=3)
+LEVELS = {
+    "postgresql": sa.text("SELECT current_setting('transaction_isolation')"),
+    "mariadb": sa.text("SELECT lower(replace(@@tx_isolation, '-', ' '))"),
+}
+
+
+async def test_an_engine_that_is_not_ours_keeps_its_level_and_stays_open(url: str) -> None:
+    its_own = sa.create_engine(blocking(url).url, isolation_level="REPEATABLE READ", pool_size=3)
     parallel = create_async_engine(url, isolation_level="REPEATABLE READ")
-    level = sa.text("SELECT current_setting('transaction_isolation')")
-    for engine in (blocking, parallel):
+    level = LEVELS[its_own.dialect.name]
+    for engine in (its_own, parallel):
         store, payment = SQLStore(engine), a_payment()
         await keep(store, payment)
-        assert await store.run(lambda unit: connection_of(unit).execute(level).scalar()) == "read committed"
+        seen = await store.run(lambda unit: connection_of(unit).execute(level).scalar())
+        assert seen == "read committed"
         assert await store.run(lambda u: u.payments.get(payment.id), write=False) == payment  # noqa: B023
         await asyncio.gather(
             *(
@@ -205,11 +240,11 @@ async def test_an_engine_that_is_not_ours_keeps_its_level_and_stays_open(databas
             )
         )
         await store.aclose()
-    with blocking.connect() as connection:
+    with its_own.connect() as connection:
         assert connection.execute(level).scalar() == "repeatable read"
     async with parallel.connect() as connection:
         assert (await connection.execute(level)).scalar() == "repeatable read"
-    blocking.dispose()
+    its_own.dispose()
     await parallel.dispose()
 
 
@@ -220,7 +255,10 @@ async def test_a_refusal_shows_neither_values_nor_statement(
     store = SQLStore(url)
     payment = a_payment(client_secret="s3cr3t", guest_email="joe@private.example")
     await keep(store, payment)
-    for wrong in (payment, a_payment(description="s3cr3t \x00"), a_payment(concept="s3cr3t" * 99)):
+    wrongs = [payment, a_payment(concept="s3cr3t" * 99)]
+    if not is_mysql(url):
+        wrongs.append(a_payment(description="s3cr3t \x00"))  # PostgreSQL's text ends at a zero
+    for wrong in wrongs:
         with pytest.raises(StoreError) as caught:
             await keep(store, wrong)
         seen = f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
@@ -232,7 +270,8 @@ async def test_a_refusal_shows_neither_values_nor_statement(
 
 async def test_a_server_that_is_away_is_a_store_error_without_the_password(url: str) -> None:
     away = sa.make_url(url).set(password="hunter2", database="no_such_database")
-    for wrong in (away, away.set(query={"host": "/nowhere"})):
+    nowhere = away.set(port=1) if is_mysql(url) else away.set(query={"host": "/nowhere"})
+    for wrong in (away, nowhere):
         store = SQLStore(wrong)
         with pytest.raises(StoreError) as caught:
             await store.run(lambda unit: unit.payments.get("pay_1"), write=False)
@@ -266,8 +305,8 @@ def test_a_hosts_own_migrations_leave_our_tables_alone(database: str) -> None:
     assert not any(include_name(name, "table", {}) for name in metadata.tables)
 
 
-async def test_a_reading_unit_opens_no_transaction(url: str) -> None:
-    store = SQLStore(url)
+async def test_a_reading_unit_opens_no_transaction(database: str) -> None:
+    store = SQLStore(database)
     begun = sa.text("SELECT now()")  # the beginning of the transaction
 
     def look(unit: Unit) -> bool:
@@ -278,3 +317,69 @@ async def test_a_reading_unit_opens_no_transaction(url: str) -> None:
     assert await store.run(look, write=False), "BEGIN and ROLLBACK are two more round trips"
     assert not await store.run(look)
     await store.aclose()
+
+
+# --- what only MySQL and MariaDB do ---------------------------------------------------------------
+
+
+@pytest.fixture
+def mariadb_url(emptied: Lending, mariadb: MySQL) -> Iterator[str]:
+    with emptied(mariadb) as name:
+        yield mariadb.url_of(name, "asyncmy")
+
+
+async def test_a_server_that_cuts_too_long_values_is_told_not_to(mariadb: MySQL, mariadb_url: str) -> None:
+    (before,) = mariadb.execute("SELECT @@GLOBAL.sql_mode")
+    mariadb.execute("SET GLOBAL sql_mode = ''")
+    try:
+        store = SQLStore(mariadb_url)
+        with pytest.raises(StoreError):
+            await keep(store, a_payment(concept="x" * 101))
+        await store.aclose()
+    finally:
+        mariadb.execute(f"SET GLOBAL sql_mode = '{before[0]}'")
+
+
+async def test_a_server_without_skip_locked_is_asked_once_and_its_workers_share_all_the_same(
+    mariadb_url: str,
+) -> None:
+    """The real server refuses the sentence, because a word in it is changed on the way."""
+    engine = create_async_engine(mariadb_url, isolation_level="READ COMMITTED")
+    asked: list[str] = []
+
+    @sa.event.listens_for(engine.sync_engine, "before_cursor_execute", retval=True)
+    def unknown(conn: object, cursor: object, sql: str, values: object, *_: object) -> tuple[str, object]:
+        if "SKIP LOCKED" in sql:
+            asked.append(sql)
+        return sql.replace("SKIP LOCKED", "SKIP LOCKD"), values
+
+    store = SQLStore(engine)
+    events = [an_event(a_payment()) for _ in range(90)]
+    entries = [an_entry() for _ in range(30)]
+    await keep(store, *events, *(a_delivery(event.id) for event in events[:30]), *entries)
+    await keep(store, *(a_payment(next_sync_at=utc_now() - timedelta(hours=1)) for _ in range(30)))
+    operations = [an_operation(f"pay_{number}") for number in range(30)]
+    for operation in operations:
+        await store.run(lambda unit, one=operation: unit.operations.reserve(one, lease_seconds=0))  # type: ignore[misc]
+
+    async def drain(claim: Callable[[Unit], Sequence[Any]]) -> list[str]:
+        taken: list[str] = []
+        while rows := await store.run(claim):
+            taken.extend(row.id for row in rows)
+        return taken
+
+    claims: list[tuple[int, Callable[[Unit], Sequence[Any]]]] = [
+        (90, lambda unit: unit.events.claim_untold(limit=4, lease_seconds=600)),
+        (30, lambda unit: unit.deliveries.claim_due(limit=4, lease_seconds=600, token="t")),
+        (30, lambda unit: unit.inbox.claim_due(limit=4, lease_seconds=600, token="t")),
+        (30, lambda unit: unit.payments.claim_due(limit=4, lease_seconds=600)),
+        (30, lambda unit: unit.operations.claim_due(limit=4, lease_seconds=600, token="t")),
+    ]
+    for count, claim in claims:
+        shares = await asyncio.gather(*(drain(claim) for _ in range(4)))
+        taken = [each for share in shares for each in share]
+        left = await drain(claim)  # each worker may have given up while another held the last rows
+        assert len(set(taken + left)) == len(taken + left) == count
+    assert 0 < len(asked) <= 4, "each of the workers asks at most once"
+    await store.aclose()
+    await engine.dispose()
