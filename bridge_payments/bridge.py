@@ -78,9 +78,7 @@ class Bridge:
                 raise ConfigurationError(missing=["DATABASE_URL"])
             from .stores.sql import SQLStore
 
-            store = SQLStore(
-                settings.database_url.get_secret_value(), connections=settings.database_pool_max
-            )
+            store = SQLStore(settings.database_url.get_secret_value(), connections=settings.database_pool_max)
         engine = PaymentEngine(store, "", approve=approve, settings=settings, env=env)
         webhooks = WebhookDispatcher(store, allow_hosts=settings.webhook_allow_hosts)
         return cls(engine, auth=auth, webhooks=webhooks, settings=settings)

@@ -162,8 +162,11 @@ class Repository:
 class Insertion:
     """Insert a row unless its key exists; tell which. Waits for a concurrent insert of the same key."""
 
-    def __init__(self, name: str, table: sa.Table, *key: str, own: str = "id", **values: Any) -> None:
-        """*own* is the column in which two rows of one key differ: by it an insert recognises its row."""
+    def __init__(self, name: str, table: sa.Table, *key: str, own: str | None = None, **values: Any) -> None:
+        """*own* is the column by which an insert recognises its row, if not ``id``.
+
+        Where there is neither, MySQL cannot tell whose row it is, and `run` says that it is another's.
+        """
         self._name = name
         names = list(key)
         # Not INSERT IGNORE, which also swallows truncation and NOT NULL. Its row count is 1 either way.
@@ -182,14 +185,16 @@ class Insertion:
             for name, statement in statements.items()
         }
         same = [table.c[name] == sa.bindparam(f"its_{name}") for name in names]
-        self._mine = sa.select(table.c[own]).where(*same)
         self._key = names
-        self._own = own
+        self._own = own or ("id" if "id" in table.c else None)
+        self._mine = sa.select(table.c[self._own]).where(*same) if self._own else None
 
     def run(self, session: Session, values: Mapping[str, Any]) -> bool:
         touched = session.write(self._name, self._statements[session.dialect], values)
         if session.dialect not in ("mysql", "mariadb"):
             return touched == 1
+        if self._mine is None or self._own is None:
+            return False
         found = session.scalar(self._name, self._mine, **{f"its_{name}": values[name] for name in self._key})
         return found is not None and bool(found == values[self._own])
 
