@@ -220,7 +220,7 @@ class InboxWork(Operations):
 def _of_operation(unit: Unit, reference: str) -> Payment | None:
     """Find the payment by one of its operations: a provider may carry the reference of the call alone."""
     operation = unit.operations.get_by_reference(reference)
-    return None if operation is None else unit.payments.get(operation.payment_id)
+    return None if operation is None else unit.payments.get(operation.subject_id)
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:

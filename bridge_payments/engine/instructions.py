@@ -60,7 +60,7 @@ class Instructions(Operations):
             with self.unless_in_progress(unit, payment_id):
                 operation = build(payment)
             if verb is Verb.CONFIRM and payment.decline_code is not None and not principal.is_trusted:
-                rules.check_attempts(unit.operations.for_payment(payment_id))
+                rules.check_attempts(unit.operations.for_subject(payment_id))
             self.take_slot(unit, operation)
             # Whoever held the slot when the row was read may have changed it and given the slot up since.
             again = unit.payments.get(payment_id)

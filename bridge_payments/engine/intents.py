@@ -233,7 +233,7 @@ class IntentVerbs(Instructions):
                 operation_id=None,
             )
             if earlier is not None:
-                return unit.payments.get(earlier.payment_id) or payment
+                return unit.payments.get(earlier.subject_id) or payment
             unit.payments.add(payment)
             for event in told.events:
                 unit.events.add(event)

@@ -116,7 +116,7 @@ class Operations:
         inputs = {**inputs_of(request), **(more or {}), "baseline": _baseline(payment)}
         return Operation(
             id=operation_id,
-            payment_id=payment.id,
+            subject_id=payment.id,
             provider_id=payment.provider_id or "",
             verb=verb,
             state=OperationState.RESERVED,
@@ -154,7 +154,7 @@ class Operations:
     async def _look_up_reserve(self, operation_id: str) -> Reserved | None:
         def look(unit: Unit) -> Reserved | None:
             operation = unit.operations.get(operation_id)
-            payment = unit.payments.get(operation.payment_id) if operation else None
+            payment = unit.payments.get(operation.subject_id) if operation else None
             if operation is None or payment is None:
                 return None
             return with_refunds(unit, operation, payment)
@@ -186,12 +186,12 @@ class Operations:
             key=key,
             body_hash=body_hash,
             operation_id=operation_id,
-            payment_id=payment_id,
+            subject_id=payment_id,
             refund_id=refund_id,
             created_at=self.clock(),
         )
         stored = unit.idempotency.put(mine)
-        if stored.payment_id == mine.payment_id and stored.operation_id == mine.operation_id:
+        if stored.subject_id == mine.subject_id and stored.operation_id == mine.operation_id:
             return None
         if stored.body_hash != body_hash:
             raise IdempotencyMismatch
@@ -201,7 +201,7 @@ class Operations:
         """Rebuild what an earlier use of the key agreed on, from the rows as they are now."""
         # The operation first: what was recorded with its end is then in the payment that is read after it.
         operation = unit.operations.get(record.operation_id) if record.operation_id else None
-        payment = unit.payments.get(record.payment_id)
+        payment = unit.payments.get(record.subject_id)
         if payment is None or operation is None:
             raise IdempotencyMismatch("This Idempotency-Key belongs to something that no longer exists")
         refund = unit.refunds.get(record.refund_id) if record.refund_id else None

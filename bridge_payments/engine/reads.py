@@ -69,12 +69,12 @@ class Reads(Instructions):
     async def list_operations(self, payment_id: str, *, principal: Principal = SYSTEM) -> Sequence[Operation]:
         """Return every instruction that was given on a payment, oldest first. The merchant's view."""
         rules.require_trusted(principal, await self.visible(payment_id))
-        return await self.store.run(lambda unit: unit.operations.for_payment(payment_id), write=False)
+        return await self.store.run(lambda unit: unit.operations.for_subject(payment_id), write=False)
 
     async def list_events(self, payment_id: str, *, principal: Principal = SYSTEM) -> Sequence[Event]:
         """Return every event of a payment, oldest first. The merchant's view."""
         rules.require_trusted(principal, await self.visible(payment_id))
-        return await self.store.run(lambda unit: unit.events.for_payment(payment_id), write=False)
+        return await self.store.run(lambda unit: unit.events.for_subject(payment_id), write=False)
 
     async def _by_any_id(self, payment_id: str, provider: str | None) -> Payment:
         if not ID_PATTERN.match(payment_id):

@@ -202,7 +202,7 @@ class Reconciliation(Operations):
 
     async def _load(self, operation: Operation) -> Reserved | None:
         def read(unit: Unit) -> Reserved | None:
-            payment = unit.payments.get(operation.payment_id)
+            payment = unit.payments.get(operation.subject_id)
             return None if payment is None else with_refunds(unit, operation, payment)
 
         return await self.store.run(read, write=False)

@@ -8,8 +8,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from .customers import Customer
+from .disputes import Dispute
+from .payment_methods import PaymentMethod
 from .payments import Payment
 from .refunds import Refund
+from .subscriptions import Subscription
 
 __all__ = [
     "EVENT_TYPES",
@@ -44,8 +48,8 @@ EVENT_TYPES: Final = (
 class Event:
     """One thing that happened, written in the transaction that made it happen.
 
-    `payment` is the full snapshot at that moment, without its client secret. Told at least
-    once, in no order: deduplicate by `id`, order by `payment.version`.
+    What it is about is there as a full snapshot of that moment, without its client secret. Told at least
+    once, in no order: deduplicate by `id`, order by the snapshot's `version`.
     """
 
     id: str
@@ -53,8 +57,21 @@ class Event:
     created_at: datetime
     payment: Payment | None = None
     refund: Refund | None = None
+    dispute: Dispute | None = None
+    customer: Customer | None = None
+    payment_method: PaymentMethod | None = None
+    subscription: Subscription | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     """What this type adds: ``final`` and ``decline_code`` of `payment.failed` for instance."""
+
+    @property
+    def subject_id(self) -> str | None:
+        """Return the id in whose history this belongs: the payment's, also for its refunds and disputes."""
+        for about in (self.payment, self.refund, self.dispute):
+            if about is not None:
+                return about.id if isinstance(about, Payment) else about.payment_id
+        row = self.subscription or self.payment_method or self.customer
+        return row.id if row is not None else None
 
 
 class Noun(StrEnum):
@@ -135,6 +152,7 @@ class InboxEntry:
     state: InboxState
     created_at: datetime
     reference: str | None = None
+    noun: Noun = Noun.PAYMENT
     our_reference: str | None = None
     livemode: bool | None = None
     api_version: str | None = None

@@ -55,11 +55,15 @@ OPEN_OPERATION_STATES: Final = frozenset({OperationState.RESERVED, OperationStat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One row of `operations`. While it is open it occupies its payment's slot."""
+    """One row of `operations`. While it is open it occupies its subject's slot."""
 
     id: str
     """Its keys at the provider derive from this: ``<id>`` for the first step, ``<id>-<step>`` else."""
-    payment_id: str
+    subject_id: str
+    """Our id of what it is about: a payment, or by its verb a customer, a payment method, a subscription.
+
+    While it is open nothing else works on that row.
+    """
     provider_id: str
     verb: Verb
     state: OperationState

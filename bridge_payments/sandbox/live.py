@@ -179,9 +179,9 @@ class _Found:
         listed = unit.payments.list(query)
         self.payments = listed.items
         self.total = listed.total
-        self.operations = {one.id: unit.operations.for_payment(one.id) for one in self.payments}
+        self.operations = {one.id: unit.operations.for_subject(one.id) for one in self.payments}
         self.refunds = {one.id: unit.refunds.for_payment(one.id) for one in self.payments}
-        self.events = {one.id: unit.events.for_payment(one.id) for one in self.payments}
+        self.events = {one.id: unit.events.for_subject(one.id) for one in self.payments}
         self.inbox = unit.inbox.list(limit=_SHOWN)
         self.deliveries = unit.deliveries.list(limit=_SHOWN * 2)
         known = {one: unit.payments.get(one) for one in unseen}

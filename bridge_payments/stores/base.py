@@ -33,23 +33,40 @@ from ..models import (
     StoredEndpoint,
     SwitchedOff,
 )
+from .contract.addresses import AddressQuery, AddressRepository
+from .contract.customers import CustomerQuery, CustomerRepository
+from .contract.disputes import DisputeRepository
+from .contract.lists import Listing, OwnedQuery
+from .contract.payment_methods import PaymentMethodQuery, PaymentMethodRepository
+from .contract.subscriptions import SubscriptionQuery, SubscriptionRepository
 
 __all__ = [
     "FINISHED_ENTRIES",
     "NOBODY_SERVES_IT",
+    "AddressQuery",
+    "AddressRepository",
+    "CustomerQuery",
+    "CustomerRepository",
     "DeliveryRepository",
+    "DisputeRepository",
     "EndpointRepository",
     "EventRepository",
     "IdempotencyRecord",
     "IdempotencyRepository",
     "InboxRepository",
     "JobRepository",
+    "Listing",
     "OperationRepository",
+    "OwnedQuery",
     "Page",
+    "PaymentMethodQuery",
+    "PaymentMethodRepository",
     "PaymentQuery",
     "PaymentRepository",
     "RefundRepository",
     "Store",
+    "SubscriptionQuery",
+    "SubscriptionRepository",
     "Unit",
 ]
 
@@ -97,7 +114,7 @@ class IdempotencyRecord:
     key: str
     body_hash: str
     operation_id: str | None
-    payment_id: str
+    subject_id: str
     refund_id: str | None = None
     created_at: datetime
 
@@ -152,11 +169,11 @@ class OperationRepository(Protocol):
 
     def get_by_reference(self, reference: str) -> Operation | None: ...
 
-    def for_payment(self, payment_id: str) -> Sequence[Operation]:
-        """Return every operation of a payment, oldest first."""
+    def for_subject(self, subject_id: str) -> Sequence[Operation]:
+        """Return every operation on a payment, or on another row, oldest first."""
 
     def reserve(self, operation: Operation, *, lease_seconds: float) -> str | None:
-        """Insert *operation*, take its payment's slot and start its lease on the database's clock.
+        """Insert *operation*, take its subject's slot and start its lease on the database's clock.
 
         Return None when it was inserted, or the id of the operation that holds the slot: then nothing
         was written. Sets `lease_until` and `due_at` to now + *lease_seconds*, both on the database's clock.
@@ -178,8 +195,8 @@ class OperationRepository(Protocol):
     def claim_due(self, *, limit: int, lease_seconds: float, token: str) -> Sequence[Operation]:
         """Take open operations that are due and whose lease has run out; each counts one attempt."""
 
-    def holder_of(self, payment_id: str) -> str | None:
-        """Return the id of the open operation that occupies a payment's slot."""
+    def holder_of(self, subject_id: str) -> str | None:
+        """Return the id of the open operation that occupies a subject's slot."""
 
     def list_open(self, *, limit: int) -> Sequence[Operation]:
         """Return open operations, oldest first: the operator's queue."""
@@ -222,7 +239,8 @@ class EventRepository(Protocol):
     def get_all(self, event_ids: Sequence[str]) -> Mapping[str, Event]:
         """Return those of these events that are stored, by id, in one statement."""
 
-    def for_payment(self, payment_id: str) -> Sequence[Event]: ...
+    def for_subject(self, subject_id: str) -> Sequence[Event]:
+        """Return the events of a payment, or of another row, oldest first: see `Event.subject_id`."""
 
     def count_by_type(self) -> Mapping[str, int]: ...
 
@@ -419,6 +437,21 @@ class Unit(Protocol):
 
     @property
     def jobs(self) -> JobRepository: ...
+
+    @property
+    def customers(self) -> CustomerRepository: ...
+
+    @property
+    def payment_methods(self) -> PaymentMethodRepository: ...
+
+    @property
+    def addresses(self) -> AddressRepository: ...
+
+    @property
+    def subscriptions(self) -> SubscriptionRepository: ...
+
+    @property
+    def disputes(self) -> DisputeRepository: ...
 
 
 class Store(ABC):

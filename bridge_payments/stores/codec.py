@@ -12,23 +12,34 @@ from dataclasses import fields, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 from ..errors import StoreError
 from ..models import (
+    Address,
+    AddressType,
+    BillingInterval,
     CaptureMethod,
+    Customer,
+    Dispute,
+    DisputeStatus,
     Event,
     GuestData,
     NextAction,
     NextActionKind,
     Payment,
     PaymentFlag,
+    PaymentMethod,
+    PaymentMethodStatus,
     PaymentStatus,
     Refund,
     RefundStatus,
+    Subscription,
+    SubscriptionStatus,
 )
 
 __all__ = [
+    "ENUMS",
     "OPERATION_OUTCOME",
     "decode_event",
     "decode_next_action",
@@ -38,11 +49,24 @@ __all__ = [
     "guest_from",
     "guest_key",
     "loads",
+    "own",
     "own_payment",
     "own_refund",
+    "owner_key",
     "plain",
     "told",
 ]
+
+R = TypeVar("R", bound="Customer | PaymentMethod | Address | Subscription | Dispute")
+
+ENUMS: Final[Mapping[type, Mapping[str, type[Enum]]]] = {
+    Customer: {},
+    PaymentMethod: {"status": PaymentMethodStatus},
+    Address: {"address_type": AddressType},
+    Subscription: {"status": SubscriptionStatus, "billing_interval": BillingInterval},
+    Dispute: {"status": DisputeStatus},
+}
+"""Which fields of a record are words of a closed set."""
 
 OPERATION_OUTCOME: Final = (
     "state",
@@ -85,6 +109,13 @@ def guest_key(email: str | None) -> str | None:
     return email.casefold() if email is not None else None
 
 
+def owner_key(*, user_id: str | None, guest_email: str | None) -> str | None:
+    """Return the one text that names an owner: a user, else a guest's address."""
+    if user_id is not None:
+        return f"user:{user_id}"
+    return f"guest:{guest_key(guest_email)}" if guest_email is not None else None
+
+
 # --- events ---------------------------------------------------------------------------------------
 
 
@@ -94,11 +125,19 @@ def told(event: Event) -> Event:
     if payment is not None:
         payment = replace(own_payment(payment), client_secret=None, next_action=_told_action(payment))
     refund = own_refund(event.refund) if event.refund is not None else None
-    return replace(event, payment=payment, refund=refund, data=plain(event.data))
+    rows = {name: _told_row(row) for name in _SNAPSHOTS if (row := getattr(event, name)) is not None}
+    return replace(event, payment=payment, refund=refund, data=plain(event.data), **rows)
 
 
-def _told_action(payment: Payment) -> NextAction | None:
-    return decode_next_action(encode_next_action(payment.next_action, payment.client_secret), None)
+def _told_row(row: Any) -> Any:
+    row = own(row)
+    if isinstance(row, PaymentMethod | Subscription):
+        return replace(row, client_secret=None, next_action=_told_action(row))
+    return row
+
+
+def _told_action(row: Payment | PaymentMethod | Subscription) -> NextAction | None:
+    return decode_next_action(encode_next_action(row.next_action, row.client_secret), None)
 
 
 def encode_event(event: Event) -> str:
@@ -109,6 +148,10 @@ def encode_event(event: Event) -> str:
         document["payment"]["next_action"] = _told_action(event.payment)
     if event.refund is not None:
         document["refund"] = {name: getattr(event.refund, name) for name in _REFUND_FIELDS}
+    for name in _SNAPSHOTS:
+        if (row := getattr(event, name)) is not None:
+            told_row = _told_row(row)
+            document[name] = {field.name: getattr(told_row, field.name) for field in fields(told_row)}
     if event.data:
         document["data"] = event.data
     return dumps(document)
@@ -124,6 +167,7 @@ def decode_event(text: str, *, id: str, type: str, created_at: datetime) -> Even
         created_at=created_at,
         payment=_payment(payment) if payment is not None else None,
         refund=_refund(refund) if refund is not None else None,
+        **{name: _row(type_, document[name]) for name, type_ in _SNAPSHOTS.items() if name in document},
         data=document.get("data", {}),
     )
 
@@ -181,12 +225,24 @@ def own_refund(refund: Refund) -> Refund:
     return replace(refund, metadata=plain(refund.metadata))
 
 
+def own(row: R) -> R:
+    """Return a copy that shares nothing changeable with the caller's."""
+    return row if isinstance(row, Dispute) else cast("R", replace(row, metadata=plain(row.metadata)))
+
+
 # --- snapshots ------------------------------------------------------------------------------------
 
 _PAYMENT_FIELDS: Final = tuple(
     field.name for field in fields(Payment) if field.name != "unknown_operation_id"
 )
 _REFUND_FIELDS: Final = tuple(field.name for field in fields(Refund))
+_SNAPSHOTS: Final[Mapping[str, type]] = {
+    "dispute": Dispute,
+    "customer": Customer,
+    "payment_method": PaymentMethod,
+    "subscription": Subscription,
+}
+"""The other fields of an `Event` that hold a record."""
 _MOMENTS: Final = frozenset(
     {
         "created_at",
@@ -194,8 +250,16 @@ _MOMENTS: Final = frozenset(
         "client_secret_expires_at",
         "manual_payment_date",
         "paid_at",
+        "canceled_at",
+        "closed_at",
         "completed_at",
+        "current_period_end",
+        "current_period_start",
+        "deleted_at",
+        "evidence_due_by",
+        "next_billing_date",
         "next_sync_at",
+        "trial_end",
     }
 )
 
@@ -224,6 +288,17 @@ def _refund(document: Mapping[str, Any]) -> Refund:
     values = _known(document, _REFUND_FIELDS)
     values["status"] = RefundStatus(values["status"])
     return Refund(**values)
+
+
+def _row(type_: type, document: Mapping[str, Any]) -> Any:
+    values = _known(document, [field.name for field in fields(type_)])
+    for name, enum in ENUMS[type_].items():
+        values[name] = enum(values[name])
+    if "next_action" in values:
+        values["next_action"] = decode_next_action(values["next_action"], None)
+    if "guest_data" in values:
+        values["guest_data"] = guest_from(values["guest_data"])
+    return type_(**values)
 
 
 # --- JSON -----------------------------------------------------------------------------------------

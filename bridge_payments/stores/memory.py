@@ -13,22 +13,28 @@ from typing import Any, TypeVar
 from ..errors import StoreError
 from ..models import (
     OPEN_STATUSES,
+    Address,
     Clock,
+    Customer,
     Delivery,
     DeliveryState,
+    Dispute,
     EndpointHealth,
     Event,
     InboxEntry,
     InboxState,
     Operation,
     Payment,
+    PaymentMethod,
     Refund,
     ScheduledJob,
     StoredEndpoint,
+    Subscription,
     SwitchedOff,
     utc_now,
 )
 from ..seam import passing
+from . import memory_records
 from .base import FINISHED_ENTRIES, NOBODY_SERVES_IT, IdempotencyRecord, Page, PaymentQuery, Store, Unit
 from .codec import OPERATION_OUTCOME, guest_key, own_payment, own_refund, plain, told
 
@@ -101,6 +107,13 @@ class _Tables:
     health: dict[str, EndpointHealth] = field(default_factory=dict)
     jobs: dict[str, tuple[ScheduledJob, str | None]] = field(default_factory=dict)
     """name -> the job and the token of who is at it."""
+    customers: dict[str, Customer] = field(default_factory=dict)
+    owners: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(provider_id, owner) -> the one customer that this owner has at the account."""
+    payment_methods: dict[str, PaymentMethod] = field(default_factory=dict)
+    addresses: dict[str, Address] = field(default_factory=dict)
+    subscriptions: dict[str, Subscription] = field(default_factory=dict)
+    disputes: dict[str, Dispute] = field(default_factory=dict)
 
 
 class MemoryUnit:
@@ -122,6 +135,11 @@ class MemoryUnit:
         self.inbox = _Inbox(self)
         self.endpoints = _Endpoints(self)
         self.jobs = _Jobs(self)
+        self.customers = memory_records.Customers(self, tables.customers)
+        self.payment_methods = memory_records.PaymentMethods(self, tables.payment_methods)
+        self.addresses = memory_records.Addresses(self, tables.addresses)
+        self.subscriptions = memory_records.Subscriptions(self, tables.subscriptions)
+        self.disputes = memory_records.Disputes(self, tables.disputes)
 
     def put(self, table: dict[K, V], key: K, value: V) -> None:
         self._writable()
@@ -282,11 +300,12 @@ class _Operations(_Repository):
     def get_by_reference(self, reference: str) -> Operation | None:
         return next((o for o in self._tables.operations.values() if o.reference == reference), None)
 
-    def for_payment(self, payment_id: str) -> Sequence[Operation]:
-        return _of_payment(self._tables.operations.values(), payment_id)
+    def for_subject(self, subject_id: str) -> Sequence[Operation]:
+        found = (each for each in self._tables.operations.values() if each.subject_id == subject_id)
+        return sorted(found, key=lambda operation: operation.id)
 
     def reserve(self, operation: Operation, *, lease_seconds: float) -> str | None:
-        holder = self._tables.slots.get(operation.payment_id)
+        holder = self._tables.slots.get(operation.subject_id)
         if holder is not None:
             return holder
         if self.get_by_reference(operation.reference) is not None:
@@ -300,7 +319,7 @@ class _Operations(_Repository):
             due_at=until,
         )
         self._unit.insert(self._tables.operations, operation.id, kept)
-        self._unit.put(self._tables.slots, operation.payment_id, operation.id)
+        self._unit.put(self._tables.slots, operation.subject_id, operation.id)
         return None
 
     def save(self, operation: Operation, *, token: str | None) -> bool:
@@ -312,8 +331,8 @@ class _Operations(_Repository):
         changed = replace(stored, **outcome, version=stored.version + 1)
         if not changed.is_open:
             changed = replace(changed, lease_token=None, lease_until=None, due_at=None)
-            if self.holder_of(stored.payment_id) == stored.id:
-                self._unit.drop(self._tables.slots, stored.payment_id)
+            if self.holder_of(stored.subject_id) == stored.id:
+                self._unit.drop(self._tables.slots, stored.subject_id)
         self._unit.put(self._tables.operations, stored.id, changed)
         return True
 
@@ -344,8 +363,8 @@ class _Operations(_Repository):
             for operation in first
         ]
 
-    def holder_of(self, payment_id: str) -> str | None:
-        return self._tables.slots.get(payment_id)
+    def holder_of(self, subject_id: str) -> str | None:
+        return self._tables.slots.get(subject_id)
 
     def list_open(self, *, limit: int) -> Sequence[Operation]:
         return _first([o for o in self._tables.operations.values() if o.is_open], limit, lambda o: o.id)
@@ -389,7 +408,8 @@ class _Refunds(_Repository):
         return None
 
     def for_payment(self, payment_id: str) -> Sequence[Refund]:
-        return _of_payment(self._tables.refunds.values(), payment_id)
+        found = (each for each in self._tables.refunds.values() if each.payment_id == payment_id)
+        return sorted(found, key=lambda refund: refund.id)
 
     def add(self, refund: Refund) -> None:
         self._check(refund)
@@ -427,9 +447,9 @@ class _Events(_Repository):
     def count_by_type(self) -> Mapping[str, int]:
         return Counter(entry.event.type for entry in self._tables.outbox.values())
 
-    def for_payment(self, payment_id: str) -> Sequence[Event]:
+    def for_subject(self, subject_id: str) -> Sequence[Event]:
         events = [entry.event for entry in self._tables.outbox.values()]
-        return sorted((e for e in events if _payment_id_of(e) == payment_id), key=lambda event: event.id)
+        return sorted((e for e in events if e.subject_id == subject_id), key=lambda event: event.id)
 
     def claim_untold(self, *, limit: int, lease_seconds: float) -> Sequence[Event]:
         due = [entry for entry in self._tables.outbox.values() if self._unit.is_due(entry.available_at)]
@@ -811,7 +831,6 @@ class _Jobs(_Repository):
 # --- pure helpers ---------------------------------------------------------------------------------
 
 Row = TypeVar("Row", Payment, Operation, Delivery, InboxEntry)
-Part = TypeVar("Part", Operation, Refund)
 
 
 def _matches(payment: Payment, query: PaymentQuery) -> bool:
@@ -852,16 +871,6 @@ def _own_endpoint(endpoint: StoredEndpoint) -> StoredEndpoint:
 
 def _first(rows: Iterable[Row], limit: int, due: Callable[[Row], Any]) -> list[Row]:
     return sorted(rows, key=lambda row: (due(row), row.id))[:limit]
-
-
-def _of_payment(rows: Iterable[Part], payment_id: str) -> list[Part]:
-    return sorted((row for row in rows if row.payment_id == payment_id), key=lambda row: row.id)
-
-
-def _payment_id_of(event: Event) -> str | None:
-    if event.payment is not None:
-        return event.payment.id
-    return event.refund.payment_id if event.refund is not None else None
 
 
 def _drop_all(unit: MemoryUnit, table: dict[K, V], keys: Sequence[K]) -> int:

@@ -146,7 +146,7 @@ async def test_a_connection_that_dies_inside_a_unit_costs_nobody_anything(url: s
     await store.run(work)
     assert len(tries) == 2
     assert await store.run(lambda unit: unit.payments.get(payment.id), write=False) == payment
-    assert len(await store.run(lambda unit: unit.events.for_payment(payment.id), write=False)) == 1
+    assert len(await store.run(lambda unit: unit.events.for_subject(payment.id), write=False)) == 1
     await store.aclose()
 
 

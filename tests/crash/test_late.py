@@ -47,7 +47,7 @@ def test_absence_is_waited_for_repeated_or_believed(
 ) -> None:
     operation = Operation(
         id="op_1",
-        payment_id="pay_1",
+        subject_id="pay_1",
         provider_id="stripe",
         verb=verb,
         state=OperationState.UNKNOWN,

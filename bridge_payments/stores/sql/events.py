@@ -22,7 +22,7 @@ _READ: Final = sa.select(outbox)
 _GET: Final = _READ.where(_C.id == sa.bindparam("id"))
 _GET_ALL: Final = _READ.where(_C.id.in_(sa.bindparam("wanted", expanding=True)))
 _COUNT: Final = sa.select(_C.type, sa.func.count().label("how_many")).group_by(_C.type)
-_FOR_PAYMENT: Final = _READ.where(_C.payment_id == sa.bindparam("its_payment")).order_by(_C.id)
+_FOR_SUBJECT: Final = _READ.where(_C.subject_id == sa.bindparam("its_subject")).order_by(_C.id)
 _ADD: Final = outbox.insert().values(available_at=moment("due"))
 _UNTOLD: Final = Claim("events.claim_untold", outbox, "available_at")
 _TOLD: Final = outbox.update().where(_C.id == sa.bindparam("its_id")).values(available_at=None)
@@ -59,8 +59,8 @@ class Events(Repository):
     def count_by_type(self) -> Mapping[str, int]:
         return {row["type"]: row["how_many"] for row in self._session.rows("events.count", _COUNT)}
 
-    def for_payment(self, payment_id: str) -> Sequence[Event]:
-        rows = self._session.rows("events.for_payment", _FOR_PAYMENT, its_payment=payment_id)
+    def for_subject(self, subject_id: str) -> Sequence[Event]:
+        rows = self._session.rows("events.for_subject", _FOR_SUBJECT, its_subject=subject_id)
         return [event_from(row) for row in rows]
 
     def claim_untold(self, *, limit: int, lease_seconds: float) -> Sequence[Event]:

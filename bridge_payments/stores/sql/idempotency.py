@@ -15,7 +15,7 @@ from .types import UtcDateTime
 
 __all__ = ["Idempotency"]
 
-_PUT: Final = Insertion("idempotency.put", keys, "scope", "key", own="payment_id")
+_PUT: Final = Insertion("idempotency.put", keys, "scope", "key", own="subject_id")
 _GET: Final = sa.select(keys).where(
     keys.c.scope == sa.bindparam("its_scope"), keys.c.key == sa.bindparam("its_key")
 )

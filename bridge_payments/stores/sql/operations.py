@@ -1,4 +1,4 @@
-"""Operations, and the slot that lets one of them at a time work on a payment."""
+"""Operations, and the slot that lets one of them at a time work on a row."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _MINE: Final = _C.lease_token == sa.bindparam("its_token")
 
 _GET: Final = _READ.where(_C.id == sa.bindparam("id"))
 _BY_REFERENCE: Final = _READ.where(_C.reference == sa.bindparam("its_reference"))
-_FOR_PAYMENT: Final = _READ.where(_C.payment_id == sa.bindparam("its_payment")).order_by(_C.id)
+_FOR_SUBJECT: Final = _READ.where(_C.subject_id == sa.bindparam("its_subject")).order_by(_C.id)
 _LIST_OPEN: Final = _READ.where(_OPEN).order_by(_C.id).limit(sa.bindparam("limit", type_=sa.Integer()))
-_TAKE_SLOT: Final = Insertion("operations.take_slot", slots, "payment_id", own="operation_id")
-_HOLDER: Final = sa.select(slots.c.operation_id).where(slots.c.payment_id == sa.bindparam("its_payment"))
+_TAKE_SLOT: Final = Insertion("operations.take_slot", slots, "subject_id", own="operation_id")
+_HOLDER: Final = sa.select(slots.c.operation_id).where(slots.c.subject_id == sa.bindparam("its_subject"))
 _GIVE_SLOT_UP: Final = slots.delete().where(
-    slots.c.payment_id == sa.bindparam("its_payment"), slots.c.operation_id == sa.bindparam("its_id")
+    slots.c.subject_id == sa.bindparam("its_subject"), slots.c.operation_id == sa.bindparam("its_id")
 )
 _ADD: Final = operations.insert().values(lease_until=moment("until"), due_at=moment("until"))
 _SAVE: Final = (
@@ -69,15 +69,15 @@ class Operations(Repository):
     def get_by_reference(self, reference: str) -> Operation | None:
         return self._one("operations.get_by_reference", _BY_REFERENCE, its_reference=reference)
 
-    def for_payment(self, payment_id: str) -> Sequence[Operation]:
-        rows = self._session.rows("operations.for_payment", _FOR_PAYMENT, its_payment=payment_id)
+    def for_subject(self, subject_id: str) -> Sequence[Operation]:
+        rows = self._session.rows("operations.for_subject", _FOR_SUBJECT, its_subject=subject_id)
         return [operation_from(row) for row in rows]
 
     def reserve(self, operation: Operation, *, lease_seconds: float) -> str | None:
-        slot = {"payment_id": operation.payment_id, "operation_id": operation.id}
+        slot = {"subject_id": operation.subject_id, "operation_id": operation.id}
         for _ in range(3):
             taken = _TAKE_SLOT.run(self._session, slot)
-            holder = None if taken else self.holder_of(operation.payment_id)
+            holder = None if taken else self.holder_of(operation.subject_id)
             if taken or holder is not None:
                 break  # else it was given up between the two statements: it is free now
         else:
@@ -98,7 +98,7 @@ class Operations(Repository):
         if self._session.write("operations.save", statement, {**values, **key}) != 1:
             return False
         if not operation.is_open:
-            slot = {"its_payment": operation.payment_id, "its_id": operation.id}
+            slot = {"its_subject": operation.subject_id, "its_id": operation.id}
             self._session.write("operations.give_slot_up", _GIVE_SLOT_UP, slot)
         return True
 
@@ -128,8 +128,8 @@ class Operations(Repository):
             for row in rows
         ]
 
-    def holder_of(self, payment_id: str) -> str | None:
-        holder: str | None = self._session.scalar("operations.holder", _HOLDER, its_payment=payment_id)
+    def holder_of(self, subject_id: str) -> str | None:
+        holder: str | None = self._session.scalar("operations.holder", _HOLDER, its_subject=subject_id)
         return holder
 
     def list_open(self, *, limit: int) -> Sequence[Operation]:

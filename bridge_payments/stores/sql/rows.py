@@ -15,6 +15,7 @@ from ...models import (
     Event,
     InboxEntry,
     InboxState,
+    Noun,
     Operation,
     OperationState,
     Payment,
@@ -155,13 +156,10 @@ def refund_from(row: Row) -> Refund:
 
 
 def event_row(event: Event) -> dict[str, Any]:
-    payment_id = event.payment.id if event.payment is not None else None
-    if payment_id is None and event.refund is not None:
-        payment_id = event.refund.payment_id
     return {
         "id": event.id,
         "type": event.type,
-        "payment_id": payment_id,
+        "subject_id": event.subject_id,
         "payload": encode_event(event),
         "created_at": event.created_at,
     }
@@ -187,6 +185,7 @@ def inbox_row(entry: InboxEntry) -> dict[str, Any]:
     row = {name: getattr(entry, name) for name in INBOX_FIELDS}
     row.update(
         state=entry.state.value,
+        noun=entry.noun.value,
         processed=entry.state in (InboxState.PROCESSED, InboxState.IGNORED),
         headers=_json(entry.headers or None),
     )
@@ -195,7 +194,12 @@ def inbox_row(entry: InboxEntry) -> dict[str, Any]:
 
 def inbox_from(row: Row, **later: Any) -> InboxEntry:
     values = {name: row[name] for name in INBOX_FIELDS}
-    values.update(state=InboxState(values["state"]), headers=_loaded(values["headers"]), **later)
+    values.update(
+        noun=Noun(values["noun"]),
+        state=InboxState(values["state"]),
+        headers=_loaded(values["headers"]),
+        **later,
+    )
     return InboxEntry(**values)
 
 

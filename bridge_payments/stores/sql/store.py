@@ -17,7 +17,10 @@ from ...models import Clock
 from ...seam import passing
 from ..base import Store, Unit
 from . import doctor, schema
+from .addresses import Addresses
+from .customers import Customers
 from .deliveries import Deliveries
+from .disputes import Disputes
 from .endpoints import Endpoints
 from .engines import Lane, lane_for
 from .events import Events
@@ -25,9 +28,11 @@ from .idempotency import Idempotency
 from .inbox import Inbox
 from .jobs import Jobs
 from .operations import Operations
+from .payment_methods import PaymentMethods
 from .payments import Payments
 from .refunds import Refunds
 from .session import Again, Session, refused
+from .subscriptions import Subscriptions
 
 __all__ = ["SQLStore", "SQLUnit"]
 
@@ -50,6 +55,11 @@ class SQLUnit:
         self.inbox = Inbox(session)
         self.endpoints = Endpoints(session)
         self.jobs = Jobs(session)
+        self.customers = Customers(session)
+        self.payment_methods = PaymentMethods(session)
+        self.addresses = Addresses(session)
+        self.subscriptions = Subscriptions(session)
+        self.disputes = Disputes(session)
 
 
 class SQLStore(Store):

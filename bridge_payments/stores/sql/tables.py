@@ -16,7 +16,10 @@ from .types import Exact, LongText, UtcDateTime
 
 __all__ = [
     "TABLES",
+    "addresses",
+    "customers",
     "deliveries",
+    "disputes",
     "endpoint_health",
     "endpoints",
     "inbox",
@@ -25,10 +28,12 @@ __all__ = [
     "metadata",
     "operations",
     "outbox",
+    "payment_methods",
     "payments",
     "references",
     "refunds",
     "slots",
+    "subscriptions",
 ]
 
 NAMING: Final = {
@@ -76,6 +81,13 @@ def _due(name: str, table: str, column: str) -> sa.Index:
     return sa.Index(f"ix_{table}_{name}", column, "id", postgresql_where=open_only, sqlite_where=open_only)
 
 
+def _secrets(table: str) -> sa.Index:
+    # The clean-up of secrets; empty of everything that has none.
+    with_one = sa.text("client_secret IS NOT NULL")
+    columns = ("client_secret_expires_at", "id")
+    return sa.Index(f"ix_{table}_secrets", *columns, postgresql_where=with_one, sqlite_where=with_one)
+
+
 payments = sa.Table(
     "provider_payments",
     metadata,
@@ -94,7 +106,7 @@ payments = sa.Table(
     _exact("reference", 64),
     _exact("provider_intent_id"),
     _exact("provider_payment_id"),
-    _text("client_secret"),  # the only column of any table that ever holds one
+    _text("client_secret"),  # no other column than these of three tables ever holds one
     _at("client_secret_expires_at"),
     _cents("authorized_cents"),
     _cents("captured_cents"),
@@ -175,13 +187,7 @@ payments = sa.Table(
     sa.Index(None, "reference_code"),  # the merchant's order number, from support and from reports
     sa.Index(None, "status", "id"),  # an admin's list of one status
     _due("due", "provider_payments", "next_sync_at"),  # the sweep
-    sa.Index(  # the clean-up of secrets; empty of everything that has none
-        "ix_provider_payments_secrets",
-        "client_secret_expires_at",
-        "id",
-        postgresql_where=sa.text("client_secret IS NOT NULL"),
-        sqlite_where=sa.text("client_secret IS NOT NULL"),
-    ),
+    _secrets("provider_payments"),
 )
 
 references = sa.Table(
@@ -200,7 +206,7 @@ operations = sa.Table(
     "operations",
     metadata,
     _id(),
-    _exact("payment_id", 64, nullable=False),
+    _exact("subject_id", 64, nullable=False),
     _exact("provider_id", 64, nullable=False),
     _exact("verb", 50, nullable=False),
     _exact("state", 20, nullable=False),
@@ -226,15 +232,15 @@ operations = sa.Table(
     _at("finished_at"),
     _count("version"),
     sa.UniqueConstraint("reference"),  # what the provider is asked for when its answer was lost
-    sa.Index(None, "payment_id", "id"),  # the history of a payment
+    sa.Index(None, "subject_id", "id"),  # the history of a payment
     _due("due", "operations", "due_at"),  # reconciliation, and the operator's queue
 )
 
 slots = sa.Table(
-    # One open operation per payment, by primary key: two verbs on one payment never run at once.
+    # One open operation per row that it is about, by primary key: two verbs on one payment never run at once.
     "operation_slots",
     metadata,
-    sa.Column("payment_id", Exact(64), primary_key=True),
+    sa.Column("subject_id", Exact(64), primary_key=True),
     _exact("operation_id", 64, nullable=False),
 )
 
@@ -245,7 +251,7 @@ keys = sa.Table(
     _exact("key", nullable=False),
     _exact("body_hash", 128, nullable=False),
     _exact("operation_id", 64),
-    _exact("payment_id", 64, nullable=False),
+    _exact("subject_id", 64, nullable=False),
     _exact("refund_id", 64),
     _at("created_at", nullable=False),
     sa.PrimaryKeyConstraint("scope", "key"),
@@ -281,11 +287,11 @@ outbox = sa.Table(
     metadata,
     _id(),
     _exact("type", 100, nullable=False),
-    _exact("payment_id", 64),
+    _exact("subject_id", 64),
     _text("payload"),
     _at("created_at", nullable=False),
     _at("available_at"),  # None: told to every endpoint that wants it
-    sa.Index(None, "payment_id", "id"),  # the history of a payment
+    sa.Index(None, "subject_id", "id"),  # the history of a payment
     _due("due", "outbox", "available_at"),  # events that still have no deliveries
     sa.Index(None, "created_at"),  # forgetting the old ones
 )
@@ -333,6 +339,7 @@ inbox = sa.Table(
     _flag("processed"),  # the contract's word for what `state` says
     _at("created_at", nullable=False),
     _text("reference"),
+    _exact("noun", 20, nullable=False),
     _text("our_reference"),
     sa.Column("livemode", sa.Boolean),
     _text("api_version"),
@@ -396,6 +403,200 @@ jobs = sa.Table(
     _count("handled"),
     _text("error"),
     _exact("note", 255),
+)
+
+customers = sa.Table(
+    "provider_customers",
+    metadata,
+    _id(),
+    _exact("provider_id", 64, nullable=False),
+    _at("created_at", nullable=False),
+    _at("updated_at", nullable=False),
+    _exact("provider_customer_id"),
+    _exact("living_reference"),  # the same while the row lives: what is unique, where no index is partial
+    _exact("owner", 320),  # "user:…" or "guest:…"; None if deleted, or second to another after a conversion
+    _exact("user_id"),
+    _exact("organization_id"),
+    sa.Column("email", sa.String(255)),
+    sa.Column("name", sa.String(255)),
+    sa.Column("phone", sa.String(50)),
+    _flag("is_guest"),
+    sa.Column("guest_email", sa.String(255)),
+    _exact("guest_email_key"),
+    sa.Column("guest_name", sa.String(255)),
+    _exact("default_payment_method_id", 64),
+    _text("metadata"),
+    _at("deleted_at"),
+    _count("version"),
+    sa.UniqueConstraint("provider_id", "living_reference"),
+    sa.UniqueConstraint("provider_id", "owner"),  # one customer per payer and account, whoever races
+    sa.Index(None, "user_id", "id"),
+    sa.Index(None, "guest_email_key", "id"),
+    sa.Index(None, "organization_id", "id"),
+)
+
+payment_methods = sa.Table(
+    "provider_payment_methods",
+    metadata,
+    _id(),
+    _exact("provider_id", 64, nullable=False),
+    _exact("payment_type", 50, nullable=False),
+    _exact("status", 50, nullable=False),
+    _at("created_at", nullable=False),
+    _at("updated_at", nullable=False),
+    _exact("provider_payment_method_id"),
+    _exact("living_reference"),  # as a customer's
+    _exact("provider_setup_id"),
+    _exact("customer_id", 64),
+    _exact("owner", 320),
+    _exact("user_id"),
+    _exact("organization_id"),
+    _exact("wallet_type", 50),
+    _exact("card_brand", 50),
+    _exact("last_four", 4),
+    sa.Column("expiry_month", sa.Integer),
+    sa.Column("expiry_year", sa.Integer),
+    sa.Column("alias", sa.String(255)),
+    _flag("is_default"),
+    _exact("billing_address_id", 64),
+    _flag("is_guest"),
+    sa.Column("guest_email", sa.String(255)),
+    _exact("guest_email_key"),
+    sa.Column("guest_name", sa.String(255)),
+    _text("next_action"),
+    _text("client_secret"),  # of a set-up; deleted as a payment's is
+    _at("client_secret_expires_at"),
+    _text("decline_code"),
+    _text("error_message"),
+    _text("metadata"),
+    _count("version"),
+    sa.UniqueConstraint("provider_id", "living_reference"),
+    sa.Index(None, "provider_id", "provider_setup_id"),  # a webhook names the set-up
+    sa.Index(None, "user_id", "id"),
+    sa.Index(None, "guest_email_key", "id"),
+    sa.Index(None, "owner", "is_default"),  # the one default of an owner
+    sa.Index(None, "organization_id", "id"),
+    sa.Index(None, "customer_id", "id"),  # the methods of a customer
+    _secrets("provider_payment_methods"),
+)
+
+addresses = sa.Table(
+    "provider_addresses",
+    metadata,
+    _id(),
+    _exact("address_type", 50, nullable=False),
+    _at("created_at", nullable=False),
+    _at("updated_at", nullable=False),
+    sa.Column("line1", sa.String(255), nullable=False),
+    sa.Column("city", sa.String(255), nullable=False),
+    sa.Column("postal_code", sa.String(50), nullable=False),
+    _exact("country", 2, nullable=False),
+    _exact("owner", 320),
+    _exact("user_id"),
+    _exact("organization_id"),
+    _flag("is_default"),
+    sa.Column("name", sa.String(255)),
+    sa.Column("line2", sa.String(255)),
+    sa.Column("state", sa.String(255)),
+    sa.Column("phone", sa.String(50)),
+    sa.Column("email", sa.String(255)),
+    sa.Column("alias", sa.String(255)),
+    _flag("is_guest"),
+    sa.Column("guest_email", sa.String(255)),
+    _exact("guest_email_key"),
+    sa.Column("guest_name", sa.String(255)),
+    _text("metadata"),
+    _count("version"),
+    sa.Index(None, "user_id", "id"),
+    sa.Index(None, "guest_email_key", "id"),
+    sa.Index(None, "owner", "is_default"),
+    sa.Index(None, "organization_id", "id"),
+)
+
+subscriptions = sa.Table(
+    "provider_subscriptions",
+    metadata,
+    _id(),
+    _exact("provider_id", 64, nullable=False),
+    _exact("customer_id", 64),
+    _exact("status", 50, nullable=False),
+    _cents("subtotal_cents"),
+    _cents("tax_cents"),
+    _cents("discount_cents"),
+    _cents("total_cents"),
+    _exact("currency", 3, nullable=False),
+    _exact("billing_interval", 20, nullable=False),
+    _count("interval_multiplier"),
+    _at("created_at", nullable=False),
+    _at("updated_at", nullable=False),
+    _exact("provider_subscription_id"),
+    _exact("reference", 64),
+    _exact("payment_method_id", 64),
+    _exact("product_id"),
+    _exact("user_id"),
+    _exact("organization_id"),
+    _exact("project_id"),
+    _exact("billing_address_id", 64),
+    _at("current_period_start"),
+    _at("current_period_end"),
+    _flag("cancel_at_period_end"),
+    _at("canceled_at"),
+    _at("trial_end"),
+    _at("next_billing_date"),
+    _text("next_action"),
+    _text("client_secret"),  # of the first payment; deleted as a payment's is
+    _at("client_secret_expires_at"),
+    _text("decline_code"),
+    _text("error_message"),
+    _text("provider_status"),
+    sa.Column("livemode", sa.Boolean),
+    _text("description"),
+    sa.Column("concept", sa.String(100)),
+    _exact("reference_code", 100),
+    sa.Column("category", sa.String(50)),
+    sa.Column("tags", sa.String(500)),
+    _flag("is_guest_subscription"),
+    sa.Column("guest_email", sa.String(255)),
+    _exact("guest_email_key"),
+    _text("guest_data"),
+    _text("metadata"),
+    _at("next_sync_at"),
+    _count("version"),
+    sa.CheckConstraint("total_cents = subtotal_cents + tax_cents - discount_cents", name="pricing"),
+    sa.CheckConstraint(
+        "subtotal_cents >= 0 AND tax_cents >= 0 AND discount_cents >= 0 AND total_cents >= 0", name="prices"
+    ),
+    sa.UniqueConstraint("provider_id", "provider_subscription_id"),
+    sa.Index(None, "reference"),
+    sa.Index(None, "reference_code"),
+    sa.Index(None, "user_id", "id"),
+    sa.Index(None, "guest_email_key", "id"),
+    sa.Index(None, "organization_id", "id"),
+    sa.Index(None, "customer_id", "id"),
+    sa.Index(None, "status", "id"),
+    _due("due", "provider_subscriptions", "next_sync_at"),  # the sweep
+    _secrets("provider_subscriptions"),
+)
+
+disputes = sa.Table(
+    "disputes",
+    metadata,
+    _id(),
+    _exact("payment_id", 64, nullable=False),
+    _exact("provider_id", 64, nullable=False),
+    _exact("provider_dispute_id", nullable=False),
+    _cents("amount_cents"),
+    _exact("currency", 3, nullable=False),
+    _exact("status", 50, nullable=False),
+    _at("created_at", nullable=False),
+    _at("updated_at", nullable=False),
+    _text("reason"),
+    _text("provider_status"),
+    _at("evidence_due_by"),
+    _at("closed_at"),
+    _count("version"),
+    sa.UniqueConstraint("provider_id", "provider_dispute_id"),
+    sa.Index(None, "payment_id", "id"),
 )
 
 TABLES: Final = frozenset(metadata.tables)

@@ -278,7 +278,7 @@ class Desk:
 
     async def evidence(self, operation: Operation) -> Evidence:
         """What the engine knows of an operation that it lost sight of."""
-        row = await self.row(operation.payment_id)
+        row = await self.row(operation.subject_id)
         request = request_of(operation.verb, operation.inputs)
         amount = getattr(request, "amount", None)
         return Evidence(

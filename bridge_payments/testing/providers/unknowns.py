@@ -41,7 +41,7 @@ class UnknownPromises(Promises):
         desk.gateway.lose_next_answer()
         answer = await _unheard(ask)
         desk.was_asked(before)
-        payment_id = payment.id if payment else (await desk.engine.list_unknown())[0].payment_id
+        payment_id = payment.id if payment else (await desk.engine.list_unknown())[0].subject_id
         if answer is not None:
             assert answer.status in (PaymentStatus.PROCESSING, "pending"), "a lost answer was taken for one"
         [lost] = [each for each in await desk.operations(payment_id) if each.is_open]
@@ -75,7 +75,7 @@ class UnknownPromises(Promises):
         # In a loop of its own, which ends as a process does: whatever was under way is cut off.
         await asyncio.to_thread(asyncio.run, die_while_asking())
         [operation] = await desk.engine.list_unknown()
-        left = await desk.row(operation.payment_id)
+        left = await desk.row(operation.subject_id)
         assert left.status is not PaymentStatus.FAILED, "the payment failed because its worker died"
         assert payment is None or left.status is payment.status
         known = await desk.until_known(left.id)

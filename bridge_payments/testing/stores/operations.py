@@ -44,7 +44,7 @@ def _record(operation_id: str | None = "op_1", **changes: str | datetime) -> Ide
         key="key-1",
         body_hash="0" * 64,
         operation_id=operation_id,
-        payment_id="pay_1",
+        subject_id="pay_1",
         refund_id="re_1",
         created_at=NOW,
     )
@@ -93,7 +93,7 @@ class OperationPromises(Promises):
         assert await _holder(store) == first.id
         found = await store.run(lambda unit: unit.operations.get(second.id), write=False)
         assert found is None, "the refused operation was written"
-        listed = await store.run(lambda unit: unit.operations.for_payment("pay_1"), write=False)
+        listed = await store.run(lambda unit: unit.operations.for_subject("pay_1"), write=False)
         assert [operation.id for operation in listed] == [first.id]
 
     @on_a_store
@@ -145,7 +145,7 @@ class OperationPromises(Promises):
         await _reserve(store, operation)
         forged = replace(
             operation,
-            payment_id="pay_2",
+            subject_id="pay_2",
             inputs={"amount": 1},
             inputs_hash="1",
             verb=Verb.CANCEL,
@@ -153,7 +153,7 @@ class OperationPromises(Promises):
         )
         assert await _save(store, replace(forged, state=OperationState.UNKNOWN), "mine")
         found = await _get(store, operation)
-        assert (found.payment_id, dict(found.inputs), found.inputs_hash) == (
+        assert (found.subject_id, dict(found.inputs), found.inputs_hash) == (
             "pay_1",
             {"amount": 2000},
             "0" * 64,

@@ -120,7 +120,7 @@ class QueuePromises(Promises):
         third = an_event(refund=a_refund(payment.id), type="refund.created")
         added: list[Event] = [third, second, first, an_event(other), an_event()]
         await keep(store, *(added))
-        listed = await store.run(lambda unit: unit.events.for_payment(payment.id), write=False)
+        listed = await store.run(lambda unit: unit.events.for_subject(payment.id), write=False)
         assert list(listed) == [first, second, third]
 
     @on_a_store

@@ -93,7 +93,7 @@ def a_payment(**changes: Any) -> Payment:
 def an_operation(payment_id: str, **changes: Any) -> Operation:
     operation = Operation(
         id=new_id("op"),
-        payment_id=payment_id,
+        subject_id=payment_id,
         provider_id="dummy",
         verb=Verb.CONFIRM,
         state=OperationState.RESERVED,

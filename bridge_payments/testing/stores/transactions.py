@@ -42,10 +42,10 @@ async def _everything(store: Store) -> list[Any]:
         payments = unit.payments.list(PaymentQuery(limit=99)).items
         seen: list[Any] = [payments, unit.operations.list_open(limit=99)]
         for payment in payments:
-            seen.append(unit.operations.for_payment(payment.id))
+            seen.append(unit.operations.for_subject(payment.id))
             seen.append(unit.operations.holder_of(payment.id))
             seen.append(unit.refunds.for_payment(payment.id))
-            seen.append(unit.events.for_payment(payment.id))
+            seen.append(unit.events.for_subject(payment.id))
         return [*seen, unit.deliveries.list(), unit.inbox.list()]
 
     return await store.run(look, write=False)
@@ -65,7 +65,7 @@ class TransactionPromises(Promises):
         event, entry = an_event(old), an_entry()
         delivery = a_delivery(event.id)
         record = IdempotencyRecord(
-            scope="s", key="k", body_hash="h", operation_id="op_1", payment_id=old.id, created_at=NOW
+            scope="s", key="k", body_hash="h", operation_id="op_1", subject_id=old.id, created_at=NOW
         )
 
         def begin(unit: Unit) -> None:
@@ -192,13 +192,13 @@ class TransactionPromises(Promises):
                     key="k",
                     body_hash="h",
                     operation_id=None,
-                    payment_id=payment.id,
+                    subject_id=payment.id,
                     created_at=NOW,
                 )
                 stored = unit.idempotency.put(record)
                 if stored == record:
                     unit.payments.add(payment)
-                return stored.payment_id
+                return stored.subject_id
 
             return work
 
@@ -291,7 +291,7 @@ class TransactionPromises(Promises):
             if await store.run(lambda unit: unit.payments.get(payment.id), write=False) is not None:
                 break
             await asyncio.sleep(0.01)
-        assert len(await store.run(lambda unit: unit.events.for_payment(payment.id), write=False)) == 1
+        assert len(await store.run(lambda unit: unit.events.for_subject(payment.id), write=False)) == 1
 
     @on_a_store
     async def test_a_commit_passes_the_seam_before_and_after(self, store: Store, clock: MovableClock) -> None:

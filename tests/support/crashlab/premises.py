@@ -116,9 +116,9 @@ class Shop:
             return [
                 Row(
                     payment=payment,
-                    operations=tuple(unit.operations.for_payment(payment.id)),
+                    operations=tuple(unit.operations.for_subject(payment.id)),
                     refunds=tuple(unit.refunds.for_payment(payment.id)),
-                    events=tuple(unit.events.for_payment(payment.id)),
+                    events=tuple(unit.events.for_subject(payment.id)),
                 )
                 for payment in page.items
             ]

@@ -193,7 +193,7 @@ def test_an_operator_sees_what_is_open_and_nothing_secret(console: Console) -> N
     (line,) = console.json("unknown", "list")
     assert (line["id"], line["payment"], line["verb"]) == (
         operation.id,
-        operation.payment_id,
+        operation.subject_id,
         "confirm_payment",
     )
     assert line["minutes"] >= 119

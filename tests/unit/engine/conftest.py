@@ -52,10 +52,10 @@ class House:
         return found
 
     async def operations(self, payment_id: str) -> list[Operation]:
-        return list(await self.store.run(lambda unit: unit.operations.for_payment(payment_id)))
+        return list(await self.store.run(lambda unit: unit.operations.for_subject(payment_id)))
 
     async def events(self, payment_id: str) -> list[Event]:
-        return list(await self.store.run(lambda unit: unit.events.for_payment(payment_id)))
+        return list(await self.store.run(lambda unit: unit.events.for_subject(payment_id)))
 
     async def told(self, payment_id: str) -> list[str]:
         return [event.type for event in await self.events(payment_id)]

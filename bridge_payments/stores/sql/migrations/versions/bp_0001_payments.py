@@ -155,7 +155,7 @@ def upgrade() -> None:
     op.create_table(
         "operations",
         sa.Column("id", exact(64), nullable=False),
-        sa.Column("payment_id", exact(64), nullable=False),
+        sa.Column("subject_id", exact(64), nullable=False),
         sa.Column("provider_id", exact(64), nullable=False),
         sa.Column("verb", exact(50), nullable=False),
         sa.Column("state", exact(20), nullable=False),
@@ -184,12 +184,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("reference", name="uq_operations_reference"),
     )
     op.create_index("ix_operations_due", "operations", ["due_at", "id"], **only("due_at IS NOT NULL"))
-    op.create_index("ix_operations_payment_id_id", "operations", ["payment_id", "id"])
+    op.create_index("ix_operations_subject_id_id", "operations", ["subject_id", "id"])
     op.create_table(
         "operation_slots",
-        sa.Column("payment_id", exact(64), nullable=False),
+        sa.Column("subject_id", exact(64), nullable=False),
         sa.Column("operation_id", exact(64), nullable=False),
-        sa.PrimaryKeyConstraint("payment_id", name="pk_operation_slots"),
+        sa.PrimaryKeyConstraint("subject_id", name="pk_operation_slots"),
     )
     op.create_table(
         "idempotency_keys",
@@ -197,7 +197,7 @@ def upgrade() -> None:
         sa.Column("key", exact(255), nullable=False),
         sa.Column("body_hash", exact(128), nullable=False),
         sa.Column("operation_id", exact(64)),
-        sa.Column("payment_id", exact(64), nullable=False),
+        sa.Column("subject_id", exact(64), nullable=False),
         sa.Column("refund_id", exact(64)),
         sa.Column("created_at", at(), nullable=False),
         sa.PrimaryKeyConstraint("scope", "key", name="pk_idempotency_keys"),
@@ -230,7 +230,7 @@ def upgrade() -> None:
         "outbox",
         sa.Column("id", exact(64), nullable=False),
         sa.Column("type", exact(100), nullable=False),
-        sa.Column("payment_id", exact(64)),
+        sa.Column("subject_id", exact(64)),
         sa.Column("payload", long_text()),
         sa.Column("created_at", at(), nullable=False),
         sa.Column("available_at", at()),
@@ -238,7 +238,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_outbox_created_at", "outbox", ["created_at"])
     op.create_index("ix_outbox_due", "outbox", ["available_at", "id"], **only("available_at IS NOT NULL"))
-    op.create_index("ix_outbox_payment_id_id", "outbox", ["payment_id", "id"])
+    op.create_index("ix_outbox_subject_id_id", "outbox", ["subject_id", "id"])
     op.create_table(
         "webhook_deliveries",
         sa.Column("id", exact(64), nullable=False),
@@ -273,6 +273,7 @@ def upgrade() -> None:
         sa.Column("processed", sa.Boolean(), nullable=False),
         sa.Column("created_at", at(), nullable=False),
         sa.Column("reference", long_text()),
+        sa.Column("noun", exact(20), nullable=False),
         sa.Column("our_reference", long_text()),
         sa.Column("livemode", sa.Boolean()),
         sa.Column("api_version", long_text()),

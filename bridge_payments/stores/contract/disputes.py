@@ -1,0 +1,24 @@
+"""Disputes: money that a payer's bank asks back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ...models import Dispute
+
+__all__ = ["DisputeRepository"]
+
+
+class DisputeRepository(Protocol):
+    def get(self, dispute_id: str) -> Dispute | None: ...
+
+    def get_by_reference(self, provider_id: str, reference: str) -> Dispute | None: ...
+
+    def for_payment(self, payment_id: str) -> Sequence[Dispute]:
+        """Return every dispute about a payment, oldest first."""
+
+    def add(self, dispute: Dispute) -> None:
+        """Insert. Another row with the same provider's reference in the account is a StoreError."""
+
+    def save(self, dispute: Dispute, *, expected_version: int) -> bool: ...
