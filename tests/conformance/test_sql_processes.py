@@ -45,14 +45,14 @@ async def main():
         reserved.append((operation.id, holder))
         payment = a_payment(user_id="racer")
         record = IdempotencyRecord(
-            scope="s", key=f"key {number}", body_hash="h", operation_id=None, payment_id=payment.id,
+            scope="s", key=f"key {number}", body_hash="h", operation_id=None, subject_id=payment.id,
             created_at=utc_now(),
         )
         def create(unit):
             stored = unit.idempotency.put(record)
             if stored == record:
                 unit.payments.add(payment)
-            return stored.payment_id
+            return stored.subject_id
         created.append(await store.run(create))
     while rounds:
         due = await store.run(lambda unit: unit.payments.claim_due(limit=3, lease_seconds=600))

@@ -52,7 +52,7 @@ async def test_reserving_a_confirm_takes_four_statements(store: SQLStore) -> Non
         key="k",
         body_hash="h",
         operation_id="op_1",
-        payment_id=payment.id,
+        subject_id=payment.id,
         created_at=NOW,
     )
 

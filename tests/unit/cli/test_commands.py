@@ -171,7 +171,7 @@ def open_operation(**changes: Any) -> Operation:
     now = utc_now() - timedelta(hours=2)
     given: dict[str, Any] = {
         "id": new_id("op"),
-        "payment_id": new_id("pay"),
+        "subject_id": new_id("pay"),
         "provider_id": "dummy",
         "verb": Verb.CONFIRM,
         "state": OperationState.UNKNOWN,

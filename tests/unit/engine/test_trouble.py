@@ -265,7 +265,7 @@ def _operation(house):
 
     return Operation(
         id="op_1",
-        payment_id="pay_1",
+        subject_id="pay_1",
         provider_id="dummy",
         verb=Verb.REFUND,
         state=OperationState.UNKNOWN,
