@@ -13,7 +13,10 @@ import sqlalchemy as sa
 
 from bridge_payments.errors import MissingExtra, StoreError
 from bridge_payments.models import (
+    Address,
+    Customer,
     Delivery,
+    Dispute,
     EndpointHealth,
     InboxEntry,
     NextAction,
@@ -21,9 +24,11 @@ from bridge_payments.models import (
     Operation,
     OperationState,
     Payment,
+    PaymentMethod,
     Refund,
     ScheduledJob,
     StoredEndpoint,
+    Subscription,
 )
 from bridge_payments.stores.base import IdempotencyRecord, Unit
 from bridge_payments.stores.sql import HEAD, VERSION_TABLE, SQLStore, include_name, metadata, offline_sql
@@ -45,6 +50,11 @@ pytestmark = pytest.mark.anyio
         (EndpointHealth, t.endpoint_health, set()),
         (ScheduledJob, t.jobs, {"lease_token"}),
         (IdempotencyRecord, t.keys, set()),
+        (Customer, t.customers, {"guest_email_key", "owner", "living_reference"}),
+        (PaymentMethod, t.payment_methods, {"guest_email_key", "owner", "living_reference"}),
+        (Address, t.addresses, {"guest_email_key", "owner"}),
+        (Subscription, t.subscriptions, {"guest_email_key"}),
+        (Dispute, t.disputes, set()),
     ],
 )
 def test_every_field_has_its_column(record: Any, table: sa.Table, more: set[str]) -> None:

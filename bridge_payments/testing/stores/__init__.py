@@ -14,12 +14,19 @@ from .lists import ListPromises
 from .operations import OperationPromises
 from .payments import PaymentPromises
 from .queues import QueuePromises
+from .records import RecordPromises
 from .transactions import TransactionPromises
 
 __all__ = ["StoreConformance"]
 
 
 class StoreConformance(
-    PaymentPromises, ListPromises, OperationPromises, QueuePromises, EndpointPromises, TransactionPromises
+    PaymentPromises,
+    ListPromises,
+    RecordPromises,
+    OperationPromises,
+    QueuePromises,
+    EndpointPromises,
+    TransactionPromises,
 ):
     """Everything that the engine and the workers rely on."""
