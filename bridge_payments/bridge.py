@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Final, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 from .auth import AuthBridge
 from .blocking import Blocking
@@ -17,6 +17,7 @@ from .errors import ConfigurationError
 from .settings import Settings
 from .stores.base import Store
 from .webhooks import WebhookDispatcher, endpoints_from_settings
+from .worker import Worker
 
 __all__ = ["Bridge"]
 
@@ -24,11 +25,6 @@ log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-_IDLE: Final = 1.0
-"""Seconds between looks at the queues when nobody says that there is something in them."""
-_PAUSE: Final = 5.0
-"""Seconds that a kind of work rests after it failed (the database is away, for instance)."""
 
 
 class Bridge:
@@ -53,10 +49,10 @@ class Bridge:
         self.settings = settings or engine.settings
         for endpoint in endpoints_from_settings(self.settings):
             self.webhooks.add(endpoint)
+        self.worker = Worker(engine, self.webhooks, self.settings)
         self.blocking = Blocking()
         self.blocking.on_fork(self._forget)
         self._worker: asyncio.Task[None] | None = None
-        self._wake: asyncio.Event | None = None
         self._starting: asyncio.Lock | None = None
         self._started = False
         engine.on_commit = self.wake
@@ -99,7 +95,6 @@ class Bridge:
                 return
             await self.engine.store.check()
             self._warn()
-            self._wake = asyncio.Event()
             if self.settings.inprocess_worker:
                 self._worker = asyncio.create_task(self.run_worker(), name="bridge-payments-worker")
             self._started = True
@@ -114,7 +109,7 @@ class Bridge:
         await self.webhooks.aclose()
         await self.engine.store.aclose()
         self._started = False
-        self._wake = self._starting = None  # they belong to this loop, and the next start may be on another
+        self._starting = None  # it belongs to this loop, and the next start may be on another
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -152,68 +147,14 @@ class Bridge:
 
     def wake(self) -> None:
         """Say that something was committed which somebody should look at soon."""
-        if self._wake is not None:
-            self._wake.set()
-        self.webhooks.wake()
+        self.worker.wake()
 
     async def run_worker(self, *, once: bool = False) -> None:
         """Deliver, process the inbox, reconcile, sweep and clean up, until cancelled; with *once*, one round.
 
-        Any number of workers may run on any number of machines: rows are leased.
+        Any number of workers may run on any number of machines: rows are leased, and so are jobs.
         """
-        wake = self._wake = self._wake or asyncio.Event()
-        if once:
-            while await self._round():
-                pass
-            await self.engine.clean_client_secrets()
-            return
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._forever("queues", self._queues, wake))
-            # Apart from the rest: an endpoint that hangs delays neither the inbox nor another endpoint.
-            group.create_task(self.webhooks.run(idle_seconds=_IDLE))
-            if self.settings.client_secret_auto_cleanup:
-                group.create_task(
-                    self._forever(
-                        "client secrets",
-                        self.engine.clean_client_secrets,
-                        idle=float(min(self.settings.client_secret_cleanup_interval, 600)),
-                    )
-                )
-
-    async def _round(self) -> int:
-        """Work off what is due once; return how much there was."""
-        return await self._queues() + await self.webhooks.run_once()
-
-    async def _queues(self) -> int:
-        handled = await self.engine.process_inbox()
-        handled += await self.engine.reconcile()
-        return handled + await self.engine.sweep()
-
-    async def _forever(
-        self,
-        what: str,
-        work: Callable[[], Awaitable[int]],
-        wake: asyncio.Event | None = None,
-        *,
-        idle: float = _IDLE,
-    ) -> None:
-        wake = wake or asyncio.Event()
-        while True:
-            wake.clear()
-            pause = idle
-            try:
-                if await work():
-                    continue
-            except Exception:
-                # A worker outlives what it works on: the database may be away for a minute.
-                log.exception("background work on %s failed; trying again", what)
-                pause = _PAUSE
-            try:
-                # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the wake-up.
-                async with asyncio.timeout(pause):
-                    await wake.wait()
-            except TimeoutError:
-                continue
+        await (self.worker.run_once() if once else self.worker.run())
 
     # --- helpers ----------------------------------------------------------------------------------
 
@@ -223,9 +164,10 @@ class Bridge:
 
     def _forget(self) -> None:
         """In a forked child: drop loop, pools and tasks of the parent without closing them."""
-        self._worker = self._wake = self._starting = None
+        self._worker = self._starting = None
         self._started = False
         self.engine.transport.forget()
+        self.worker.forget()
         self.webhooks.forget()
         forget = getattr(self.engine.store, "forget", None)
         if forget is not None:

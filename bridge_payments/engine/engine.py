@@ -19,12 +19,15 @@ from .payments import PaymentVerbs
 from .reads import Reads
 from .reconcile import Reconciliation
 from .refunds import RefundVerbs
+from .retention import RetentionWork
 from .sweep import SweepWork
 
 __all__ = ["PaymentEngine"]
 
 
-class PaymentEngine(IntentVerbs, PaymentVerbs, RefundVerbs, Reads, InboxWork, Reconciliation, SweepWork):
+class PaymentEngine(
+    IntentVerbs, PaymentVerbs, RefundVerbs, Reads, InboxWork, Reconciliation, SweepWork, RetentionWork
+):
     """Moves money through providers and remembers everything in a store.
 
     *providers* names accounts to build from the environment (``"stripe,paypal,stripe_eu=stripe:EU_"``)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import secrets
+import time
 import traceback
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cached_property
 from typing import Final
 
 from ..errors import NotFound, ProviderError, ProviderNotFound
 from ..messages import Request
 from ..models import SYSTEM, InboxEntry, InboxState, Payment, Principal, ProviderEvent, new_id
 from ..stores.base import Unit
+from ..stores.grouping import Grouped
+from .asking import CALL_DEADLINE
 from .operations import Operations
 
 __all__ = ["InboxWork", "WebhookReceipt"]
@@ -23,6 +28,8 @@ __all__ = ["InboxWork", "WebhookReceipt"]
 log = logging.getLogger(__name__)
 
 LEASE_SECONDS: Final = 60.0
+_CONCURRENT: Final = 8
+"""How many objects of one account are read at once."""
 _RETRIES: Final = (5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0)
 _PARK_OURS: Final = timedelta(hours=1)
 _PARK_OTHERS: Final = timedelta(minutes=15)
@@ -41,8 +48,17 @@ class WebhookReceipt:
     duplicate: bool
 
 
+class _NotApplied(Exception):
+    """An event that is true and not for us to act on."""
+
+
 class InboxWork(Operations):
     """The part of the engine that listens."""
+
+    @cached_property
+    def _received(self) -> Grouped[InboxEntry, WebhookReceipt]:
+        # What providers send in a burst is written down in few commits; each is answered after its own.
+        return Grouped(self.store, _keep)
 
     async def receive_webhook(self, provider_id: str, request: Request) -> WebhookReceipt:
         """Verify one delivery with that account's secrets only, and write it down once.
@@ -53,35 +69,43 @@ class InboxWork(Operations):
             raise NotFound("Provider not supported")
         event = await self.provider(provider_id).read_webhook(request)
         entry = self._entry(provider_id, event, request)
-
-        def work(unit: Unit) -> WebhookReceipt:
-            if unit.inbox.add(entry):
-                return WebhookReceipt(event_id=event.id, entry_id=entry.id, duplicate=False)
-            known = unit.inbox.get_by_event(provider_id, event.id)
-            return WebhookReceipt(
-                event_id=event.id, entry_id=known.id if known is not None else entry.id, duplicate=True
-            )
-
-        receipt = await self.store.run(work)
+        receipt = await self._received.add(entry)
         if not receipt.duplicate:
             self.on_commit()
         return receipt
 
-    async def process_inbox(self, *, limit: int = 50) -> int:
-        """Work off what was received; return how many entries were handled.
+    async def process_inbox(self, *, provider_id: str | None = None, limit: int = 50) -> int:
+        """Work off what was received, from one account or all; return how many entries were handled.
 
-        Entries of one payment are answered by one fetch, which begins after they were claimed.
+        Entries of one object are answered by one fetch, which begins after they were claimed. What is not
+        begun when the caller is cancelled, or before its lease is nearly over, is given back.
         """
         token = secrets.token_hex(8)
+        leased_at = time.monotonic()
         entries = await self.store.run(
-            lambda unit: unit.inbox.claim_due(limit=limit, lease_seconds=LEASE_SECONDS, token=token)
+            lambda unit: unit.inbox.claim_due(
+                limit=limit, lease_seconds=LEASE_SECONDS, token=token, provider_id=provider_id
+            )
         )
         groups: dict[tuple[str, str | None], list[InboxEntry]] = defaultdict(list)
         for entry in entries:
             groups[entry.provider_id, entry.reference].append(entry)
-        for group in groups.values():
-            await self.shielded(self._process(group, token))
-        return len(entries)
+        waiting = list(groups.values())
+
+        async def work_off() -> None:
+            while waiting and time.monotonic() - leased_at < LEASE_SECONDS - CALL_DEADLINE:
+                await self.shielded(self._process(waiting.pop(0), token))
+
+        try:
+            hands = (work_off() for _ in range(min(_CONCURRENT, len(waiting))))
+            for failure in await asyncio.gather(*hands, return_exceptions=True):
+                if isinstance(failure, BaseException):
+                    raise failure
+        finally:
+            left = [entry.id for group_ in waiting for entry in group_]
+            if left:
+                await self.store.run(lambda unit: unit.inbox.release(left, token=token))
+        return len(entries) - len(left)
 
     async def list_inbox(
         self, *, provider_id: str | None = None, state: InboxState | None = None, limit: int = 50
@@ -118,6 +142,9 @@ class InboxWork(Operations):
         first = entries[0]
         try:
             payment = await self._apply(first)
+        except _NotApplied as reason:
+            for entry in entries:
+                await self._finish_entry(entry, token, InboxState.IGNORED, error=str(reason))
         except ProviderError as error:
             await self._retry(entries, token, f"{type(error).__name__}: {error}")
         except Exception:
@@ -142,7 +169,7 @@ class InboxWork(Operations):
             entry.livemode,
         ):
             log.error("inbox entry %s: its livemode is not that of account %s", entry.id, entry.provider_id)
-            return None
+            raise _NotApplied("its livemode is not that of the account: stored, never applied")
         reference, ours = entry.reference, entry.our_reference
 
         def find(unit: Unit) -> Payment | None:
@@ -215,6 +242,23 @@ class InboxWork(Operations):
         await self.store.run(
             lambda unit: unit.inbox.finish(row, token=token, state=state, retry_in_seconds=retry_in)
         )
+
+
+def _keep(unit: Unit, entries: Sequence[InboxEntry]) -> list[WebhookReceipt]:
+    """Write entries down, each unless it is known; in one order everywhere, so that nobody deadlocks."""
+    receipts = {}
+    for entry in sorted(entries, key=lambda entry: (entry.provider_id, entry.provider_event_id)):
+        known = None if unit.inbox.add(entry) else _known(unit, entry)
+        receipts[entry.id] = WebhookReceipt(
+            event_id=entry.provider_event_id,
+            entry_id=known.id if known is not None else entry.id,
+            duplicate=known is not None,
+        )
+    return [receipts[entry.id] for entry in entries]
+
+
+def _known(unit: Unit, entry: InboxEntry) -> InboxEntry:
+    return unit.inbox.get_by_event(entry.provider_id, entry.provider_event_id) or entry
 
 
 def _of_operation(unit: Unit, reference: str) -> Payment | None:

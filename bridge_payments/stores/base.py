@@ -369,8 +369,13 @@ class InboxRepository(Protocol):
 
     def get_by_event(self, provider_id: str, provider_event_id: str) -> InboxEntry | None: ...
 
-    def claim_due(self, *, limit: int, lease_seconds: float, token: str) -> Sequence[InboxEntry]:
-        """Take received or parked entries that are due, oldest first; each counts one attempt."""
+    def claim_due(
+        self, *, limit: int, lease_seconds: float, token: str, provider_id: str | None = None
+    ) -> Sequence[InboxEntry]:
+        """Take received or parked entries that are due, oldest first; each counts one attempt.
+
+        With *provider_id* only that account's: another one that does not answer delays nothing.
+        """
 
     def finish(
         self,

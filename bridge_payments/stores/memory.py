@@ -625,9 +625,16 @@ class _Inbox(_Repository):
                 return entry
         return None
 
-    def claim_due(self, *, limit: int, lease_seconds: float, token: str) -> Sequence[InboxEntry]:
+    def claim_due(
+        self, *, limit: int, lease_seconds: float, token: str, provider_id: str | None = None
+    ) -> Sequence[InboxEntry]:
         until = self._unit.in_seconds(lease_seconds)
-        due = [entry for entry in self._tables.inbox.values() if self._unit.is_due(entry.available_at)]
+        due = [
+            entry
+            for entry in self._tables.inbox.values()
+            if self._unit.is_due(entry.available_at)
+            and (provider_id is None or entry.provider_id == provider_id)
+        ]
         claimed = [
             replace(entry, available_at=until, claim_token=token, attempts=entry.attempts + 1)
             for entry in _first(due, limit, lambda entry: entry.available_at)

@@ -24,8 +24,10 @@ _BY_EVENT: Final = _READ.where(
     _C.provider_id == sa.bindparam("provider_id"), _C.provider_event_id == sa.bindparam("its_event")
 )
 _ADD: Final = Insertion("inbox.add", inbox, "provider_id", "provider_event_id", available_at=moment("due"))
-_DUE: Final = Claim(
-    "inbox.claim_due", inbox, "available_at", claim_token=sa.bindparam("token"), attempts=_C.attempts + 1
+_LEASE: Final = {"claim_token": sa.bindparam("token"), "attempts": _C.attempts + 1}
+_DUE: Final = Claim("inbox.claim_due", inbox, "available_at", **_LEASE)
+_DUE_OF: Final = Claim(
+    "inbox.claim_due", inbox, "available_at", _C.provider_id == sa.bindparam("its_provider"), **_LEASE
 )
 _MINE: Final = inbox.update().where(
     _C.id == sa.bindparam("its_id"), _C.claim_token == sa.bindparam("its_token")
@@ -86,8 +88,14 @@ class Inbox(Repository):
         )
         return inbox_from(row) if row is not None else None
 
-    def claim_due(self, *, limit: int, lease_seconds: float, token: str) -> Sequence[InboxEntry]:
-        rows = _DUE.run(self._session, limit=limit, lease_seconds=lease_seconds, lease={"token": token})
+    def claim_due(
+        self, *, limit: int, lease_seconds: float, token: str, provider_id: str | None = None
+    ) -> Sequence[InboxEntry]:
+        claim, values = _DUE, dict[str, Any]()
+        if provider_id is not None:
+            claim, values = _DUE_OF, {"its_provider": provider_id}
+        mine = {"token": token}
+        rows = claim.run(self._session, limit=limit, lease_seconds=lease_seconds, lease=mine, **values)
         return [
             inbox_from(row, available_at=row["until"], claim_token=token, attempts=row["attempts"] + 1)
             for row in rows

@@ -401,6 +401,18 @@ class QueuePromises(Promises):
         assert (again.id, again.attempts) == (claimed.id, 1)
 
     @on_a_store
+    async def test_one_account_is_worked_for_without_the_others(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        mine, other = an_entry(), an_entry(provider_id="other")
+        await keep(store, mine, other)
+        claimed = await store.run(
+            lambda unit: unit.inbox.claim_due(limit=9, lease_seconds=60, token="t", provider_id="other")
+        )
+        assert [entry.id for entry in claimed] == [other.id]
+        assert [entry.id for entry in await _entries(store, "t2")] == [mine.id]
+
+    @on_a_store
     async def test_the_inbox_is_counted_by_state(self, store: Store, clock: MovableClock) -> None:
         await keep(store, an_entry(), an_entry(), an_entry(provider_id="other"))
         (claimed,) = await _entries(store, "t1", limit=1)
