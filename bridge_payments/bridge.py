@@ -47,6 +47,7 @@ class Bridge:
         self.auth = auth or AuthBridge()
         self.webhooks = webhooks or WebhookDispatcher(engine.store, clock=engine.clock)
         self.settings = settings or engine.settings
+        self.webhooks.external = self.settings.external_webhooks_enabled
         for endpoint in endpoints_from_settings(self.settings):
             self.webhooks.add(endpoint)
         self.worker = Worker(engine, self.webhooks, self.settings)

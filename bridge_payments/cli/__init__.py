@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "reconcile": "ask the providers about operations whose outcome is open",
     "sweep": "read payments that are not final at their providers",
     "unknown": "operations whose outcome is open",
+    "endpoints": "whom we tell of events: list, add, update, on, off, rotate, test, redeliver, delete",
     "webhooks": "received webhooks (list, show, replay) and sent ones (deliveries, redeliver)",
     "db": "the database's schema: upgrade, current, check, sql",
     "new-provider": "begin a provider of your own: a package that says what it is still missing",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from argparse import ArgumentParser, Namespace
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import timedelta
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -28,6 +28,7 @@ HELP = "look for what is wrong with this installation"
 
 _OVERDUE = timedelta(minutes=30)
 _MANY = 1000
+_RECENT = 20
 
 
 class Finding(NamedTuple):
@@ -67,13 +68,14 @@ async def _all(arguments: Namespace) -> AsyncIterator[Finding]:
         return
     for finding in _of_settings(settings, approves=bridge is not None and bridge.engine.approve is not None):
         yield finding
-    for finding in _of_accounts(settings, bridge):
+    versions: dict[str, str] = {}
+    for finding in _of_accounts(settings, bridge, versions):
         yield finding
     for finding in _of_endpoints(settings, bridge):
         yield finding
     try:
         async with open_store(arguments) as store:
-            async for finding in _of_database(store):
+            async for finding in _of_database(store, versions):
                 yield finding
     except BridgeError as error:
         yield Finding("database", "wrong", str(error))
@@ -102,10 +104,16 @@ def _of_settings(settings: Settings, *, approves: bool) -> Iterator[Finding]:
             )
 
 
-def _of_accounts(settings: Settings, bridge: Bridge | None) -> Iterator[Finding]:
+def _of_accounts(settings: Settings, bridge: Bridge | None, versions: dict[str, str]) -> Iterator[Finding]:
+    """Examine accounts; note in *versions* in which version of its API each one speaks."""
     modes: dict[str, bool | None] = {}
     if bridge is not None:
         modes = {name: bridge.engine.provider(name).livemode for name in bridge.engine.provider_ids}
+        versions |= {
+            name: provider.api_version
+            for name, provider in bridge.engine.providers.items()
+            if provider.api_version is not None
+        }
     for account in () if bridge else settings.enabled_providers:
         try:
             built = registry.build([account], os.environ, transport=Transport())
@@ -119,6 +127,8 @@ def _of_accounts(settings: Settings, bridge: Bridge | None) -> Iterator[Finding]
                 f"account {account.id}", "wrong", "moves no real money: it needs ALLOW_SANDBOX=true"
             )
         modes[account.id] = provider.livemode
+        if provider.api_version is not None:
+            versions[account.id] = provider.api_version
     words = {True: "live", False: "test mode", None: "mode not told by its credentials"}
     for account_id, mode in modes.items():
         yield Finding(f"account {account_id}", "ok", f"complete, {words[mode]}")
@@ -151,7 +161,18 @@ def _weaknesses(endpoint: Endpoint) -> Iterator[str]:
         yield "its secret is shorter than 24 bytes"
 
 
-async def _of_database(store: Store) -> AsyncIterator[Finding]:
+def _drift(unit: Unit, versions: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the versions in which recent webhooks came, where they are not the one that an account reads."""
+    found: dict[str, list[str]] = {}
+    for account_id, ours in versions.items():
+        entries = unit.inbox.list(provider_id=account_id, limit=_RECENT)
+        seen = {entry.api_version for entry in entries if entry.api_version is not None}
+        if others := sorted(seen - {ours}):
+            found[account_id] = others
+    return found
+
+
+async def _of_database(store: Store, versions: Mapping[str, str]) -> AsyncIterator[Finding]:
     await store.check()
     yield Finding("database", "ok", "reachable, schema of this release")
     try:
@@ -161,6 +182,27 @@ async def _of_database(store: Store) -> AsyncIterator[Finding]:
         yield Finding("database", "wrong", str(error))
     for hint in await store.hints():
         yield Finding("database", "warning", hint)
+
+    drifted = await store.run(lambda unit: _drift(unit, versions), write=False)
+    for account_id, seen in drifted.items():
+        yield Finding(
+            f"account {account_id}",
+            "warning",
+            f"its webhooks come in version {', '.join(seen)}, we read {versions[account_id]}: objects are "
+            "read again in ours; set the version of the endpoint at the provider to it",
+        )
+    for health in await store.run(lambda unit: unit.endpoints.health(), write=False):
+        if health.disabled_at is not None:
+            yield Finding(
+                f"endpoint {health.endpoint}",
+                "warning",
+                f"switched off ({health.disabled_reason}): endpoints on {health.endpoint}",
+            )
+        elif health.failing_since is not None:
+            since = health.failing_since.isoformat(timespec="minutes")
+            yield Finding(
+                f"endpoint {health.endpoint}", "warning", f"failing since {since}, {health.failures} times"
+            )
 
     def look(unit: Unit) -> tuple[int, int, int]:
         open_operations = unit.operations.list_open(limit=_MANY)

@@ -31,6 +31,7 @@ def configure(parser: ArgumentParser) -> None:
     sending = actions.add_parser("deliveries", help="what was sent or is on its way, newest first")
     sending.add_argument("--state", choices=[state.value for state in DeliveryState])
     sending.add_argument("--event", metavar="ID", help="of one event")
+    sending.add_argument("--endpoint", metavar="ID", help="to one endpoint")
     again = actions.add_parser("redeliver", help="send deliveries again; they are due at once")
     again.add_argument("delivery_id", nargs="+")
     for action in (listing, sending):
@@ -92,7 +93,11 @@ async def _deliveries(store: Store, arguments: Namespace) -> None:
     state = DeliveryState(arguments.state) if arguments.state else None
 
     def read(unit: Unit) -> list[Delivery]:
-        return list(unit.deliveries.list(state=state, event_id=arguments.event, limit=arguments.limit))
+        return list(
+            unit.deliveries.list(
+                state=state, event_id=arguments.event, endpoint=arguments.endpoint, limit=arguments.limit
+            )
+        )
 
     show([_delivery_line(found) for found in await store.run(read, write=False)], as_json=arguments.json)
 

@@ -66,6 +66,7 @@ _NOUNS: Final = {
     "refunds": "Give captured money back. Admins only.",
     "providers": "The accounts that payments can be made through.",
     "webhooks": "What providers tell us.",
+    "webhook endpoints": "Whom we tell, and what became of it. Admins only.",
     "health": "Whether payments can be taken.",
     "documents": "What this API says about itself.",
 }

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from .dispatcher import WebhookDispatcher
-from .endpoints import Endpoint, EndpointKind, Handler, endpoints_from_settings
+from .endpoints import Endpoint, EndpointKind, Handler, endpoint_from, endpoints_from_settings
 from .schedule import DEFAULT_SCHEDULE, schedule_of
 from .signing import new_signing_secret
+from .stored import EndpointView, StoredEndpoints
 
 __all__ = [
     "DEFAULT_SCHEDULE",
     "Endpoint",
     "EndpointKind",
+    "EndpointView",
     "Handler",
+    "StoredEndpoints",
     "WebhookDispatcher",
+    "endpoint_from",
     "endpoints_from_settings",
     "new_signing_secret",
     "schedule_of",

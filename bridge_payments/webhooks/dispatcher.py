@@ -64,6 +64,8 @@ class WebhookDispatcher:
     ) -> None:
         self.stored = StoredEndpoints(store, clock=clock, on_change=self.wake)
         """Endpoints that are kept in the store: make, change, switch, delete."""
+        self.external = True
+        """Whether stored endpoints are told; ``EXTERNAL_WEBHOOKS_ENABLED``. Handlers are, in any case."""
         self._store = store
         self._transport = transport
         self._owns_transport = transport is None
@@ -229,7 +231,8 @@ class WebhookDispatcher:
 
             def expand_and_claim(unit: Unit) -> tuple[Roster, int, dict[str, list[Claim]]]:
                 _give_back(unit, left)
-                roster = read_roster(unit, self._endpoints, self._stored_ones, now=self._clock())
+                stored = self._stored_ones if self.external else None
+                roster = read_roster(unit, self._endpoints, stored, now=self._clock())
                 told = self._expand(unit, roster, min(limit, _EXPANDED))
                 claims = {
                     endpoint.name: claim(unit, endpoint=endpoint, limit=min(endpoint.concurrency, limit))

@@ -78,10 +78,11 @@ class StoredOnes:
 
 
 def read_roster(
-    unit: Unit, configured: Mapping[str, Endpoint], stored_ones: StoredOnes, *, now: datetime
+    unit: Unit, configured: Mapping[str, Endpoint], stored_ones: StoredOnes | None, *, now: datetime
 ) -> Roster:
     """Read who there is, in the transaction that decides who is told."""
-    made = (stored_ones.made_of(stored, now=now) for stored in unit.endpoints.list())
+    rows = unit.endpoints.list() if stored_ones is not None else ()
+    made = (stored_ones.made_of(stored, now=now) for stored in rows if stored_ones is not None)
     stored = {endpoint.name: endpoint for endpoint in made if endpoint is not None}
     health = {health.endpoint: health for health in unit.endpoints.health()}
     return Roster(endpoints={**stored, **configured}, health=health)

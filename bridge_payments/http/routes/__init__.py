@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..route import Route
 from .documents import DOCUMENT_ROUTES
+from .endpoints import ENDPOINT_ROUTES
 from .health import HEALTH_ROUTES
 from .payments import PAYMENT_ROUTES
 from .providers import PROVIDER_ROUTES
@@ -17,6 +18,7 @@ ROUTES: tuple[Route, ...] = (
     *REFUND_ROUTES,
     *PROVIDER_ROUTES,
     *WEBHOOK_ROUTES,
+    *ENDPOINT_ROUTES,
     *HEALTH_ROUTES,
     *DOCUMENT_ROUTES,
 )

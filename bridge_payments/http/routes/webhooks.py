@@ -21,7 +21,7 @@ async def receive_webhook(call: Call) -> Reply:
     """
     engine = call.bridge.engine
     receipt = await engine.receive_webhook(
-        _account(call.path["provider_id"], tuple(engine.provider_ids)), call.request
+        _account(call.path["id"], tuple(engine.provider_ids)), call.request
     )
     return Reply(
         data=WebhookReceived(duplicate=receipt.duplicate, event_id=receipt.event_id, timestamp=engine.clock())
@@ -43,8 +43,8 @@ def _account(name: str, accounts: tuple[str, ...]) -> str:
 WEBHOOK_ROUTES: Final = (
     Route(
         methods=("POST",),
-        path="/webhooks/{provider_id}",
-        aliases=("/external-webhooks/{provider_id}",),
+        path="/webhooks/{id}",
+        aliases=("/external-webhooks/{id}",),
         noun="webhooks",
         handler=receive_webhook,
         returns=WebhookReceived,

@@ -413,3 +413,57 @@ def test_what_each_kind_can_do_is_read_from_its_code(console: Console) -> None:
     assert kinds["dummy"]["accounts"] == ["dummy"]
     assert "refund_payment" in kinds["dummy"]["can"]
     assert "multi_capture" in kinds["dummy"]["cannot"]
+
+
+def test_endpoints_are_kept_changed_switched_and_deleted_from_the_console(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEBHOOK_1_NAME", "till")
+    monkeypatch.setenv("WEBHOOK_1_URL", "https://till.example/")
+    monkeypatch.setenv("WEBHOOK_1_EVENTS", "*")
+    made = console.json(
+        *("endpoints", "add", "shop", "https://shop.example/hooks", "payment.*", "refund.succeeded"),
+        *("--header", "X-Shop=7", "--organization", "org-1", "--tries", "3"),
+    )
+    assert made["secret"].startswith("whsec_")
+    assert console.json("endpoints", "update", made["id"], "--name", "crm")["name"] == "crm"
+    assert console.json("endpoints", "off", made["id"])["now"] == "off"
+    assert console.json("endpoints", "off", "till")["now"] == "off"
+    rows = {row["name"]: row for row in console.json("endpoints", "list")}
+    assert (rows["crm"]["on"], rows["crm"]["off because"]) == (False, "by_hand")
+    assert (rows["till"]["from"], rows["till"]["on"]) == ("configured", False)
+    assert made["secret"] not in console.out
+    assert console.json("endpoints", "on", made["id"])["now"] == "on"
+    assert console.json("endpoints", "on", made["id"])["now"] == "was on"
+    assert console.json("endpoints", "rotate", made["id"])["secret"] != made["secret"]
+    tried = console.json("endpoints", "test", made["id"])["delivery"]
+    assert console.json("webhooks", "deliveries", "--endpoint", made["id"])[0]["id"] == tried
+    assert console.json("endpoints", "redeliver", made["id"])["due again"] == 0
+    assert console("doctor") in (0, 1)
+    assert "endpoints on till" in console.out
+    assert console.json("endpoints", "delete", made["id"])["now"] == "deleted"
+    for wrong in (("delete", made["id"]), ("delete", "till"), ("test", "whe_none")):
+        assert console("endpoints", *wrong) == 1
+    assert console("endpoints", "add", "shop", "ftp://x", "payment.*") == 1
+    assert "url" in console.err
+
+
+def test_doctor_says_that_webhooks_come_in_another_version_than_we_read(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bridge_payments.providers.dummy import DummyProvider
+
+    monkeypatch.setattr(DummyProvider, "api_version", "2026-01-01", raising=False)
+    for number, version in enumerate(("2026-01-01", "2019-03-14")):
+        entry = InboxEntry(
+            id=new_id("wh"),
+            provider_id="dummy",
+            provider_event_id=f"evt_{number}",
+            event_type="x",
+            state=InboxState.PROCESSED,
+            created_at=utc_now(),
+            api_version=version,
+        )
+        console.store(lambda unit, entry=entry: unit.inbox.add(entry))
+    console("doctor")
+    assert "come in version 2019-03-14, we read 2026-01-01" in console.out

@@ -18,7 +18,9 @@ from bridge_payments.messages import Request, Response
 from bridge_payments.models import GuestData, Payment, PaymentStatus, Principal, Refund, RefundStatus
 from bridge_payments.providers.dummy import DummyProvider
 from bridge_payments.settings import Settings
+from bridge_payments.stores import MemoryStore
 from bridge_payments.stores.base import Page
+from bridge_payments.webhooks import WebhookDispatcher
 
 NOW = datetime(2026, 1, 15, 10, 30, 0, 123456, tzinfo=UTC)
 JSON = {"content-type": "application/json"}
@@ -122,6 +124,7 @@ class ScriptedBridge:
     settings: Settings
     started: bool = True
     starts: int = 0
+    webhooks: WebhookDispatcher = field(default_factory=lambda: WebhookDispatcher(MemoryStore()))
 
     async def start(self) -> None:
         self.starts += 1

@@ -153,6 +153,15 @@ async def test_an_endpoint_that_another_release_wrote_keeps_nobody_else_from_bei
     assert [sent.id for sent in lab.network.sent] == [event.id]
 
 
+async def test_an_installation_may_tell_nobody_outside(lab: Any) -> None:
+    webhooks = lab.dispatcher()
+    await kept(webhooks)
+    webhooks.external = False
+    await lab.happen()
+    await webhooks.run_once()
+    assert (lab.network.sent, await lab.deliveries()) == ([], [])
+
+
 # --- how an endpoint is doing ---------------------------------------------------------------------
 
 
