@@ -36,6 +36,7 @@ __all__ = [
     "intent_request",
     "money_inputs_differ",
     "new_payment",
+    "plain_texts",
     "price_values",
     "provider_metadata",
 ]
@@ -189,11 +190,7 @@ def intent_request(draft: PaymentDraft, payment: Payment, extra: Mapping[str, An
 
 def provider_metadata(payment: Payment, metadata: Mapping[str, Any]) -> dict[str, str]:
     """Return the merchant's plain values and ours as the texts that every provider takes."""
-    texts = {
-        key: str(value).lower() if isinstance(value, bool) else str(value)
-        for key, value in metadata.items()
-        if isinstance(value, str | int | float) and len(str(value)) <= 500
-    }
+    texts = plain_texts(metadata)
     if payment.reference_code:
         texts.setdefault("reference_code", payment.reference_code)
     if payment.is_guest_payment and payment.guest_data is not None:
@@ -204,6 +201,15 @@ def provider_metadata(payment: Payment, metadata: Mapping[str, Any]) -> dict[str
     texts["bridge_payment_id"] = payment.id
     texts["bridge_reference"] = payment.reference or ""
     return texts
+
+
+def plain_texts(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Return the merchant's plain values as texts; what is not plain stays with us."""
+    return {
+        key: str(value).lower() if isinstance(value, bool) else str(value)
+        for key, value in metadata.items()
+        if isinstance(value, str | int | float) and len(str(value)) <= 500
+    }
 
 
 def changed_draft(

@@ -12,6 +12,7 @@ from ..providers.base import PaymentProvider
 from ..settings import Settings
 from ..stores.base import Store
 from ..transport import Transport
+from .customers import CustomerVerbs
 from .drafts import Approve
 from .inbox import InboxWork
 from .intents import IntentVerbs
@@ -26,7 +27,15 @@ __all__ = ["PaymentEngine"]
 
 
 class PaymentEngine(
-    IntentVerbs, PaymentVerbs, RefundVerbs, Reads, InboxWork, Reconciliation, SweepWork, RetentionWork
+    IntentVerbs,
+    PaymentVerbs,
+    RefundVerbs,
+    CustomerVerbs,
+    Reads,
+    InboxWork,
+    Reconciliation,
+    SweepWork,
+    RetentionWork,
 ):
     """Moves money through providers and remembers everything in a store.
 

@@ -8,20 +8,50 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Final
 
-from ..models import CaptureMethod, Money, Verb
+from ..models import BillingInterval, CaptureMethod, Money, Verb
 from ..providers.base import (
+    BillingDetails,
     CancelRequest,
     CaptureRequest,
     ConfirmRequest,
+    CustomerDeletion,
+    CustomerRequest,
+    CustomerUpdate,
     IntentRequest,
+    PaymentMethodConfirmation,
+    PaymentMethodDeletion,
+    PaymentMethodRequest,
+    PaymentMethodUpdate,
     RefundRequest,
+    SubscriptionCancellation,
+    SubscriptionPause,
+    SubscriptionRequest,
+    SubscriptionResumption,
+    SubscriptionUpdate,
     UpdateRequest,
 )
 
 __all__ = ["ProviderRequest", "digest", "inputs_of", "request_of"]
 
 ProviderRequest = (
-    IntentRequest | UpdateRequest | ConfirmRequest | CaptureRequest | CancelRequest | RefundRequest
+    IntentRequest
+    | UpdateRequest
+    | ConfirmRequest
+    | CaptureRequest
+    | CancelRequest
+    | RefundRequest
+    | CustomerRequest
+    | CustomerUpdate
+    | CustomerDeletion
+    | PaymentMethodRequest
+    | PaymentMethodConfirmation
+    | PaymentMethodUpdate
+    | PaymentMethodDeletion
+    | SubscriptionRequest
+    | SubscriptionUpdate
+    | SubscriptionCancellation
+    | SubscriptionPause
+    | SubscriptionResumption
 )
 
 _REQUESTS: Final[Mapping[Verb, type[ProviderRequest]]] = {
@@ -31,6 +61,18 @@ _REQUESTS: Final[Mapping[Verb, type[ProviderRequest]]] = {
     Verb.CAPTURE: CaptureRequest,
     Verb.CANCEL: CancelRequest,
     Verb.REFUND: RefundRequest,
+    Verb.CREATE_CUSTOMER: CustomerRequest,
+    Verb.UPDATE_CUSTOMER: CustomerUpdate,
+    Verb.DELETE_CUSTOMER: CustomerDeletion,
+    Verb.CREATE_METHOD: PaymentMethodRequest,
+    Verb.CONFIRM_METHOD: PaymentMethodConfirmation,
+    Verb.UPDATE_METHOD: PaymentMethodUpdate,
+    Verb.DELETE_METHOD: PaymentMethodDeletion,
+    Verb.CREATE_SUBSCRIPTION: SubscriptionRequest,
+    Verb.UPDATE_SUBSCRIPTION: SubscriptionUpdate,
+    Verb.CANCEL_SUBSCRIPTION: SubscriptionCancellation,
+    Verb.PAUSE_SUBSCRIPTION: SubscriptionPause,
+    Verb.RESUME_SUBSCRIPTION: SubscriptionResumption,
 }
 
 
@@ -58,8 +100,10 @@ def _plain(value: object) -> object:
         return {"minor_units": value.minor_units, "currency": value.currency}
     if isinstance(value, Mapping):
         return {str(name): _plain(inner) for name, inner in value.items()}
-    if isinstance(value, CaptureMethod):
+    if isinstance(value, CaptureMethod | BillingInterval):
         return value.value
+    if isinstance(value, BillingDetails):
+        return {part.name: getattr(value, part.name) for part in fields(value)}
     return value
 
 
@@ -68,4 +112,8 @@ def _rich(name: str, value: Any) -> Any:
         return Money(value["minor_units"], value["currency"])
     if name == "capture_method":
         return CaptureMethod(value)
+    if name == "interval":
+        return BillingInterval(value)
+    if name == "billing":
+        return BillingDetails(**value)
     return value

@@ -50,7 +50,7 @@ class Instructions(Operations):
         def work(unit: Unit) -> Reserved:
             earlier = self.replay_or(
                 unit, scope=scope, key=idempotency_key, body_hash=body_hash,
-                payment_id=payment_id, operation_id=operation_id,
+                subject_id=payment_id, operation_id=operation_id,
             )  # fmt: skip
             if earlier is not None:
                 return self.replayed(unit, earlier)

@@ -179,7 +179,7 @@ class IntentVerbs(Instructions):
         def work(unit: Unit) -> Reserved:
             earlier = self.replay_or(
                 unit, scope=scope, key=idempotency_key, body_hash=body_hash,
-                payment_id=payment.id, operation_id=operation.id,
+                subject_id=payment.id, operation_id=operation.id,
             )  # fmt: skip
             if earlier is not None:
                 return self.replayed(unit, earlier)
@@ -229,7 +229,7 @@ class IntentVerbs(Instructions):
                 scope=scope,
                 key=idempotency_key,
                 body_hash=body_hash,
-                payment_id=payment.id,
+                subject_id=payment.id,
                 operation_id=None,
             )
             if earlier is not None:

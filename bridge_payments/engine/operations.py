@@ -15,7 +15,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -34,25 +34,38 @@ from ..errors import (
 )
 from ..models import (
     Clock,
+    Dispute,
+    Event,
     Operation,
     OperationState,
     Payment,
     PaymentStatus,
     Principal,
     Refund,
+    Subscription,
     Verb,
+    new_id,
     new_reference,
 )
 from ..providers.base import KnownPayment, KnownRefund, PaymentProvider, ProviderPayment
 from ..settings import Settings
 from ..stores.base import IdempotencyRecord, Store, Unit
 from . import settlement
-from .asking import LEASE_SECONDS, ask
+from .asking import LEASE_SECONDS, Calls, ask
 from .inputs import ProviderRequest, digest, inputs_of
 from .outcome import Answer, Policy, Reserved, decline_from, row_of, settle
 from .settlement import Settlement
 
-__all__ = ["Operations", "known_payment", "with_refunds"]
+__all__ = [
+    "MERGE_ATTEMPTS",
+    "LostLease",
+    "LostRace",
+    "Operations",
+    "known_payment",
+    "with_refunds",
+    "write_operation",
+    "write_settlement",
+]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -63,11 +76,11 @@ UNKNOWN_DELAY: Final = 2.0
 """Seconds until reconciliation first looks up what a sender lost sight of."""
 
 
-class _LostRace(Exception):
-    """Somebody else wrote the payment between our read and our write."""
+class LostRace(Exception):
+    """Somebody else wrote the row between our read and our write."""
 
 
-class _LostLease(Exception):
+class LostLease(Exception):
     """Reconciliation took this operation over while we were not looking."""
 
 
@@ -111,13 +124,43 @@ class Operations:
         refund_id: str | None = None,
         more: Mapping[str, Any] | None = None,
     ) -> Operation:
-        """Write down an instruction before anything is sent. Ids and keys are drawn here, once."""
-        now = self.clock()
-        inputs = {**inputs_of(request), **(more or {}), "baseline": _baseline(payment)}
-        return Operation(
-            id=operation_id,
+        """Write down an instruction on a payment before anything is sent."""
+        return self.draft(
+            verb,
+            request,
             subject_id=payment.id,
             provider_id=payment.provider_id or "",
+            baseline=_baseline(payment),
+            provider=provider,
+            principal=principal,
+            operation_id=operation_id,
+            reference=reference,
+            refund_id=refund_id,
+            more=more,
+        )
+
+    def draft(
+        self,
+        verb: Verb,
+        request: ProviderRequest,
+        *,
+        subject_id: str,
+        provider_id: str,
+        baseline: Mapping[str, Any],
+        provider: PaymentProvider,
+        principal: Principal,
+        operation_id: str,
+        reference: str | None = None,
+        refund_id: str | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> Operation:
+        """Write down an instruction before anything is sent. Ids and keys are drawn here, once."""
+        now = self.clock()
+        inputs = {**inputs_of(request), **(more or {}), "baseline": dict(baseline)}
+        return Operation(
+            id=operation_id,
+            subject_id=subject_id,
+            provider_id=provider_id,
             verb=verb,
             state=OperationState.RESERVED,
             reference=reference or new_reference(),
@@ -133,6 +176,12 @@ class Operations:
         )
 
     async def reserve(self, operation_id: str, work: Callable[[Unit], Reserved]) -> tuple[Reserved, float]:
+        """Run transaction 1 of an instruction on a payment: see `proved`."""
+        return await self.proved(work, lambda: self._look_up_reserve(operation_id))
+
+    async def proved(
+        self, work: Callable[[Unit], T], look_up: Callable[[], Awaitable[T | None]]
+    ) -> tuple[T, float]:
         """Run transaction 1; return what it agreed on and the monotonic time at which its lease began.
 
         After an ambiguous commit the operation is looked up by its id, which was drawn before: what is
@@ -145,11 +194,11 @@ class Operations:
             except ConcurrentUpdate:
                 leased_at = time.monotonic()
             except StoreError:
-                proved = await self._look_up_reserve(operation_id)
-                if proved is None:
+                reserved = await look_up()
+                if reserved is None:
                     raise Unavailable("The database does not answer; nothing was sent") from None
-                return proved, leased_at
-        raise ConcurrentUpdate("The payment is being changed by others; try again")
+                return reserved, leased_at
+        raise ConcurrentUpdate("It is being changed by others; try again")
 
     async def _look_up_reserve(self, operation_id: str) -> Reserved | None:
         def look(unit: Unit) -> Reserved | None:
@@ -171,7 +220,7 @@ class Operations:
         scope: str,
         key: str | None,
         body_hash: str,
-        payment_id: str,
+        subject_id: str,
         operation_id: str | None,
         refund_id: str | None = None,
     ) -> IdempotencyRecord | None:
@@ -186,7 +235,7 @@ class Operations:
             key=key,
             body_hash=body_hash,
             operation_id=operation_id,
-            subject_id=payment_id,
+            subject_id=subject_id,
             refund_id=refund_id,
             created_at=self.clock(),
         )
@@ -216,7 +265,7 @@ class Operations:
 
     @staticmethod
     @contextmanager
-    def unless_in_progress(unit: Unit, payment_id: str) -> Iterator[None]:
+    def unless_in_progress(unit: Unit, subject_id: str) -> Iterator[None]:
         """Raise OperationInProgress instead of a refusal while an operation is open.
 
         What is refused now may be right once that operation is known: the caller is to come again, and
@@ -225,7 +274,7 @@ class Operations:
         try:
             yield
         except InvalidRequest:
-            if holder := unit.operations.holder_of(payment_id):
+            if holder := unit.operations.holder_of(subject_id):
                 raise _in_progress(holder) from None
             raise
 
@@ -245,8 +294,17 @@ class Operations:
 
     async def carry_out(self, reserved: Reserved, leased_at: float) -> Reserved:
         """Ask the provider and record the answer; return the rows as they are afterwards."""
-        provider = self.provider(reserved.operation.provider_id)
-        return await self.record(reserved, await ask(provider, reserved.operation, leased_at=leased_at))
+        answer, operation = await self.asked(reserved.operation, leased_at=leased_at)
+        return await self.record(replace(reserved, operation=operation), answer)
+
+    async def asked(
+        self, operation: Operation, *, leased_at: float, repeat: bool = False
+    ) -> tuple[Answer, Operation]:
+        """Ask the provider; return its answer, and the operation with what its calls came to."""
+        calls = Calls(self.store, operation)
+        provider = self.provider(operation.provider_id)
+        answer = await ask(provider, operation, calls=calls, leased_at=leased_at, repeat=repeat)
+        return answer, calls.operation
 
     async def record(self, reserved: Reserved, answer: Answer) -> Reserved:
         """Run transaction 2. No answer is discarded: after a lost race the provider is read again."""
@@ -256,10 +314,10 @@ class Operations:
             settled, operation = settle(current, answer, self.clock(), self.policy)
             try:
                 written = await self._write(current, settled, operation)
-            except _LostRace:
+            except LostRace:
                 current, answer = await self._read_again(current, answer)
                 continue
-            except _LostLease:
+            except LostLease:
                 return await self._after_lost_lease(current, answer)
             except StoreError:
                 log.warning(
@@ -269,7 +327,7 @@ class Operations:
             self.on_commit()
             return written
         log.warning("operation %s: its payment changes faster than it can be recorded", reserved.operation.id)
-        return await self._leave_unknown(current)
+        return replace(current, operation=await self.leave_unknown(current.operation))
 
     @property
     def policy(self) -> Policy:
@@ -310,7 +368,7 @@ class Operations:
         """Write one decided outcome; False if the rows changed since, and then nothing was written."""
         try:
             await self._write(reserved, settled, operation)
-        except (_LostRace, _LostLease):
+        except (LostRace, LostLease):
             return False
         self.on_commit()
         return True
@@ -320,19 +378,13 @@ class Operations:
         version = reserved.payment.version
 
         def work(unit: Unit) -> Reserved:
-            if settled.changed and not write_settlement(unit, settled, expected_version=version):
-                raise _LostRace
-            if operation.is_open:
-                saved = unit.operations.save(operation, token=token) and unit.operations.hand_back(
-                    operation.id, token=token or "", delay_seconds=UNKNOWN_DELAY
-                )
-            else:
-                saved = unit.operations.save(operation, token=token)
-                if operation.state is OperationState.ABANDONED:
-                    unit.idempotency.release(operation.id)
-            if not saved:
-                raise _LostLease
-            payment = replace(settled.payment, version=version + 1) if settled.changed else settled.payment
+            payment: Payment | None = settled.payment
+            if settled.changed:
+                payment = write_settlement(unit, settled, expected_version=version)
+                if payment is None:
+                    raise LostRace
+            assert payment is not None
+            write_operation(unit, operation, token=token)
             return Reserved(
                 operation=operation, payment=payment, refund=row_of(reserved.refund, settled.refunds)
             )
@@ -399,16 +451,17 @@ class Operations:
                 return True
         return False
 
-    async def _leave_unknown(self, reserved: Reserved) -> Reserved:
-        operation = replace(reserved.operation, state=OperationState.UNKNOWN, updated_at=self.clock())
+    async def leave_unknown(self, operation: Operation) -> Operation:
+        """Leave an operation to reconciliation; return it as it stays open."""
+        still_open = replace(operation, state=OperationState.UNKNOWN, updated_at=self.clock())
 
         def work(unit: Unit) -> None:
-            token = reserved.operation.lease_token
-            if unit.operations.save(operation, token=token):
+            token = operation.lease_token
+            if unit.operations.save(still_open, token=token):
                 unit.operations.hand_back(operation.id, token=token or "", delay_seconds=UNKNOWN_DELAY)
 
         await self.store.run(work)
-        return replace(reserved, operation=operation)
+        return still_open
 
     # --- refresh: the provider's word without an instruction ----------------------------------------
 
@@ -431,8 +484,8 @@ class Operations:
         """
         payment: Payment | None = None
         for _ in range(MERGE_ATTEMPTS):
-            payment, refunds = await self.store.run(
-                lambda unit: _payment_and_refunds(unit, payment_id), write=False
+            payment, refunds, disputes = await self.store.run(
+                lambda unit: _payment_and_parts(unit, payment_id), write=False
             )
             if payment is None or payment.provider_intent_id is None or payment.provider_id is None:
                 return payment
@@ -441,31 +494,47 @@ class Operations:
                 refunds = await self.store.run(
                     lambda unit: tuple(unit.refunds.for_payment(payment_id)), write=False
                 )
+            if truth.disputes and not disputes:
+                disputes = await self.store.run(
+                    lambda unit: tuple(unit.disputes.for_payment(payment_id)), write=False
+                )
             settled = settlement.merge(
-                payment, truth, self.clock(), refunds=refunds, wipe_in=self.policy.wipe_in, swept=swept
+                payment,
+                truth,
+                self.clock(),
+                refunds=refunds,
+                disputes=disputes,
+                wipe_in=self.policy.wipe_in,
+                swept=swept,
             )
-            if await self.apply(payment, settled):
-                return replace(settled.payment, version=payment.version + 1) if settled.changed else payment
+            if written := await self.apply(payment, settled):
+                return written
         log.warning("payment %s changes faster than it can be read", payment_id)
         return payment
 
-    async def apply(self, payment: Payment, settled: Settlement) -> bool:
-        """Write a settlement against the version that was read; return whether it still was that version."""
-        if not settled.changed:
-            return True
+    async def apply(
+        self, payment: Payment, settled: Settlement, *, subscription: Subscription | None = None
+    ) -> Payment | None:
+        """Write a settlement against the version that was read; return the row, None if it was another.
 
-        def work(unit: Unit) -> bool:
-            if not write_settlement(unit, settled, expected_version=payment.version):
-                raise _LostRace
-            return True
+        *subscription* is what it was collected for, as it is about to be written.
+        """
+        if not settled.changed:
+            return payment
+
+        def work(unit: Unit) -> Payment:
+            row = write_settlement(unit, settled, expected_version=payment.version, subscription=subscription)
+            if row is None:
+                raise LostRace
+            return row
 
         try:
-            await self.store.run(work)
-        except _LostRace:
-            return False
+            written = await self.store.run(work)
+        except LostRace:
+            return None
         if settled.events:
             self.on_commit()
-        return True
+        return written
 
     # --- answers ----------------------------------------------------------------------------------
 
@@ -489,18 +558,91 @@ def _baseline(payment: Payment) -> dict[str, Any]:
     }
 
 
-def write_settlement(unit: Unit, settled: Settlement, *, expected_version: int) -> bool:
-    """Write payment, refunds and events in the running transaction; False if the row was written since."""
-    if not unit.payments.save(settled.payment, expected_version=expected_version):
-        return False
+def write_operation(unit: Unit, operation: Operation, *, token: str | None) -> None:
+    """Write how an operation ended, or that it stays open, under its sender's lease. Raises LostLease."""
+    saved = unit.operations.save(operation, token=token)
+    if saved and operation.is_open:
+        saved = unit.operations.hand_back(operation.id, token=token or "", delay_seconds=UNKNOWN_DELAY)
+    if not saved:
+        raise LostLease
+    if operation.state is OperationState.ABANDONED:
+        unit.idempotency.release(operation.id)
+
+
+def write_settlement(
+    unit: Unit, settled: Settlement, *, expected_version: int, subscription: Subscription | None = None
+) -> Payment | None:
+    """Write payment, refunds, disputes and events in the running transaction; return the payment as it is.
+
+    None if the row was written since. Under version 0 it is not there yet.
+    """
+    payment = settled.payment
+    saved = _keep_method(unit, settled)
+    if saved is not None:
+        payment = replace(payment, payment_method_id=saved)
+    if expected_version == 0:
+        unit.payments.add(replace(payment, version=1))
+    elif not unit.payments.save(payment, expected_version=expected_version):
+        return None
+    for dispute in settled.disputes:
+        if dispute.version == 0:
+            unit.disputes.add(replace(dispute, version=1))
+        elif not unit.disputes.save(dispute, expected_version=dispute.version):
+            raise LostRace
     for refund in settled.refunds:
         if refund.version == 0:
             unit.refunds.add(replace(refund, version=1))
         elif not unit.refunds.save(refund, expected_version=refund.version):
-            raise _LostRace
+            raise LostRace
     for event in settled.events:
         unit.events.add(event)
-    return True
+    _tell_renewal(unit, settled, subscription)
+    return replace(
+        payment,
+        version=expected_version + 1,
+        payment_method_saved=settled.method is not None and saved == settled.method.id,
+    )
+
+
+def _keep_method(unit: Unit, settled: Settlement) -> str | None:
+    """Write down the method that was kept with a payment, unless it has a row; return that row's id."""
+    method = settled.method
+    if method is None or method.provider_payment_method_id is None:
+        return None
+    known = unit.payment_methods.get_by_reference(method.provider_id, method.provider_payment_method_id)
+    if known is not None:
+        return known.id
+    kept = replace(method, version=1)
+    unit.payment_methods.add(kept)
+    unit.events.add(
+        Event(
+            id=new_id("evt"),
+            type="payment_method.created",
+            created_at=kept.created_at,
+            payment_method=kept,
+        )
+    )
+    return kept.id
+
+
+def _tell_renewal(unit: Unit, settled: Settlement, subscription: Subscription | None) -> None:
+    """Say that a subscription was renewed when a charge of it, other than its first, is paid."""
+    payment = settled.payment
+    paid = next((event for event in settled.events if event.type == "payment.success"), None)
+    if paid is None or payment.subscription_id is None:
+        return
+    row = subscription or unit.subscriptions.get(payment.subscription_id)
+    if row is not None and settlement.renews(row, settled.charged_at or paid.created_at):
+        data = {"payment_id": payment.id, "amount_cents": payment.total_cents, "currency": payment.currency}
+        unit.events.add(
+            Event(
+                id=new_id("evt"),
+                type="subscription.renewed",
+                created_at=paid.created_at,
+                subscription=row,
+                data=data,
+            )
+        )
 
 
 def with_refunds(unit: Unit, operation: Operation, payment: Payment) -> Reserved:
@@ -529,15 +671,18 @@ def known_payment(
     )
 
 
-def _payment_and_refunds(unit: Unit, payment_id: str) -> tuple[Payment | None, tuple[Refund, ...]]:
+def _payment_and_parts(
+    unit: Unit, payment_id: str
+) -> tuple[Payment | None, tuple[Refund, ...], tuple[Dispute, ...]]:
     payment = unit.payments.get(payment_id)
     if payment is None or not payment.captured_cents:
-        return payment, ()
-    return payment, tuple(unit.refunds.for_payment(payment_id))
+        return payment, (), ()
+    disputes = tuple(unit.disputes.for_payment(payment_id)) if payment.disputed_cents else ()
+    return payment, tuple(unit.refunds.for_payment(payment_id)), disputes
 
 
 def _in_progress(holder: str) -> OperationInProgress:
-    return OperationInProgress(f"Operation {holder} on this payment is still open", operation_id=holder)
+    return OperationInProgress(f"Operation {holder} on it is still open", operation_id=holder)
 
 
 def _nothing() -> None:

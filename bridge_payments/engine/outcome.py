@@ -16,11 +16,29 @@ from ..errors import (
     Unavailable,
 )
 from ..models import Operation, OperationState, Payment, PaymentStatus, Refund, RefundStatus, Verb
-from ..providers.base import Decline, ProviderPayment, ProviderRefund
+from ..providers.base import (
+    Decline,
+    ProviderCustomer,
+    ProviderMethod,
+    ProviderPayment,
+    ProviderRefund,
+    ProviderSubscription,
+)
 from . import settlement
 from .settlement import Settlement
 
-__all__ = ["Answer", "Policy", "Reserved", "payment_answer", "settle", "settle_absence", "unknown_view"]
+__all__ = [
+    "Answer",
+    "Policy",
+    "Reserved",
+    "close_refused",
+    "decline_from",
+    "payment_answer",
+    "refusal",
+    "settle",
+    "settle_absence",
+    "unknown_view",
+]
 
 _GONE = (RefundStatus.FAILED, RefundStatus.CANCELED)
 
@@ -40,10 +58,13 @@ class Reserved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came back: a payment or refund as the provider sees it, a definite no, or nothing certain."""
+    """What came back: the object as the provider sees it, a definite no, or nothing certain."""
 
     payment: ProviderPayment | None = None
     refund: ProviderRefund | None = None
+    customer: ProviderCustomer | None = None
+    method: ProviderMethod | None = None
+    subscription: ProviderSubscription | None = None
     refused: ProviderRejected | None = None
     unsent: ProviderError | None = None
     lost: str | None = None
@@ -134,8 +155,17 @@ def _settled_payment(
 def _settle_refusal(
     reserved: Reserved, refused: ProviderRejected, now: datetime
 ) -> tuple[Settlement, Operation]:
-    operation = settlement.close_operation(
-        reserved.operation,
+    operation = close_refused(reserved.operation, refused, now)
+    if isinstance(refused, ProviderDeclined) and reserved.refund is None:
+        settled = settlement.declined(reserved.payment, decline_from(refused), now, intent=refused.payment)
+        return settled, operation
+    return _undone(reserved, refused.message, now), operation
+
+
+def close_refused(operation: Operation, refused: ProviderRejected, now: datetime) -> Operation:
+    """Return the operation as a definite no ends it."""
+    return settlement.close_operation(
+        operation,
         OperationState.REJECTED,
         now,
         resolution="refused by the provider",
@@ -144,10 +174,6 @@ def _settle_refusal(
         decline_code=refused.decline_code,
         request_id=refused.request_id,
     )
-    if isinstance(refused, ProviderDeclined) and reserved.refund is None:
-        settled = settlement.declined(reserved.payment, decline_from(refused), now, intent=refused.payment)
-        return settled, operation
-    return _undone(reserved, refused.message, now), operation
 
 
 def decline_from(refused: ProviderDeclined) -> Decline:
@@ -240,15 +266,15 @@ def unknown_view(payment: Payment, operation: Operation) -> Payment:
     )
 
 
-def refusal(operation: Operation, payment: Payment) -> BridgeError:
+def refusal(operation: Operation, payment: Payment | None = None) -> BridgeError:
     """Rebuild the provider's no from the row: a repeat of the key hears what the first call heard."""
     if operation.decline_code is not None:
         return PaymentDeclined(
             operation.error_message or "The payment method was declined",
             decline_code=operation.decline_code,
             provider_code=operation.error_code,
-            payment_id=payment.id,
-            provider_intent_id=payment.provider_intent_id,
+            payment_id=payment.id if payment is not None else None,
+            provider_intent_id=payment.provider_intent_id if payment is not None else None,
         )
     return ProviderRejected(
         operation.error_message or "The provider refused",

@@ -16,17 +16,30 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from ..errors import BridgeError, ProviderError
-from ..models import SYSTEM, Money, Operation, OperationState, Principal, Verb
+from ..models import (
+    PAYMENT_VERBS,
+    SYSTEM,
+    Customer,
+    Money,
+    Operation,
+    OperationState,
+    Payment,
+    PaymentMethod,
+    Principal,
+    Subscription,
+    Verb,
+)
 from ..providers.base import Absent, CannotSay, Evidence, Found, Lookup, PaymentProvider
 from ..stores.base import Unit
 from . import rules, settlement
-from .asking import CALL_DEADLINE, LEASE_SECONDS, ask
+from .asking import CALL_DEADLINE, LEASE_SECONDS, OUR_NOTE, finished_calls
 from .inputs import request_of
-from .operations import Operations, known_payment, with_refunds
+from .operations import LostLease, LostRace, known_payment, with_refunds
 from .outcome import Answer, Reserved, settle_absence
+from .subjects import Held, Subjects, keeper_of, settle_row_absence
 
 __all__ = ["Reconciliation", "Verdict", "verdict"]
 
@@ -35,9 +48,11 @@ log = logging.getLogger(__name__)
 _CONCURRENT: Final = 8
 _BACKOFF: Final = (5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
 _WAIT: Final = 15.0
-_ABSENT: Final = "absent"
+_ABSENT: Final = f"{OUR_NOTE}absent"
 """The name in `Operation.steps` of how often absence was seen when nothing could be under way any more."""
 _LOOK_AGAIN: Final = 60.0
+_WITHOUT_KEYS: Final = timedelta(hours=24)
+"""For how long what may be done twice is asked for again where a provider has no keys."""
 
 
 class Verdict(StrEnum):
@@ -59,7 +74,12 @@ def verdict(operation: Operation, provider: PaymentProvider, now: datetime) -> V
     under_way = _under_way(provider)
     if now < operation.created_at + under_way:
         return Verdict.WAIT
-    harmless = operation.verb is Verb.CREATE and not operation.inputs.get("confirm")
+    if operation.verb in rules.IDEMPOTENT and not provider.keys.has_keys:
+        late = now >= operation.created_at + _WITHOUT_KEYS
+        return Verdict.ABANDON if late else Verdict.REPEAT
+    harmless = operation.verb in rules.HARMLESS or (
+        operation.verb is Verb.CREATE and not operation.inputs.get("confirm")
+    )
     if operation.verb in rules.REPEATABLE or harmless:
         last_repeat = operation.created_at + timedelta(hours=max(provider.keys.window_hours - 1, 0))
         if provider.keys.has_keys and now < last_repeat:
@@ -69,7 +89,7 @@ def verdict(operation: Operation, provider: PaymentProvider, now: datetime) -> V
     return Verdict.ABANDON
 
 
-class Reconciliation(Operations):
+class Reconciliation(Subjects):
     """The part of the engine that finishes what was interrupted."""
 
     async def reconcile(self, *, limit: int = 50) -> int:
@@ -92,44 +112,23 @@ class Reconciliation(Operations):
         return await self.store.run(lambda unit: unit.operations.list_open(limit=limit), write=False)
 
     async def _finish(self, operation: Operation, token: str, leased_at: float) -> bool:
-        reserved = await self._load(replace(operation, lease_token=token))
-        if reserved is None:
-            log.error("operation %s names a payment that does not exist", operation.id)
+        case = await self._load(replace(operation, lease_token=token))
+        if case is None:
+            log.error("operation %s is about a row that does not exist", operation.id)
             return False
         try:
             provider = self.provider(operation.provider_id)
             asked_at = self.clock()
-            found = await self._look_up(reserved, provider)
-            return await self._act(
-                reserved, provider, found, token=token, asked_at=asked_at, leased_at=leased_at
-            )
+            found = await self._look_up(case, provider)
+            return await self._act(case, provider, found, token=token, asked_at=asked_at, leased_at=leased_at)
         except BridgeError as error:
             # One operation that cannot be finished must not keep the others from it.
             log.warning("operation %s stays open: %s", operation.id, error)
             await self._postpone(operation, token, _backoff(operation))
             return False
 
-    async def _look_up(self, reserved: Reserved, provider: PaymentProvider) -> Lookup:
-        operation, payment = reserved.operation, reserved.payment
-        request = request_of(operation.verb, operation.inputs)
-        amount = getattr(request, "amount", None)
-        evidence = Evidence(
-            verb=operation.verb,
-            reference=operation.reference,
-            key=operation.id,
-            payment_id=payment.id,
-            payment=payment.provider_intent_id,
-            amount=amount if isinstance(amount, Money) else None,
-            refund_id=operation.refund_id,
-            started_at=operation.created_at,
-            baseline=operation.inputs["baseline"],
-            inputs=operation.inputs,
-            known=(
-                known_payment(payment, reserved.refunds or (), reference=payment.provider_intent_id)
-                if payment.provider_intent_id is not None
-                else None
-            ),
-        )
+    async def _look_up(self, case: Reserved | Held[Any], provider: PaymentProvider) -> Lookup:
+        evidence = _evidence(case)
         try:
             async with asyncio.timeout(CALL_DEADLINE):
                 return await provider.find_operation(evidence)
@@ -138,7 +137,7 @@ class Reconciliation(Operations):
 
     async def _act(
         self,
-        reserved: Reserved,
+        case: Reserved | Held[Any],
         provider: PaymentProvider,
         found: Lookup,
         *,
@@ -146,22 +145,28 @@ class Reconciliation(Operations):
         asked_at: datetime,
         leased_at: float,
     ) -> bool:
-        operation = reserved.operation
+        operation = case.operation
         match found:
-            case Found(payment=None, refund=None):
+            case Found() if not _says_something(found):
                 await self._postpone(
                     operation, token, _backoff(operation), why="found, but nothing was said of it"
                 )
                 return False
-            case Found(payment=payment, refund=refund):
-                answer = Answer(payment=payment, refund=refund, resolution="found at the provider")
-                outcome = await self.record(reserved, answer)
-                return not outcome.operation.is_open
+            case Found():
+                answer = Answer(
+                    payment=found.payment,
+                    refund=found.refund,
+                    customer=found.customer,
+                    method=found.method,
+                    subscription=found.subscription,
+                    resolution="found at the provider",
+                )
+                return await self._recorded(case, answer)
             case CannotSay(reason=reason):
                 await self._postpone(operation, token, _backoff(operation), why=reason)
                 return False
             case Absent(proof=proof, at_once=True):
-                return await self._abandon(reserved, proof)
+                return await self._abandon(case, proof)
             case Absent(proof=proof):
                 # Absence is as old as the question, however long the answer took.
                 ruling = verdict(operation, provider, asked_at)
@@ -178,15 +183,31 @@ class Reconciliation(Operations):
                         await self._postpone(operation, token, delay, why=f"absent so far: {proof}")
                         return False
                     case Verdict.REPEAT:
-                        answer = await ask(provider, operation, leased_at=leased_at, repeat=True)
-                        outcome = await self.record(reserved, _repeated(answer))
-                        return not outcome.operation.is_open
+                        answer, operation = await self.asked(operation, leased_at=leased_at, repeat=True)
+                        return await self._recorded(replace(case, operation=operation), _repeated(answer))
                     case _:
-                        return await self._abandon(reserved, proof)
+                        return await self._abandon(case, proof)
 
-    async def _abandon(self, reserved: Reserved, proof: str) -> bool:
-        settled, operation = settle_absence(reserved, f"never executed: {proof}", self.clock())
-        return await self.write_outcome(reserved, settled, operation)
+    async def _recorded(self, case: Reserved | Held[Any], answer: Answer) -> bool:
+        """Record an answer; return whether the operation is finished."""
+        if isinstance(case, Reserved):
+            return not (await self.record(case, answer)).operation.is_open
+        return not (await self.record_row(case, answer)).operation.is_open
+
+    async def _abandon(self, case: Reserved | Held[Any], proof: str) -> bool:
+        proof = f"never executed: {proof}"
+        if isinstance(case, Reserved):
+            settled, operation = settle_absence(case, proof, self.clock())
+            return await self.write_outcome(case, settled, operation)
+        if case.operation.verb in rules.TO_BE_DONE:
+            log.error("operation %s was promised and could not be carried out", case.operation.id)
+        change, operation = settle_row_absence(case, proof, self.clock())
+        try:
+            await self.write_row(case, change, operation)
+        except (LostRace, LostLease):
+            return False
+        self.on_commit()
+        return True
 
     async def _postpone(self, operation: Operation, token: str, delay: float, why: str | None = None) -> None:
         now = self.clock()
@@ -200,12 +221,61 @@ class Reconciliation(Operations):
 
         await self.store.run(work)
 
-    async def _load(self, operation: Operation) -> Reserved | None:
-        def read(unit: Unit) -> Reserved | None:
+    async def _load(self, operation: Operation) -> Reserved | Held[Any] | None:
+        def read(unit: Unit) -> Reserved | Held[Any] | None:
+            if operation.verb not in PAYMENT_VERBS:
+                row = keeper_of(operation.verb).get(unit, operation.subject_id)
+                return None if row is None else Held(operation=operation, row=row)
             payment = unit.payments.get(operation.subject_id)
             return None if payment is None else with_refunds(unit, operation, payment)
 
         return await self.store.run(read, write=False)
+
+
+def _evidence(case: Reserved | Held[Any]) -> Evidence:
+    """Return what we know about an operation that we lost sight of."""
+    operation = case.operation
+    payment = case.payment if isinstance(case, Reserved) else None
+    request = request_of(operation.verb, operation.inputs)
+    amount = getattr(request, "amount", None)
+    known = None
+    if isinstance(case, Reserved) and case.payment.provider_intent_id is not None:
+        known = known_payment(case.payment, case.refunds or (), reference=case.payment.provider_intent_id)
+    return Evidence(
+        verb=operation.verb,
+        reference=operation.reference,
+        key=operation.id,
+        payment_id=payment.id if payment is not None else "",
+        payment=payment.provider_intent_id if payment is not None else None,
+        subject_id=operation.subject_id,
+        subject=_provider_reference(case),
+        results=finished_calls(operation),
+        amount=amount if isinstance(amount, Money) else None,
+        refund_id=operation.refund_id,
+        started_at=operation.created_at,
+        baseline=operation.inputs["baseline"],
+        inputs=operation.inputs,
+        known=known,
+    )
+
+
+def _provider_reference(case: Reserved | Held[Any]) -> str | None:
+    row = case.payment if isinstance(case, Reserved) else case.row
+    match row:
+        case Payment():
+            return row.provider_intent_id
+        case Customer():
+            return row.provider_customer_id
+        case PaymentMethod():
+            return row.provider_payment_method_id or row.provider_setup_id
+        case Subscription():
+            return row.provider_subscription_id
+        case _:
+            return None
+
+
+def _says_something(found: Found) -> bool:
+    return any((found.payment, found.refund, found.customer, found.method, found.subscription))
 
 
 def _under_way(provider: PaymentProvider) -> timedelta:

@@ -65,7 +65,7 @@ class RefundVerbs(Operations):
         def work(unit: Unit) -> Reserved:
             earlier = self.replay_or(
                 unit, scope=scope, key=idempotency_key, body_hash=body_hash,
-                payment_id=payment_id, operation_id=operation_id, refund_id=refund_id,
+                subject_id=payment_id, operation_id=operation_id, refund_id=refund_id,
             )  # fmt: skip
             if earlier is not None:
                 return self.replayed(unit, earlier)

@@ -34,8 +34,11 @@ from ..models import (
 __all__ = [
     "ABANDON_PAYER_PRESENT_AFTER",
     "ALLOWED",
+    "HARMLESS",
+    "IDEMPOTENT",
     "REPEATABLE",
     "SWEEP_DELAYS",
+    "TO_BE_DONE",
     "as_seen",
     "check_attempts",
     "check_capture",
@@ -99,8 +102,29 @@ def check_state(verb: Verb, payment: Payment) -> None:
 
 # --- repeating and abandoning ----------------------------------------------------------------------
 
-REPEATABLE: Final = frozenset({Verb.REFUND, Verb.CANCEL, Verb.CAPTURE})
+REPEATABLE: Final = frozenset(
+    {Verb.REFUND, Verb.CANCEL, Verb.CAPTURE, Verb.CANCEL_SUBSCRIPTION, Verb.PAUSE_SUBSCRIPTION}
+)
 """Verbs that return or release money or collect what the merchant already holds (rule 8a)."""
+
+HARMLESS: Final = frozenset(
+    {
+        Verb.CREATE_CUSTOMER,
+        Verb.UPDATE_CUSTOMER,
+        Verb.DELETE_CUSTOMER,
+        Verb.CREATE_METHOD,
+        Verb.CONFIRM_METHOD,
+        Verb.UPDATE_METHOD,
+        Verb.DELETE_METHOD,
+    }
+)
+"""Verbs that move no money: repeated while the key is worth something, abandoned after it."""
+
+TO_BE_DONE: Final = frozenset({Verb.DELETE_METHOD})
+"""Verbs that are done for the caller when they are reserved: the provider hears of them in any case."""
+
+IDEMPOTENT: Final = frozenset({Verb.DELETE_CUSTOMER, Verb.DELETE_METHOD, Verb.CANCEL_SUBSCRIPTION})
+"""Verbs that may be repeated without any key: done twice is done once."""
 
 ABANDON_PAYER_PRESENT_AFTER: Final = timedelta(minutes=2)
 """Rule 8b: later than this after the caller's request nothing that needs the payer is executed."""

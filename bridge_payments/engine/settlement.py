@@ -10,20 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ..models import (
     OPEN_OPERATION_STATES,
+    Dispute,
+    DisputeStatus,
     Event,
     Operation,
     OperationState,
     Payment,
     PaymentFlag,
+    PaymentMethod,
+    PaymentMethodStatus,
     PaymentStatus,
     Refund,
     RefundStatus,
+    Subscription,
     Verb,
+    is_own_id,
     new_id,
 )
 from ..providers.base import UNRECOGNISED, Decline, ProviderPayment, ProviderRefund
@@ -41,6 +47,7 @@ __all__ = [
     "price_taken_over",
     "refund_failed",
     "refund_merged",
+    "renews",
     "wipe_secret",
 ]
 
@@ -57,6 +64,8 @@ WIPE_IN: Final = frozenset(
     }
 )
 """Statuses that need no client secret any more; kept after a failure, so that the payer may retry."""
+_FIRST_CHARGE: Final = timedelta(hours=12)
+"""Half of the shortest interval: a charge that comes later than this is not the first one."""
 _TOLD: Final = {
     PaymentStatus.PROCESSING: "payment.processing",
     PaymentStatus.REQUIRES_ACTION: "payment.requires_action",
@@ -74,6 +83,12 @@ class Settlement:
     """Changed rows; their `version` is the one that was read, 0 for a new row."""
     events: tuple[Event, ...] = ()
     changed: bool = field(default=True)
+    disputes: tuple[Dispute, ...] = ()
+    """Changed rows, likewise."""
+    method: PaymentMethod | None = None
+    """The method that the provider kept with this payment: added unless it has its row already."""
+    charged_at: datetime | None = None
+    """When the provider made this charge, for one that belongs to a subscription."""
 
     def tell(self, type_: str, now: datetime, *, refund: Refund | None = None, **data: Any) -> Settlement:
         """Add one event with the payment as it is in this settlement."""
@@ -81,12 +96,24 @@ class Settlement:
 
 
 def _event(
-    type_: str, payment: Payment, now: datetime, *, refund: Refund | None = None, **data: Any
+    type_: str,
+    payment: Payment,
+    now: datetime,
+    *,
+    refund: Refund | None = None,
+    dispute: Dispute | None = None,
+    **data: Any,
 ) -> Event:
     # The snapshot carries the version that the row will have once it is written with this event.
     snapshot = replace(payment.without_secret(), version=payment.version + 1)
     return Event(
-        id=new_id("evt"), type=type_, created_at=now, payment=snapshot, refund=refund, data=dict(data)
+        id=new_id("evt"),
+        type=type_,
+        created_at=now,
+        payment=snapshot,
+        refund=refund,
+        dispute=dispute,
+        data=dict(data),
     )
 
 
@@ -103,7 +130,8 @@ def _foreign(payment: Payment, truth: ProviderPayment) -> str | None:
         return "another object"
     if payment.livemode is not None and truth.livemode is not None and truth.livemode != payment.livemode:
         return f"livemode is {truth.livemode}"
-    if truth.our_reference is not None and truth.our_reference != payment.reference:
+    of_subscription = payment.subscription_id is not None and payment.reference is None
+    if truth.our_reference is not None and truth.our_reference != payment.reference and not of_subscription:
         return "another reference"
     if truth.payment_id is not None and truth.payment_id != payment.id:
         return "another payment id"
@@ -124,13 +152,14 @@ def merge(
     now: datetime,
     *,
     refunds: Sequence[Refund] = (),
+    disputes: Sequence[Dispute] | None = None,
     wipe_in: Collection[PaymentStatus] = WIPE_IN,
     swept: bool = False,
 ) -> Settlement:
     """Apply a re-fetched answer. Any order, any number of times, the last one read decides.
 
-    *refunds* are our rows of this payment; needed whenever *truth* carries refunds. In the statuses
-    *wipe_in* the client secret is deleted; one that was cleaned up never comes back by a re-fetch.
+    *refunds* and *disputes* are our rows of this payment; needed whenever *truth* carries such. In the
+    statuses *wipe_in* the client secret is deleted; one that was cleaned up never comes back by a re-fetch.
     """
     foreign = _foreign(payment, truth)
     wrong = foreign or (_priced_otherwise(payment, truth) if truth.status in _MONEY else None)
@@ -149,6 +178,7 @@ def merge(
 
     changed_refunds, refund_events = _merge_refunds(payment, truth, refunds, now)
     rows = {refund.id: refund for refund in (*refunds, *changed_refunds)}.values()
+    changed_disputes, dispute_events = _merge_disputes(payment, truth, disputes, now)
     captured = max(payment.captured_cents, truth.captured)
     status = _status(payment, truth, captured)
     decline = truth.decline if status is not PaymentStatus.SUCCEEDED else None
@@ -162,7 +192,7 @@ def merge(
         captured_cents=captured,
         refunded_cents=min(truth.refunded, captured),
         refund_reserved_cents=_reserved(truth, captured, rows),
-        disputed_cents=truth.disputed,
+        disputed_cents=_disputed(payment, truth, disputes, changed_disputes),
         next_action=truth.next_action if status is PaymentStatus.REQUIRES_ACTION else None,
         decline_code=decline.code if decline else None if status in _MONEY else payment.decline_code,
         provider_decline_code=(
@@ -173,16 +203,55 @@ def merge(
         paid_at=payment.paid_at or (now if captured > 0 else None),
         completed_at=payment.completed_at or (now if _is_complete(status) else None),
     )
+    method = _saved_method(payment, truth, now)
+    if method is not None:
+        merged = replace(merged, payment_method_id=method.id)
     settled = _scheduled(payment, merged, now, changed_refunds, swept=swept)
     return replace(
         settled,
+        changed=settled.changed or bool(changed_disputes),
+        disputes=changed_disputes,
+        method=method,
+        charged_at=truth.created_at,
         events=(
             *_payment_events(payment, settled.payment, decline, now),
             *(
                 replace(event, payment=replace(settled.payment.without_secret(), version=payment.version + 1))
-                for event in refund_events
+                for event in (*refund_events, *dispute_events)
             ),
         ),
+    )
+
+
+def _saved_method(payment: Payment, truth: ProviderPayment, now: datetime) -> PaymentMethod | None:
+    """Return the row of a method that the provider kept with this payment (save-on-confirm)."""
+    kept = truth.method
+    if kept is None or not kept.saved or kept.status is not PaymentMethodStatus.ACTIVE:
+        return None
+    if is_own_id("pm", payment.payment_method_id):
+        return None
+    guest = payment.guest_data
+    return PaymentMethod(
+        id=new_id("pm"),
+        provider_id=payment.provider_id or "",
+        payment_type=kept.type,
+        status=PaymentMethodStatus.ACTIVE,
+        created_at=now,
+        updated_at=now,
+        provider_payment_method_id=kept.reference,
+        customer_id=payment.customer_id,
+        user_id=payment.user_id,
+        organization_id=payment.organization_id,
+        wallet_type=kept.wallet_type,
+        card_brand=kept.brand,
+        last_four=kept.last_four,
+        expiry_month=kept.expiry_month,
+        expiry_year=kept.expiry_year,
+        billing_address_id=payment.billing_address_id,
+        is_guest=payment.is_guest_payment,
+        guest_email=payment.guest_email,
+        guest_name=guest.name if guest is not None else None,
+        version=0,
     )
 
 
@@ -439,6 +508,65 @@ def _merge_refunds(
             if new.status is not row.status and new.status in (RefundStatus.SUCCEEDED, RefundStatus.FAILED):
                 events.append(_event(f"refund.{new.status.value}", payment, now, refund=new))
     return tuple(changed), tuple(events)
+
+
+def renews(subscription: Subscription, charged_at: datetime) -> bool:
+    """Whether a charge of that moment is a later one than what began the subscription."""
+    return charged_at > subscription.created_at + _FIRST_CHARGE
+
+
+# --- disputes --------------------------------------------------------------------------------------
+
+
+def _merge_disputes(
+    payment: Payment, truth: ProviderPayment, rows: Sequence[Dispute] | None, now: datetime
+) -> tuple[tuple[Dispute, ...], tuple[Event, ...]]:
+    """Match the provider's disputes with our rows; where those are not at hand the next read does it."""
+    changed: list[Dispute] = []
+    events: list[Event] = []
+    for seen in (truth.disputes or ()) if rows is not None else ():
+        row = next((each for each in rows or () if each.provider_dispute_id == seen.reference), None)
+        closed = seen.status is not DisputeStatus.OPEN
+        new = Dispute(
+            id=row.id if row else new_id("dp"),
+            payment_id=payment.id,
+            provider_id=payment.provider_id or "",
+            provider_dispute_id=seen.reference,
+            amount_cents=seen.amount.minor_units,
+            currency=seen.amount.currency,
+            status=seen.status,
+            created_at=row.created_at if row else now,
+            updated_at=row.updated_at if row else now,
+            reason=seen.reason,
+            provider_status=seen.provider_status,
+            evidence_due_by=seen.evidence_due_by,
+            closed_at=((row.closed_at if row else None) or now) if closed else None,
+            version=row.version if row else 0,
+        )
+        if new == row:
+            continue
+        changed.append(replace(new, updated_at=now))
+        if row is None:
+            events.append(_event("dispute.opened", payment, now, dispute=changed[-1]))
+        if closed and (row is None or row.status is DisputeStatus.OPEN):
+            events.append(_event("dispute.closed", payment, now, dispute=changed[-1]))
+    return tuple(changed), tuple(events)
+
+
+def _disputed(
+    payment: Payment, truth: ProviderPayment, rows: Sequence[Dispute] | None, changed: Sequence[Dispute]
+) -> int:
+    """What open and lost disputes took. Without their rows at hand it may be found to be more, never less."""
+    if rows is None:
+        return max(truth.disputed, payment.disputed_cents)
+    known = {dispute.id: dispute for dispute in (*rows, *changed)}.values()
+    if not known and truth.disputes is None:
+        return truth.disputed
+    return sum(
+        dispute.amount_cents
+        for dispute in known
+        if dispute.status in (DisputeStatus.OPEN, DisputeStatus.LOST)
+    )
 
 
 # --- operations ------------------------------------------------------------------------------------

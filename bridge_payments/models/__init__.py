@@ -8,7 +8,7 @@ from .customers import Customer
 from .disputes import Dispute, DisputeStatus
 from .endpoints import EndpointHealth, SigningSecret, StoredEndpoint, SwitchedOff
 from .events import EVENT_TYPES, Delivery, DeliveryState, Event, InboxEntry, InboxState, Noun, ProviderEvent
-from .ids import ID_PATTERN, METHOD_PATTERN, id_bounds, new_id, new_reference, new_secret
+from .ids import ID_PATTERN, METHOD_PATTERN, id_bounds, is_own_id, new_id, new_reference, new_secret
 from .jobs import ScheduledJob
 from .money import EXPONENTS, MAX_MINOR_UNITS, Money, exponent_of
 from .operations import OPEN_OPERATION_STATES, PAYMENT_VERBS, Operation, OperationState, Verb
@@ -88,6 +88,7 @@ __all__ = [
     "Verb",
     "exponent_of",
     "id_bounds",
+    "is_own_id",
     "new_id",
     "new_reference",
     "new_secret",

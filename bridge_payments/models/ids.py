@@ -10,7 +10,15 @@ import time
 from datetime import datetime
 from typing import Final
 
-__all__ = ["ID_PATTERN", "METHOD_PATTERN", "id_bounds", "new_id", "new_reference", "new_secret"]
+__all__ = [
+    "ID_PATTERN",
+    "METHOD_PATTERN",
+    "id_bounds",
+    "is_own_id",
+    "new_id",
+    "new_reference",
+    "new_secret",
+]
 
 ID_PATTERN: Final = re.compile(r"[A-Za-z0-9_\-:.]{1,191}\Z")
 """What we accept as an identity from strangers: ours, a provider's, or nonsense without a trap in it.
@@ -24,6 +32,7 @@ METHOD_PATTERN: Final = re.compile(
 
 A slash only behind the wallet's name and a colon: ``apple_pay:…``."""
 
+_OWN: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _REFERENCE_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _lock = threading.Lock()
 _last: tuple[int, int] = (0, 0)
@@ -44,6 +53,11 @@ def new_id(prefix: str) -> str:
         _last = (milliseconds, counter)
     tail = (0b10 << 62) | (int.from_bytes(secrets.token_bytes(8), "big") >> 2)
     return f"{prefix}_{_text((milliseconds << 80) | (7 << 76) | (counter << 64) | tail)}"
+
+
+def is_own_id(prefix: str, text: str | None) -> bool:
+    """Whether *text* has the form of our ids with that prefix; Stripe's ``pm_…`` for instance has not."""
+    return text is not None and text.startswith(f"{prefix}_") and bool(_OWN.match(text, len(prefix) + 1))
 
 
 def id_bounds(prefix: str, moment: datetime) -> str:

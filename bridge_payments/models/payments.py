@@ -194,6 +194,8 @@ class Payment:
 
     unknown_operation_id: str | None = field(default=None, compare=False)
     """Not stored: names the open operation in an answer whose outcome is unknown."""
+    payment_method_saved: bool = field(default=False, compare=False)
+    """Not stored: whether a payment method was kept with this very answer."""
 
     @property
     def total(self) -> Money:

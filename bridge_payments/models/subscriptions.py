@@ -96,6 +96,9 @@ class Subscription:
     """When the sweep reads it next: a day after each period's end at the latest (rule 13)."""
     version: int = 1
 
+    unknown_operation_id: str | None = field(default=None, compare=False)
+    """Not stored: names the open operation in an answer whose outcome is unknown."""
+
     @property
     def total(self) -> Money:
         """What is charged each time."""

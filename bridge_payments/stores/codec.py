@@ -151,7 +151,9 @@ def encode_event(event: Event) -> str:
     for name in _SNAPSHOTS:
         if (row := getattr(event, name)) is not None:
             told_row = _told_row(row)
-            document[name] = {field.name: getattr(told_row, field.name) for field in fields(told_row)}
+            document[name] = {
+                field.name: getattr(told_row, field.name) for field in fields(told_row) if field.compare
+            }
     if event.data:
         document["data"] = event.data
     return dumps(document)
@@ -216,6 +218,7 @@ def own_payment(payment: Payment) -> Payment:
     return replace(
         payment,
         unknown_operation_id=None,
+        payment_method_saved=False,
         metadata=plain(payment.metadata),
         applied_coupons=tuple(plain(list(coupons))) if coupons is not None else None,
     )
@@ -227,13 +230,19 @@ def own_refund(refund: Refund) -> Refund:
 
 def own(row: R) -> R:
     """Return a copy that shares nothing changeable with the caller's."""
-    return row if isinstance(row, Dispute) else cast("R", replace(row, metadata=plain(row.metadata)))
+    if isinstance(row, Dispute):
+        return row
+    if isinstance(row, Subscription):
+        row = replace(row, unknown_operation_id=None)
+    return cast("R", replace(row, metadata=plain(row.metadata)))
 
 
 # --- snapshots ------------------------------------------------------------------------------------
 
 _PAYMENT_FIELDS: Final = tuple(
-    field.name for field in fields(Payment) if field.name != "unknown_operation_id"
+    field.name
+    for field in fields(Payment)
+    if field.compare  # what is not compared is not stored
 )
 _REFUND_FIELDS: Final = tuple(field.name for field in fields(Refund))
 _SNAPSHOTS: Final[Mapping[str, type]] = {

@@ -9,6 +9,7 @@ misbehave: lose an answer after the work, refuse to be reached, break down.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -18,37 +19,24 @@ from typing import Any, Final, Literal
 
 from ...errors import ProviderNeverSent, ProviderUnknown
 from ...models import Clock, utc_now
+from .billing import Billing
+from .vault import DECLINED, NEEDS_ACTION, SUCCEEDS, Refused
 
 __all__ = ["DECLINED", "NEEDS_ACTION", "SUCCEEDS", "DummyGateway", "Refused"]
-
-SUCCEEDS: Final = "dummy_ok"
-NEEDS_ACTION: Final = "dummy_challenge"
-DECLINED: Final = {
-    "dummy_declined": "do_not_honor",
-    "dummy_insufficient": "not_enough_money",
-    "dummy_expired": "card_too_old",
-}
-"""Method tokens and the gateway's own words for why it refuses them."""
 
 Fault = Literal["lost_answer", "never_sent", "broken_before", "broken_after"]
 _WINDOW: Final = timedelta(hours=24)
 
 
-class Refused(Exception):
-    """The gateway's definite no, with its own code."""
-
-    def __init__(self, code: str, message: str, **details: Any) -> None:
-        self.code, self.message, self.details = code, message, details
-        super().__init__(message)
-
-
-class DummyGateway:
-    """Intents, charges and refunds in dictionaries of plain JSON values."""
+class DummyGateway(Billing):
+    """Intents, charges and refunds in dictionaries of plain JSON values; payers and subscriptions, too."""
 
     def __init__(self, *, clock: Clock = utc_now) -> None:
+        super().__init__()
         self.clock = clock
         self.intents: dict[str, dict[str, Any]] = {}
         self.refunds: dict[str, dict[str, Any]] = {}
+        self.disputes: dict[str, dict[str, Any]] = {}
         self.events: list[dict[str, Any]] = []
         self.charges: list[dict[str, Any]] = []
         """Every charge that was ever made: what the payer's bank saw."""
@@ -93,7 +81,17 @@ class DummyGateway:
     def get(self, reference: str) -> dict[str, Any]:
         """Read one intent with its refunds. Raises Refused(no_such_intent)."""
         intent = self._intent(reference)
-        return deepcopy({**intent, "refunds": [r for r in self.refunds.values() if r["intent"] == reference]})
+        parts = {
+            "refunds": [each for each in self.refunds.values() if each["intent"] == reference],
+            "disputes": [each for each in self.disputes.values() if each["intent"] == reference],
+        }
+        return deepcopy({**intent, **parts})
+
+    def answer_to(self, key: str) -> dict[str, Any] | None:
+        """Read what was answered under *key*; None if nothing was asked under it."""
+        known = self._answers.get(key)
+        answer: dict[str, Any] | None = json.loads(known[2]) if known is not None else None
+        return answer
 
     def list_since(self, moment: datetime) -> list[dict[str, Any]]:
         """Read every intent that began at *moment* or later. Does not lag."""
@@ -112,6 +110,25 @@ class DummyGateway:
             self._decline(intent, "challenge_failed")
         return self.get(reference)
 
+    def dispute(self, reference: str, *, amount: int | None = None) -> str:
+        """The payer's bank takes the money of an intent back; return the dispute's id."""
+        intent = self._intent(reference)
+        dispute = {
+            "id": self.new_id("dd"),
+            "intent": reference,
+            "amount": intent["captured"] if amount is None else amount,
+            "currency": intent["currency"],
+            "state": "open",
+        }
+        self.disputes[dispute["id"]] = dispute
+        self._tell("dispute.opened", intent)
+        return str(dispute["id"])
+
+    def decide(self, dispute: str, *, won: bool) -> None:
+        """The bank decides a dispute."""
+        self.disputes[dispute]["state"] = "won" if won else "lost"
+        self._tell("dispute.decided", self._intent(self.disputes[dispute]["intent"]))
+
     # --- the service itself -------------------------------------------------------------------------
 
     def _once(self, path: str, body: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -129,6 +146,18 @@ class DummyGateway:
             "capture": self._capture,
             "cancel": self._cancel,
             "refunds": self._refund,
+            "customers": self.create_customer,
+            "customers/update": self.update_customer,
+            "customers/delete": self.delete_customer,
+            "methods": self.create_method,
+            "methods/confirm": self.confirm_method,
+            "methods/update": self.update_method,
+            "methods/delete": self.delete_method,
+            "subscriptions": self.create_subscription,
+            "subscriptions/update": self.update_subscription,
+            "subscriptions/cancel": self.cancel_subscription,
+            "subscriptions/pause": self.pause_subscription,
+            "subscriptions/resume": self.resume_subscription,
         }
         try:
             answer = verbs[path](body)
@@ -139,8 +168,8 @@ class DummyGateway:
 
     def _create(self, body: Mapping[str, Any]) -> dict[str, Any]:
         intent = {
-            "id": self._id("di"),
-            "secret": f"{self._id('dummysecret')}",
+            "id": self.new_id("di"),
+            "secret": f"{self.new_id('dummysecret')}",
             "state": "open",
             "amount": body["amount"],
             "currency": body["currency"],
@@ -150,6 +179,9 @@ class DummyGateway:
             "metadata": dict(body.get("metadata", {})),
             "last_decline": None,
             "attempts": 0,
+            "customer": body.get("customer"),
+            "subscription": body.get("subscription"),
+            "kept": None,
             "created": self.clock().timestamp(),
         }
         self.intents[intent["id"]] = intent
@@ -166,14 +198,20 @@ class DummyGateway:
 
     def _confirm(self, body: Mapping[str, Any]) -> dict[str, Any]:
         intent = self._open_intent(body["intent"])
-        method = body.get("method")
+        intent["customer"] = body.get("customer") or intent["customer"]
+        method = self.manners(body.get("method"), intent["customer"])
         intent["attempts"] += 1
-        if method in DECLINED:
-            self._decline(intent, DECLINED[method])
+        why = DECLINED.get(method or "")
+        if method == NEEDS_ACTION and body.get("off_session"):
+            why = "payer_needed"
+        if why is not None:
+            self._decline(intent, why)
             raise Refused(
-                DECLINED[method], "The dummy gateway declined the method",
+                why, "The dummy gateway declined the method",
                 intent=intent["id"], attempt=f"{intent['id']}.{intent['attempts']}",
             )  # fmt: skip
+        if body.get("keep") and body.get("method") not in self.methods:
+            intent["keep_token"] = method
         if method == NEEDS_ACTION:
             intent["state"] = "challenge"
             self._tell("intent.challenge", intent)
@@ -210,7 +248,7 @@ class DummyGateway:
         if intent["state"] != "paid" or given + body["amount"] > intent["captured"]:
             raise Refused("too_much", "more than was captured")
         refund = {
-            "id": self._id("dr"),
+            "id": self.new_id("dr"),
             "intent": intent["id"],
             "amount": body["amount"],
             "currency": intent["currency"],
@@ -224,13 +262,36 @@ class DummyGateway:
     def _charge(self, intent: dict[str, Any]) -> None:
         if intent["manual"]:
             intent.update(state="held", authorized=intent["amount"])
+            self._keep_with(intent)
             self._tell("intent.held", intent)
             return
         intent.update(state="paid", authorized=intent["amount"], captured=intent["amount"], last_decline=None)
+        self._keep_with(intent)
+        subscription = self.subscriptions.get(intent["subscription"] or "")
+        if subscription is not None and subscription["state"] in ("incomplete", "past_due"):
+            subscription["state"] = "active"
+            self.tell("subscription.active", "subscription", subscription)
         self.charges.append(
             {"intent": intent["id"], "amount": intent["amount"], "currency": intent["currency"]}
         )
         self._tell("intent.paid", intent)
+
+    def _keep_with(self, intent: dict[str, Any]) -> None:
+        token = intent.pop("keep_token", None)
+        if token is not None:
+            token = SUCCEEDS if token == NEEDS_ACTION else token
+            intent["kept"] = deepcopy(self.keep(token, intent["customer"], {}))
+
+    def collect(self, subscription: Mapping[str, Any], token: str | None) -> dict[str, Any]:
+        """Charge for one period of a subscription; a decline leaves the intent open."""
+        asked = {name: subscription[name] for name in ("amount", "currency", "customer")}
+        intent = self.intents[self._create({**asked, "subscription": subscription["id"]})["id"]]
+        with contextlib.suppress(Refused):
+            self._confirm({"intent": intent["id"], "method": token, "customer": subscription["customer"]})
+        return intent
+
+    def now(self) -> datetime:
+        return self.clock()
 
     def _decline(self, intent: dict[str, Any], code: str) -> None:
         intent.update(
@@ -239,7 +300,11 @@ class DummyGateway:
         self._tell("intent.declined", intent)
 
     def _tell(self, type_: str, intent: Mapping[str, Any]) -> None:
-        self.events.append({"id": self._id("de"), "type": type_, "intent": deepcopy(dict(intent))})
+        self.events.append({"id": self.new_id("de"), "type": type_, "intent": deepcopy(dict(intent))})
+
+    def tell(self, type_: str, noun: str, row: Mapping[str, Any]) -> None:
+        event = {"id": self.new_id("de"), "type": type_, "noun": noun, "object": deepcopy(dict(row))}
+        self.events.append(event)
 
     def _intent(self, reference: str) -> dict[str, Any]:
         try:
@@ -253,6 +318,6 @@ class DummyGateway:
             raise Refused("wrong_state", f"the intent is {intent['state']}")
         return intent
 
-    def _id(self, prefix: str) -> str:
+    def new_id(self, prefix: str) -> str:
         self._count += 1
         return f"{prefix}_{self._count:06d}"

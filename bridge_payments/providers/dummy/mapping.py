@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from ...errors import (
@@ -14,9 +15,11 @@ from ...errors import (
 )
 from ...models import (
     CaptureMethod,
+    DisputeStatus,
     Money,
     NextAction,
     NextActionKind,
+    Noun,
     PaymentStatus,
     ProviderEvent,
     RefundStatus,
@@ -25,12 +28,14 @@ from ..base import (
     UNRECOGNISED,
     Decline,
     IntentRequest,
+    ProviderDispute,
+    ProviderMethod,
     ProviderPayment,
     ProviderRefund,
     ProviderStatus,
     RefundRequest,
 )
-from .gateway import Refused
+from .vault import Refused
 
 __all__ = ["body_for_intent", "body_for_refund", "error_from", "event_from", "payment_from", "refund_from"]
 
@@ -47,6 +52,7 @@ DECLINES: Final[Mapping[str, str]] = {
     "not_enough_money": "insufficient_funds",
     "card_too_old": "expired_card",
     "challenge_failed": "authentication_failed",
+    "payer_needed": "authentication_required",
 }
 
 
@@ -57,6 +63,9 @@ def body_for_intent(request: IntentRequest) -> dict[str, Any]:
         "manual": request.capture_method is CaptureMethod.MANUAL,
         "confirm": request.confirm,
         "method": request.payment_method,
+        "customer": request.customer,
+        "off_session": request.off_session,
+        "keep": request.setup_future_usage is not None,
         "metadata": dict(request.metadata),
         **request.extra,
     }
@@ -73,6 +82,7 @@ def body_for_refund(request: RefundRequest) -> dict[str, Any]:
 def payment_from(intent: Mapping[str, Any]) -> ProviderPayment:
     status = STATUS.get(intent["state"], UNRECOGNISED)
     refunds = tuple(refund_from(refund) for refund in intent.get("refunds", ()))
+    disputes = tuple(_dispute_from(dispute) for dispute in intent.get("disputes", ()))
     last = intent["last_decline"]
     return ProviderPayment(
         reference=intent["id"],
@@ -89,8 +99,39 @@ def payment_from(intent: Mapping[str, Any]) -> ProviderPayment:
         next_action=NextAction(kind=NextActionKind.USE_SDK) if intent["state"] == "challenge" else None,
         decline=_decline(last) if last else None,
         refunds=refunds,
+        disputed=sum(each.amount.minor_units for each in disputes if each.status is not DisputeStatus.WON),
+        disputes=disputes,
+        method=_kept(intent.get("kept")),
+        customer=intent.get("customer"),
+        subscription=intent.get("subscription"),
+        created_at=datetime.fromtimestamp(intent["created"], UTC),
         provider_status=intent["state"],
         raw=intent,
+    )
+
+
+def _kept(method: Mapping[str, Any] | None) -> ProviderMethod | None:
+    if method is None:
+        return None
+    return ProviderMethod(
+        reference=method["id"],
+        brand="visa",
+        last_four=method["last4"],
+        expiry_month=12,
+        expiry_year=2040,
+        customer=method["customer"],
+        saved=True,
+    )
+
+
+def _dispute_from(dispute: Mapping[str, Any]) -> ProviderDispute:
+    return ProviderDispute(
+        reference=dispute["id"],
+        amount=Money(dispute["amount"], dispute["currency"]),
+        status=DisputeStatus(dispute["state"]),
+        payment=dispute["intent"],
+        provider_status=dispute["state"],
+        raw=dispute,
     )
 
 
@@ -117,6 +158,17 @@ def refund_from(refund: Mapping[str, Any]) -> ProviderRefund:
 
 
 def event_from(event: Mapping[str, Any], body: str) -> ProviderEvent:
+    if "noun" in event:
+        row = event["object"]
+        return ProviderEvent(
+            id=event["id"],
+            type=event["type"],
+            reference=row["id"],
+            noun=Noun(event["noun"]),
+            livemode=False,
+            our_reference=row.get("metadata", {}).get("bridge_reference"),
+            body=body.replace(row["secret"], "[removed]") if "secret" in row else body,
+        )
     intent = event["intent"]
     return ProviderEvent(
         id=event["id"],
@@ -140,7 +192,9 @@ def error_from(refused: Refused, *, repeat: bool) -> Exception:
             payment=refused.details.get("intent"),
             attempt=refused.details.get("attempt"),
         )
-    kind = {"no_such_intent": ProviderNotFound, "wrong_state": ProviderStateConflict}.get(
-        refused.code, ProviderRejected
-    )
+    kind = {
+        "no_such_intent": ProviderNotFound,
+        "no_such_object": ProviderNotFound,
+        "wrong_state": ProviderStateConflict,
+    }.get(refused.code, ProviderRejected)
     return kind(refused.message, provider_code=refused.code)

@@ -38,7 +38,7 @@ class Codec(Generic[R]):
 
     def __init__(self, type_: type[R], derived: Callable[[R], Mapping[str, Any]] = lambda _: {}) -> None:
         self._type = type_
-        self.fields: Final = tuple(field.name for field in fields(type_))
+        self.fields: Final = tuple(field.name for field in fields(type_) if field.compare)
         self._enums = ENUMS[type_]
         self._derived = derived
 

@@ -72,7 +72,7 @@ __all__ = [
 
 Row = Mapping[Any, Any]
 
-PAYMENT_FIELDS: Final = tuple(f.name for f in fields(Payment) if f.name != "unknown_operation_id")
+PAYMENT_FIELDS: Final = tuple(f.name for f in fields(Payment) if f.compare)
 OPERATION_FIELDS: Final = tuple(field.name for field in fields(Operation))
 REFUND_FIELDS: Final = tuple(field.name for field in fields(Refund))
 DELIVERY_FIELDS: Final = tuple(field.name for field in fields(Delivery))

@@ -164,7 +164,7 @@ async def test_a_worker_killed_after_the_answer_charges_once(house, monkeypatch)
 async def test_a_confirm_that_was_reserved_and_never_sent_is_never_charged_late(house, monkeypatch, minutes):
     payment = await house.new()
 
-    async def killed(provider, operation, *, leased_at, repeat=False):
+    async def killed(provider, operation, **more):
         raise ConnectionAbortedError("killed before the first byte")
 
     with monkeypatch.context() as broken:
@@ -186,7 +186,7 @@ async def test_a_confirm_that_was_reserved_and_never_sent_is_never_charged_late(
 async def test_a_refund_that_was_reserved_and_never_sent_is_made_once_with_its_own_key(house, monkeypatch):
     paid = await house.paid(1000)
 
-    async def killed(provider, operation, *, leased_at, repeat=False):
+    async def killed(provider, operation, **more):
         raise ConnectionAbortedError("killed before the first byte")
 
     with monkeypatch.context() as broken:
