@@ -22,6 +22,8 @@ _SCRIPTS: Final[Mapping[str, str]] = {
     "sandbox": "https://jstest.authorize.net/v1/Accept.js",
     "production": "https://js.authorize.net/v1/Accept.js",
 }
+_VALIDATION: Final = ("liveMode", "testMode", "none")
+"""What the gateway does with a card before it keeps it: asks its issuer, looks at its digits, nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,7 @@ class Account:
     currency: str
     livemode: bool
     api_base: str
+    validation_mode: str
     publishable: Mapping[str, str]
 
 
@@ -46,6 +49,7 @@ def account_from(
     environment: str,
     public_client_key: str | None,
     signature_key_encoding: str,
+    validation_mode: str,
     api_base: str | None,
 ) -> Account:
     """Check everything at once. Raises ConfigurationError naming what is wrong by its variable."""
@@ -64,6 +68,9 @@ def account_from(
         "AUTHORIZE_NET_SIGNATURE_KEY_ENCODING": (
             None if signature_key_encoding in ("text", "hex") else "not text or hex"
         ),
+        "AUTHORIZE_NET_VALIDATION_MODE": (
+            None if validation_mode in _VALIDATION else f"not one of {', '.join(_VALIDATION)}"
+        ),
         "AUTHORIZE_NET_ENVIRONMENT": None if environment in _BASES else f"not one of {', '.join(_BASES)}",
         "AUTHORIZE_NET_CURRENCY": (
             None if currency in CURRENCIES else f"not one of {', '.join(sorted(CURRENCIES))}"
@@ -80,6 +87,7 @@ def account_from(
         currency=currency,
         livemode=live,
         api_base=base,
+        validation_mode=validation_mode,
         publishable={**names, "script": _SCRIPTS[environment]} if public_client_key else {},
     )
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-__all__ = ["Json", "many", "messages_of", "moment_of", "text_of"]
+__all__ = ["Json", "many", "messages_of", "moment_of", "text_of", "texts_of"]
 
 Json = Mapping[str, Any]
 
@@ -29,6 +29,13 @@ def many(value: object, inner: str | None = None) -> list[Json]:
     if isinstance(value, Mapping):
         return [value]
     return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+
+
+def texts_of(value: object, inner: str) -> list[str]:
+    """Return a list of words: JSON's array, and XML's elements called *inner*, of which one is no list."""
+    found = value.get(inner) if isinstance(value, Mapping) else value
+    listed = found if isinstance(found, list) else [found]
+    return [text for each in listed if (text := text_of(each)) is not None]
 
 
 def messages_of(answer: Json) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -11,11 +12,22 @@ from .answers import Json
 from .encoders import Encoder
 from .refusals import read_error_from
 
-__all__ = ["PATH", "Client"]
+__all__ = ["PATH", "Budget", "Client", "is_ok"]
 
 PATH: Final = "/xml/v1/request.api"
 _MAX_BYTES: Final = 2**24
 """A page of a thousand transactions is half a megabyte."""
+
+
+class Budget:
+    """What a verb of several calls has left for the next one."""
+
+    def __init__(self, seconds: float) -> None:
+        self._ends = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        return max(self._ends - time.monotonic(), 1.0)
 
 
 class Client:
@@ -35,13 +47,19 @@ class Client:
 
         Raises: ProviderNeverSent, ProviderUnknown, InvalidRequest (nothing was sent).
         """
-        payload = {"refId": reference, "transactionRequest": transaction}
-        return await self._send("createTransactionRequest", payload, deadline)
+        payload = {"transactionRequest": transaction}
+        return await self.ask("createTransactionRequest", payload, reference=reference, deadline=deadline)
+
+    async def ask(
+        self, operation: str, payload: Mapping[str, Any], *, reference: str, deadline: float
+    ) -> Json:
+        """Make one call that changes something, and return the answer whatever it says. Raises as `write`."""
+        return await self._send(operation, {"refId": reference, **payload}, deadline)
 
     async def read(self, operation: str, payload: Mapping[str, Any], *, deadline: float) -> Json:
         """Make one call that moves nothing. Raises ProviderNotFound, ProviderUnknown, ProviderNeverSent."""
         answer = await self._send(operation, payload, deadline)
-        if _result(answer) != "Ok":
+        if not is_ok(answer):
             raise read_error_from(answer)
         return answer
 
@@ -73,10 +91,17 @@ class Client:
             name, answer = self.encoder.decode(content)
         except (ValueError, RecursionError):
             name, answer = None, {}
-        expected = (operation.replace("Request", "Response"), "ErrorResponse", None)
+        # A profile made of a charge is answered as one that was made of anything else.
+        named = operation.replace("FromTransaction", "").replace("Request", "Response")
+        expected = (named, "ErrorResponse", None)
         if name not in expected or _result(answer) not in ("Ok", "Error"):
             raise ProviderUnknown("Unreadable answer from Authorize.net", http_status=status)
         return answer
+
+
+def is_ok(answer: Json) -> bool:
+    """Whether the request was carried out, which says nothing yet about a transaction in it."""
+    return _result(answer) == "Ok"
 
 
 def _result(answer: Json) -> object:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from ...errors import BridgeError
 from ...models import Money, PaymentStatus, Verb
-from ..base import Absent, Evidence, Found, KnownPayment, Lookup, RefundRequest
+from ..base import Absent, Evidence, Found, KnownPayment, Lookup, ProviderPayment, RefundRequest
 from . import forms, lookup, mapping
+from .charging import CHARGE
+from .customers import Customers
+from .payment_methods import PaymentMethods
+from .subscriptions import Subscriptions
 from .transactions import Transactions, by_worth
 
 __all__ = ["Finder"]
@@ -17,11 +22,36 @@ _NOTHING_SENT: Final = Absent("the intent is ours alone, and our books do not sh
 
 
 class Finder:
-    def __init__(self, transactions: Transactions, *, currency: str, livemode: bool) -> None:
+    def __init__(
+        self,
+        transactions: Transactions,
+        customers: Customers,
+        methods: PaymentMethods,
+        subscriptions: Subscriptions,
+        *,
+        currency: str,
+        livemode: bool,
+    ) -> None:
         self._transactions = transactions
+        self._customers, self._methods, self._subscriptions = customers, methods, subscriptions
         self._currency, self._livemode = currency, livemode
 
     async def find(self, evidence: Evidence) -> Lookup:
+        """Read whatever would show that the operation was executed."""
+        mark = str(evidence.inputs.get("reference") or evidence.reference)
+        match evidence.verb:
+            case Verb.CREATE_CUSTOMER | Verb.UPDATE_CUSTOMER | Verb.DELETE_CUSTOMER:
+                return await self._customers.find(evidence, mark)
+            case Verb.CREATE_METHOD:
+                return await self._methods.find_created(evidence, evidence.inputs.get("customer"), mark)
+            case Verb.UPDATE_METHOD | Verb.DELETE_METHOD:
+                return await self._methods.find_changed(evidence)
+            case Verb.CREATE_SUBSCRIPTION | Verb.UPDATE_SUBSCRIPTION | Verb.CANCEL_SUBSCRIPTION:
+                return await self._subscriptions.find(evidence, mark)
+            case _:
+                return await self._find_on_payment(evidence)
+
+    async def _find_on_payment(self, evidence: Evidence) -> Lookup:
         charge = evidence.known.charge if evidence.known else None
         match evidence.verb:
             case Verb.CREATE if not evidence.inputs.get("confirm", True):
@@ -55,8 +85,20 @@ class Finder:
         for entry in by_worth(found.entries):
             transaction = await self._transactions.details(entry.transaction)
             if lookup.is_of(transaction, evidence):
-                return Found(self._transactions.payment(transaction, known))
+                paid = self._transactions.payment(transaction, known)
+                return Found(await self._with_what_was_kept(paid, evidence))
         return Absent(lookup.nowhere(found, invoice))
+
+    async def _with_what_was_kept(self, paid: ProviderPayment, evidence: Evidence) -> ProviderPayment:
+        """Name the stored method, where the call that makes one may have followed the charge."""
+        customer = evidence.inputs.get("customer")
+        if CHARGE not in evidence.results or not isinstance(customer, str):
+            return paid
+        try:
+            kept = await self._methods.like(customer, paid.method)
+        except BridgeError:
+            return paid  # what was paid is known, and that is what was asked
+        return replace(paid, method=kept, customer=customer) if kept is not None else paid
 
     async def _find_refund(self, evidence: Evidence, charge: str) -> Lookup:
         known = self._known(evidence)

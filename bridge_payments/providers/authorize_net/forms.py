@@ -21,8 +21,12 @@ __all__ = [
     "charge_payload",
     "checked_transaction",
     "intent_of",
+    "invoice_for",
     "is_reference",
+    "is_token",
     "is_transaction",
+    "opaque_of",
+    "pair_of",
     "reference_of",
     "refund_payload",
     "settled_payload",
@@ -49,6 +53,7 @@ _DESCRIPTORS: Final[Mapping[str, str]] = {
 }
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_\-.+/=]{8,8192}\Z")
 _TRANSACTION: Final = re.compile(r"[1-9]\d{0,18}\Z")
+_PAIR: Final = re.compile(r"([1-9]\d{0,18}):([1-9]\d{0,18})\Z")
 _REFERENCE: Final = re.compile(r"[0-9a-z]{20}\Z")
 
 _EXTRA: Final = frozenset(
@@ -68,6 +73,14 @@ def reference_of(intent: str) -> str:
     if reference == intent or not is_reference(reference):
         raise InvalidRequest("is not an intent of Authorize.net's", field="payment")
     return reference
+
+
+def invoice_for(payment: str) -> str | None:
+    """Return the invoice that a payment's charges carry; None for one that a subscription collected.
+
+    Those have no intent of ours: they are called by their transaction and carry their subscription's invoice.
+    """
+    return None if is_transaction(payment) else reference_of(payment)
 
 
 def is_reference(text: str) -> bool:
@@ -91,17 +104,29 @@ def charge_payload(
     capture_method: CaptureMethod,
     payment_method: str | None,
     description: str | None,
+    customer: str | None = None,
+    off_session: bool = False,
+    keep: bool = False,
     after: str | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the transaction that charges a one-time token, or only authorises it."""
+    """Return the transaction that charges a one-time token or a stored method, or only authorises it.
+
+    *customer* is whose stored method it has to be; *keep*: the token's card will be charged again.
+    """
+    stored = pair_of(payment_method)
+    if stored is not None and stored[0] != customer:
+        # A pair of ids is no secret: it counts only together with the customer of our own record (rule 22).
+        raise InvalidRequest("is not a stored method of this customer", field=_FIELD)
     payload: dict[str, Any] = {
         "transactionType": (
             "authOnlyTransaction" if capture_method is CaptureMethod.MANUAL else "authCaptureTransaction"
         ),
         "amount": to_gateway(amount),
         "currencyCode": amount.currency,
-        "payment": {"opaqueData": _opaque(payment_method)},
+        **(
+            _profile(stored) if stored is not None else {"payment": {"opaqueData": opaque_of(payment_method)}}
+        ),
         "order": {"invoiceNumber": invoice},
         "transactionSettings": {
             "setting": [
@@ -116,8 +141,12 @@ def charge_payload(
         # same card, amount and invoice. The purchase order is compared too, so it tells this deliberate
         # attempt from a lost one (2026-11, the page on error 11).
         payload["poNumber"] = after[:25]
+    if options := _card_on_file(stored=stored is not None, off_session=off_session, keep=keep):
+        payload["processingOptions"] = options
     if description:
         payload["order"]["description"] = description[:255]
+    if stored is not None and "billTo" in (extra or {}):
+        raise InvalidRequest("billTo is the stored method's own", field="extra")
     for name, value in (extra or {}).items():
         if name not in _EXTRA:
             raise InvalidRequest(f"{name} cannot be given here", field="extra")
@@ -167,11 +196,34 @@ def batches_payload(since: datetime, until: datetime) -> dict[str, Any]:
 _NEWEST_FIRST: Final = {"orderBy": "submitTimeUTC", "orderDescending": True}
 
 
-def _opaque(method: str | None) -> dict[str, str]:
-    """Read a one-time token; its descriptor before a colon, Accept.js's where there is none.
+def pair_of(method: str | None) -> tuple[str, str] | None:
+    """Read a stored method: the customer profile and the payment profile in it; None for anything else."""
+    found = _PAIR.match(method or "")
+    return (found[1], found[2]) if found else None
 
-    Profile pairs are refused, because a stored method is usable through its owner's row only (rule 22).
-    """
+
+def _profile(pair: tuple[str, str]) -> dict[str, Any]:
+    return {"profile": {"customerProfileId": pair[0], "paymentProfile": {"paymentProfileId": pair[1]}}}
+
+
+def _card_on_file(*, stored: bool, off_session: bool, keep: bool) -> dict[str, bool]:
+    """Say who began a charge of a stored card, as the card schemes ask for
+    (2026-11, https://developer.authorize.net/api/reference/features/card-on-file.html)."""
+    if stored:
+        return {"isSubsequentAuth": True} if off_session else {"isStoredCredentials": True}
+    return {"isFirstSubsequentAuth": True} if keep else {}
+
+
+def is_token(method: str) -> bool:
+    try:
+        opaque_of(method)
+    except InvalidRequest:
+        return False
+    return True
+
+
+def opaque_of(method: str | None) -> dict[str, str]:
+    """Read a one-time token; its descriptor before a colon, Accept.js's where there is none."""
     if method is None:
         raise InvalidRequest("is required: a one-time token of Accept.js or of a wallet", field=_FIELD)
     name, colon, value = method.partition(":")
@@ -180,7 +232,7 @@ def _opaque(method: str | None) -> dict[str, str]:
     descriptor = _DESCRIPTORS.get(name)
     if descriptor is None:
         raise InvalidRequest(
-            "is not a one-time token: a stored profile is not accepted, and no other kind is known",
+            "is not a one-time token: a stored method cannot stand here, and no other kind is known",
             field=_FIELD,
         )
     if not _TOKEN.match(value) or _is_card_number(value):

@@ -6,21 +6,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from ...models import CaptureMethod, Money, PaymentStatus, ProviderEvent, RefundStatus
+from ...models import CaptureMethod, Money, Noun, PaymentStatus, ProviderEvent, RefundStatus
 from ..base import (
     UNRECOGNISED,
     Decline,
     KnownPayment,
-    ProviderMethod,
     ProviderPayment,
     ProviderRefund,
     ProviderStatus,
     RefundRequest,
 )
-from .answers import Json, many, moment_of, text_of
+from .answers import Json, moment_of, text_of
 from .declines import DECLINES, decline_from, reason_of
-from .forms import intent_of, is_reference, reference_of
+from .forms import intent_of, invoice_for, is_reference
 from .money import cents_of, from_gateway
+from .paid_with import method_of, method_of_answer
+from .profiles import reference_of_pair
 from .refusals import error_from, read_error_from, response_of
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "refund_from",
     "refund_seen",
     "status_of",
+    "subscription_in",
     "transaction_of",
     "void_reference",
     "void_refund",
@@ -103,7 +105,6 @@ _REFUNDS: Final[Mapping[str, RefundStatus]] = {
     "returnedItem": RefundStatus.FAILED,
 }
 _GONE: Final = frozenset({RefundStatus.FAILED, RefundStatus.CANCELED})
-_WALLETS: Final = {"COMMON.APPLE.INAPP.PAYMENT": "apple_pay", "COMMON.GOOGLE.INAPP.PAYMENT": "google_pay"}
 
 
 # --- intents that are ours alone ------------------------------------------------------------------
@@ -123,7 +124,7 @@ def local_payment(
         status=status,
         amount=total,
         livemode=livemode,
-        our_reference=reference_of(intent),
+        our_reference=invoice_for(intent),
         payment_id=payment_id,
         provider_status="local",
     )
@@ -149,6 +150,7 @@ def charge_from(
         raise ValueError("neither approved nor held")
     if _is_partial(response, amount):
         raise ValueError("only a part was approved")
+    method = method_of_answer(response, payload)
     held, manual = said == "4", capture_method is CaptureMethod.MANUAL
     status = (
         PaymentStatus.PROCESSING
@@ -165,9 +167,10 @@ def charge_from(
         captured=amount.minor_units if status is PaymentStatus.SUCCEEDED else 0,
         charge=transaction,
         livemode=livemode,
-        our_reference=reference_of(intent),
+        our_reference=invoice_for(intent),
         review=held,
-        method=_method_of_answer(response, payload),
+        method=method,
+        customer=method.customer if method else None,
         provider_status=(
             "heldForReview" if held else "authorizedPendingCapture" if manual else "capturedPendingSettlement"
         ),
@@ -200,7 +203,7 @@ def captured_from(
         captured=amount.minor_units,
         charge=charge,
         livemode=livemode,
-        our_reference=reference_of(intent),
+        our_reference=invoice_for(intent),
         provider_status="capturedPendingSettlement",
         raw=answer,
     )
@@ -279,8 +282,19 @@ def original_of(transaction: Json) -> str | None:
     return text_of(transaction.get("refTransId"))
 
 
+def subscription_in(transaction: Json) -> str | None:
+    """Return the subscription that a charge was collected for."""
+    found = transaction.get("subscription")
+    return text_of(found.get("id")) if isinstance(found, Mapping) else None
+
+
 def intent_from(transaction: Json) -> str | None:
-    """Return the intent that a charge carries as its invoice."""
+    """Return what a charge's payment is called: its intent, which it carries as its invoice.
+
+    What a subscription collects has none, and carries the subscription's: it is called by its own number.
+    """
+    if subscription_in(transaction) is not None:
+        return text_of(transaction["transId"])
     invoice = invoice_of(transaction) or ""
     return intent_of(invoice) if is_reference(invoice) else None
 
@@ -315,6 +329,7 @@ def payment_from(
     listed = _refunds(known, refunds)
     given = sum(each.amount.minor_units for each in listed if each.status not in _GONE)
     decline = _decline(word, transaction) if status is PaymentStatus.PENDING else None
+    subscription, method = subscription_in(transaction), method_of(transaction)
     return ProviderPayment(
         reference=known.reference,
         status=status,
@@ -327,11 +342,13 @@ def payment_from(
         disputed=captured if word == "chargeback" else 0,
         charge=None if decline else charge,
         livemode=livemode,
-        our_reference=invoice_of(transaction),
+        our_reference=invoice_of(transaction) if subscription is None else None,
         decline=decline,
         review=word in _IN_REVIEW,
-        method=_method(transaction),
+        method=method,
+        customer=method.customer if method else None,
         refunds=listed,
+        subscription=subscription,
         provider_status=word,
         created_at=moment_of(transaction.get("submitTimeUTC")),
         raw=transaction,
@@ -420,7 +437,7 @@ def refund_seen(transaction: Json, *, known: KnownPayment, currency: str) -> Pro
         for each in known.refunds
     )
     invoice = invoice_of(transaction) or ""
-    ours = is_reference(invoice) and invoice != reference_of(known.reference)
+    ours = is_reference(invoice) and invoice != invoice_for(known.reference)
     if row is None and awaited and ours:
         # Its invoice is an operation's: the answer to that operation, or its look-up, records it.
         return None
@@ -435,42 +452,16 @@ def refund_seen(transaction: Json, *, known: KnownPayment, currency: str) -> Pro
     )
 
 
-# --- payment methods ------------------------------------------------------------------------------
-
-
-def _method_of_answer(response: Json, payload: Json) -> ProviderMethod | None:
-    number, brand = text_of(response.get("accountNumber")), text_of(response.get("accountType"))
-    if number is None:
-        return None
-    payment = payload.get("payment")
-    opaque = payment.get("opaqueData") if isinstance(payment, Mapping) else None
-    bank = brand == "eCheck"
-    return ProviderMethod(
-        reference=str(text_of(response.get("transId"))),
-        type="bank_account" if bank else "credit_card",
-        brand=None if bank else brand,
-        last_four=number[-4:],
-        wallet_type=_WALLETS.get(str(opaque.get("dataDescriptor"))) if isinstance(opaque, Mapping) else None,
-    )
-
-
-def _method(transaction: Json) -> ProviderMethod | None:
-    payment = transaction.get("payment")
-    shown: Json = payment if isinstance(payment, Mapping) else {}
-    reference = str(text_of(transaction["transId"]))
-    for card in many(shown.get("creditCard")):
-        return ProviderMethod(
-            reference=reference,
-            brand=text_of(card.get("cardType")),
-            last_four=(text_of(card.get("cardNumber")) or "")[-4:] or None,
-        )
-    for account in many(shown.get("bankAccount")):
-        last_four = (text_of(account.get("accountNumber")) or "")[-4:] or None
-        return ProviderMethod(reference=reference, type="bank_account", last_four=last_four)
-    return None
-
-
 # --- events ---------------------------------------------------------------------------------------
+
+
+# (2026-11, https://developer.authorize.net/api/reference/features/webhooks.html).
+_NOUNS: Final = {
+    "transaction": Noun.PAYMENT,
+    "customerProfile": Noun.CUSTOMER,
+    "customerPaymentProfile": Noun.PAYMENT_METHOD,
+    "subscription": Noun.SUBSCRIPTION,
+}
 
 
 def event_from(event: Json, *, body: str = "") -> ProviderEvent:
@@ -481,13 +472,18 @@ def event_from(event: Json, *, body: str = "") -> ProviderEvent:
     identity, kind = text_of(event["notificationId"]), text_of(event["eventType"])
     if identity is None or kind is None:
         raise ValueError("neither an id nor a type")
-    is_payment = payload.get("entityName") == "transaction"
+    noun = _NOUNS.get(str(payload.get("entityName")))
+    number, owner = text_of(payload.get("id")), text_of(payload.get("customerProfileId"))
+    if noun is Noun.PAYMENT_METHOD:
+        number = reference_of_pair(owner, number) if owner and number else None
+    # The reference of the call, or the mark of a customer; of what was made in the dashboard, nothing.
+    mark = payload.get("merchantReferenceId" if noun is Noun.PAYMENT else "merchantCustomerId")
     return ProviderEvent(
         id=identity,
         type=kind,
-        reference=text_of(payload.get("id")) if is_payment else None,
-        # The reference of the call; of a transaction that was made in the dashboard, nothing.
-        our_reference=text_of(payload.get("merchantReferenceId")) if is_payment else None,
+        reference=number if noun else None,
+        noun=noun or Noun.PAYMENT,
+        our_reference=text_of(mark) if noun else None,
         created_at=moment_of(event.get("eventDate")),
         body=body,
     )

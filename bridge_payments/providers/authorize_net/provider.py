@@ -12,7 +12,8 @@ transactions that have not settled are looked through, newest first, for our
 invoice, as long as the payment is young: a charge of which we do not know can
 only come from a confirm whose answer was lost, and that operation has its own
 look-up, with the batches. Refunds do not show on a charge: our books say them,
-and a webhook names those that were made in the dashboard.
+and a webhook names those that were made in the dashboard. What a subscription
+collects has no intent: such a payment is called by its transaction.
 
 There are no idempotency keys, so the engine repeats nothing here. Whatever may
 have been executed is looked up until it is found, or was seen to be absent
@@ -21,25 +22,20 @@ twice, 15 minutes after the last moment at which it could have been sent.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, ClassVar, Final, Self
+from typing import ClassVar, Self
 
 from ...errors import (
     BridgeError,
     ConfigurationError,
     InvalidRequest,
-    ProviderError,
-    ProviderNeverSent,
-    ProviderNotFound,
     ProviderRejected,
     ProviderStateConflict,
-    ProviderUnknown,
 )
 from ...messages import Request
-from ...models import CaptureMethod, Money, PaymentStatus, ProviderEvent
+from ...models import Money, PaymentStatus, ProviderEvent
 from ...transport import Transport
 from ..base import (
     CancelRequest,
@@ -47,35 +43,46 @@ from ..base import (
     Capability,
     CaptureRequest,
     ConfirmRequest,
+    CustomerDeletion,
+    CustomerRequest,
+    CustomerUpdate,
     Evidence,
     IntentRequest,
     KeyRules,
     KnownPayment,
     Lookup,
+    PaymentMethodDeletion,
+    PaymentMethodRequest,
+    PaymentMethodUpdate,
     PaymentProvider,
+    ProviderCustomer,
+    ProviderMethod,
     ProviderPayment,
     ProviderRefund,
+    ProviderSubscription,
     RefundRequest,
     Step,
+    SubscriptionCancellation,
+    SubscriptionRequest,
+    SubscriptionUpdate,
     UpdateRequest,
 )
 from . import forms, lookup, mapping
 from .account import account_from
 from .answers import Json
-from .client import Client
+from .charging import Charge, Charging
+from .client import Budget, Client
+from .customers import Customers
 from .encoders import choose
 from .finding import Finder
 from .inbox import SIGNATURE_HEADER, read_event, verify
 from .money import from_gateway
+from .payment_methods import PaymentMethods
+from .reading import Reader
+from .subscriptions import Subscriptions
 from .transactions import Transactions, readable
 
 __all__ = ["AuthorizeNetProvider"]
-
-_LOOK_SECONDS: Final = 8.0
-"""For a look before a call that moves money: what it takes is taken from the call's own deadline."""
-
-_BEFORE_CHARGE: Final = frozenset({PaymentStatus.PENDING, PaymentStatus.REQUIRES_CONFIRMATION})
-_CLOSED: Final = frozenset({PaymentStatus.CANCELED, PaymentStatus.FAILED})
 
 
 class AuthorizeNetProvider(PaymentProvider):
@@ -102,6 +109,7 @@ class AuthorizeNetProvider(PaymentProvider):
         public_client_key: str | None = None,
         signature_key_encoding: str = "text",
         encoder: str = "auto",
+        validation_mode: str = "liveMode",
         api_base: str | None = None,
     ) -> None:
         """Raises: ConfigurationError naming what is wrong by its variable; MissingExtra without the SDK."""
@@ -113,6 +121,7 @@ class AuthorizeNetProvider(PaymentProvider):
             environment=environment,
             public_client_key=public_client_key,
             signature_key_encoding=signature_key_encoding,
+            validation_mode=validation_mode,
             api_base=api_base,
         )
         self.currency = account.currency
@@ -127,7 +136,18 @@ class AuthorizeNetProvider(PaymentProvider):
         self._transactions = Transactions(
             self._client, currency=currency, livemode=self._live, clock=self._now
         )
-        self._finder = Finder(self._transactions, currency=currency, livemode=self._live)
+        self._reader = Reader(self._transactions, currency=currency, livemode=self._live)
+        self._customers = Customers(self._client, livemode=self._live)
+        self._methods = PaymentMethods(self._client, self._customers, validation=account.validation_mode)
+        self._charging = Charging(self._client, self._transactions, self._methods, livemode=self._live)
+        self._subscriptions = Subscriptions(
+            self._client, self._transactions, self._methods, currency=currency, livemode=self._live,
+            clock=self._now,
+        )  # fmt: skip
+        self._finder = Finder(
+            self._transactions, self._customers, self._methods, self._subscriptions, currency=currency,
+            livemode=self._live,
+        )  # fmt: skip
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], *, transport: Transport) -> Self:
@@ -150,6 +170,7 @@ class AuthorizeNetProvider(PaymentProvider):
             public_client_key=env.get("AUTHORIZE_NET_PUBLIC_CLIENT_KEY") or None,
             signature_key_encoding=(env.get("AUTHORIZE_NET_SIGNATURE_KEY_ENCODING") or "text").lower(),
             encoder=(env.get("AUTHORIZE_NET_ENCODER") or "auto").lower(),
+            validation_mode=env.get("AUTHORIZE_NET_VALIDATION_MODE") or "liveMode",
             api_base=env.get("AUTHORIZE_NET_API_BASE") or None,
         )
 
@@ -182,10 +203,6 @@ class AuthorizeNetProvider(PaymentProvider):
     async def create_payment_intent(self, request: IntentRequest, *, step: Step) -> ProviderPayment:
         """Without `confirm` nothing is sent: the intent is ours, and the engine gave it its secret."""
         self.check_amount(request.amount)
-        if request.customer is not None or request.setup_future_usage is not None:
-            raise InvalidRequest(
-                "customers and stored methods are not offered with Authorize.net", field="setup_future_usage"
-            )
         intent = forms.intent_of(request.reference)
         if not request.confirm:
             if request.extra:
@@ -193,15 +210,18 @@ class AuthorizeNetProvider(PaymentProvider):
             return mapping.local_payment(
                 intent, request.amount, livemode=self._live, payment_id=request.payment_id
             )
-        paid = await self._charge(
-            intent,
-            request.amount,
-            step,
+        charge = Charge(
+            intent=intent,
+            amount=request.amount,
             capture_method=request.capture_method,
             payment_method=request.payment_method,
             description=request.description,
+            customer=request.customer,
+            off_session=request.off_session,
+            keep=request.setup_future_usage is not None,
             extra=request.extra,
         )
+        paid = await self._charging.charge(charge, step)
         return replace(paid, payment_id=request.payment_id)
 
     async def update_payment_intent(self, request: UpdateRequest, *, step: Step) -> ProviderPayment:
@@ -213,20 +233,22 @@ class AuthorizeNetProvider(PaymentProvider):
 
     async def confirm_payment(self, request: ConfirmRequest, *, step: Step) -> ProviderPayment:
         self.check_amount(request.amount)
-        return await self._charge(
-            request.payment,
-            request.amount,
-            step,
+        charge = Charge(
+            intent=request.payment,
+            amount=request.amount,
             capture_method=request.capture_method,
             payment_method=request.payment_method,
             description=request.description,
+            customer=request.customer,
+            keep=request.setup_future_usage is not None,
             after=request.after,
         )
+        return await self._charging.charge(charge, step)
 
     async def capture_payment(self, request: CaptureRequest, *, step: Step) -> ProviderPayment:
         self.check_amount(request.amount)
         charge = forms.checked_transaction(request.charge)
-        answer = await self._write(
+        answer = await self._charging.write(
             forms.capture_payload(charge, request.amount), step, intent=request.payment
         )
         return readable(
@@ -250,28 +272,28 @@ class AuthorizeNetProvider(PaymentProvider):
         )
         if request.charge is None:
             return ended
-        charge, began = forms.checked_transaction(request.charge), time.monotonic()
-        word = mapping.status_of(await self._look(charge, step))
+        charge, budget = forms.checked_transaction(request.charge), Budget(step.deadline)
+        word = mapping.status_of(await self._charging.look(charge, step))
         if word in lookup.GIVEN_UP:
             return ended
         if word not in lookup.HELD:
             raise ProviderStateConflict(f"the transaction is {word}", provider_code=word or None)
-        await self._write(forms.void_payload(charge), step, intent=request.payment, began=began)
+        await self._charging.write(forms.void_payload(charge), step, intent=request.payment, budget=budget)
         return replace(ended, charge=charge, provider_status="voided")
 
     async def refund_payment(self, request: RefundRequest, *, step: Step) -> ProviderRefund:
         """Refund what has settled, void all of what has not, and let a part of it wait."""
         self.check_amount(request.amount)
-        charge, began = forms.checked_transaction(request.charge), time.monotonic()
-        transaction = await self._look(charge, step)
+        charge, budget = forms.checked_transaction(request.charge), Budget(step.deadline)
+        transaction = await self._charging.look(charge, step)
         word = mapping.status_of(transaction)
         if word in mapping.SETTLED:
-            return await self._refund_settled(charge, transaction, request, step, began)
+            return await self._refund_settled(charge, transaction, request, step, budget)
         whole = from_gateway(transaction.get("settleAmount"), self.currency)
         if word in mapping.UNSETTLED and request.amount == whole:
             try:
-                answer = await self._write(
-                    forms.void_payload(charge), step, intent=request.payment, began=began
+                answer = await self._charging.write(
+                    forms.void_payload(charge), step, intent=request.payment, budget=budget
                 )
             except ProviderStateConflict:
                 # It began to settle between our look and the void.
@@ -282,11 +304,11 @@ class AuthorizeNetProvider(PaymentProvider):
         raise ProviderStateConflict(f"the transaction is {word}", provider_code=word or None)
 
     async def _refund_settled(
-        self, charge: str, transaction: Json, request: RefundRequest, step: Step, began: float
+        self, charge: str, transaction: Json, request: RefundRequest, step: Step, budget: Budget
     ) -> ProviderRefund:
         payload = forms.refund_payload(charge, request.amount, transaction, invoice=step.reference)
         try:
-            answer = await self._write(payload, step, intent=request.payment, began=began)
+            answer = await self._charging.write(payload, step, intent=request.payment, budget=budget)
         except ProviderRejected as refused:
             if refused.provider_code == "50":  # it is awaiting settlement after all
                 return mapping.waiting_refund(request)
@@ -302,52 +324,61 @@ class AuthorizeNetProvider(PaymentProvider):
             )
         )
 
+    # --- customers, payment methods, subscriptions ------------------------------------------------
+
+    async def create_customer(self, request: CustomerRequest, *, step: Step) -> ProviderCustomer:
+        return await self._customers.create(request, step=step)
+
+    async def update_customer(self, request: CustomerUpdate, *, step: Step) -> ProviderCustomer:
+        return await self._customers.update(request, step=step)
+
+    async def delete_customer(self, request: CustomerDeletion, *, step: Step) -> ProviderCustomer:
+        return await self._customers.delete(request, step=step)
+
+    async def create_payment_method(self, request: PaymentMethodRequest, *, step: Step) -> ProviderMethod:
+        return await self._methods.create(request, step=step)
+
+    async def update_payment_method(self, request: PaymentMethodUpdate, *, step: Step) -> ProviderMethod:
+        return await self._methods.update(request, step=step)
+
+    async def delete_payment_method(self, request: PaymentMethodDeletion, *, step: Step) -> ProviderMethod:
+        return await self._methods.delete(request, step=step)
+
+    async def sync_payment_method(self, reference: str) -> ProviderMethod:
+        return await self._methods.sync(reference)
+
+    async def owns_payment_method(self, token: str) -> bool:
+        """A one-time token is its bearer's; a stored method never is on its word alone."""
+        return forms.is_token(token)
+
+    async def create_subscription(self, request: SubscriptionRequest, *, step: Step) -> ProviderSubscription:
+        self.check_amount(request.amount)
+        return await self._subscriptions.create(request, step=step)
+
+    async def update_subscription(self, request: SubscriptionUpdate, *, step: Step) -> ProviderSubscription:
+        if request.amount is not None:
+            self.check_amount(request.amount)
+        return await self._subscriptions.update(request, step=step)
+
+    async def cancel_subscription(
+        self, request: SubscriptionCancellation, *, step: Step
+    ) -> ProviderSubscription:
+        return await self._subscriptions.cancel(request, step=step)
+
+    async def sync_subscription(self, reference: str) -> ProviderSubscription:
+        return await self._subscriptions.sync(reference)
+
     # --- reading ----------------------------------------------------------------------------------
 
     async def sync_payment_status(self, reference: str) -> ProviderPayment:
         """Read by the intent, or by the number of a transaction, without what our books know."""
-        known = KnownPayment(reference=reference, total=Money(0, self.currency), status=PaymentStatus.PENDING)
-        if reference.startswith(forms.PREFIX):
-            payment = await self.sync_known_payment(known)
-            if payment.charge is None and payment.decline is None:
-                raise ProviderUnknown("nothing that has not settled carries it; the rest our books know")
-            return payment
-        transaction = await self._transactions.details(forms.checked_transaction(reference, "payment"))
-        intent = forms.intent_of(mapping.invoice_of(transaction) or "")
-        return self._transactions.payment(transaction, replace(known, reference=intent))
+        return await self._reader.payment(reference)
 
     async def sync_known_payment(self, known: KnownPayment) -> ProviderPayment:
-        invoice = forms.reference_of(known.reference)
-        seen = await self._transactions.details(known.charge) if known.charge is not None else None
-        hinted = await self._transactions.hinted(known)
-        if hinted is not None and (seen is None or not mapping.is_live(mapping.status_of(seen))):
-            # A refund that was announced before its charge leads to it.
-            original = await self._transactions.original_of(hinted, invoice)
-            if original is not None:
-                seen, known = original, replace(known, charge=str(original["transId"]))
-        if seen is None or not mapping.is_live(mapping.status_of(seen)):
-            mine = hinted is not None and mapping.invoice_of(hinted) == invoice
-            seen = (
-                hinted if mine and hinted is not None else await self._transactions.newest(known, invoice)
-            ) or seen
-        if seen is not None:
-            return self._transactions.payment(seen, known, hinted)
-        if known.status not in _BEFORE_CHARGE | _CLOSED:
-            raise ProviderUnknown("our books say that a charge was begun, and no list shows it")
-        status = known.status if known.status in _CLOSED else PaymentStatus.PENDING
-        return mapping.local_payment(known.reference, known.total, status=status, livemode=self._live)
+        return await self._reader.known(known)
 
     async def owner_of(self, reference: str) -> str | None:
-        """A refund names its charge, and a charge carries its intent as the invoice."""
-        if not forms.is_transaction(reference):
-            return None
-        try:
-            transaction = await self._transactions.details(reference)
-            if (original := mapping.original_of(transaction)) and forms.is_transaction(original):
-                transaction = await self._transactions.details(original)
-        except ProviderNotFound:
-            return None
-        return mapping.intent_from(transaction)
+        return await self._reader.owner_of(reference)
 
     async def read_webhook(self, request: Request) -> ProviderEvent:
         verify(request.body, request.header(SIGNATURE_HEADER), self._account.signature_keys)
@@ -360,73 +391,3 @@ class AuthorizeNetProvider(PaymentProvider):
         except BridgeError as error:
             # "No such record" proves nothing either: the credentials may be another account's by now.
             return CannotSay(error.message)
-
-    # --- asking -----------------------------------------------------------------------------------
-
-    async def _charge(
-        self,
-        intent: str,
-        amount: Money,
-        step: Step,
-        *,
-        capture_method: CaptureMethod,
-        payment_method: str | None,
-        description: str | None,
-        after: str | None = None,
-        extra: Mapping[str, Any] | None = None,
-    ) -> ProviderPayment:
-        payload = forms.charge_payload(
-            amount=amount,
-            invoice=forms.reference_of(intent),
-            capture_method=capture_method,
-            payment_method=payment_method,
-            description=description,
-            after=after,
-            extra=extra,
-        )
-        try:
-            answer = await self._write(payload, step, intent=intent)
-        except ProviderStateConflict as refused:
-            if (made := await self._transactions.made_before(intent, amount)) is not None:
-                return made
-            raise refused from None
-        return readable(
-            lambda: mapping.charge_from(
-                answer,
-                intent=intent,
-                amount=amount,
-                capture_method=capture_method,
-                livemode=self._live,
-                payload=payload,
-            )
-        )
-
-    async def _look(self, charge: str, step: Step) -> Json:
-        """Read before a call that moves money. If that fails, nothing of the call has left."""
-        try:
-            return await self._transactions.details(charge, deadline=min(_LOOK_SECONDS, step.deadline / 2))
-        except ProviderRejected:
-            raise
-        except ProviderError as error:
-            failure = ProviderNeverSent(
-                f"not sent, because the transaction could not be read: {error.message}"
-            )
-        raise failure
-
-    async def _write(
-        self, payload: Mapping[str, Any], step: Step, *, intent: str, began: float | None = None
-    ) -> Json:
-        """Send the one call that moves money and return its approval, or that it is held for review."""
-        spent = time.monotonic() - began if began is not None else 0.0
-        answer = await self._client.write(
-            payload, reference=step.reference, deadline=max(step.deadline - spent, 1.0)
-        )
-        if lookup.is_approved(answer):
-            if mapping.is_test(answer) and not step.repeat:
-                raise ProviderRejected(
-                    "the account is in Test Mode: nothing was charged", provider_code="test_mode"
-                )
-            return answer
-        raise readable(
-            lambda: mapping.error_from(answer, repeat=step.repeat, intent=intent, attempt=step.reference)
-        )

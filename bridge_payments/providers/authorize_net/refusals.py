@@ -16,7 +16,7 @@ from ...errors import (
 from .answers import Json, messages_of, text_of
 from .declines import DECLINES, decline_from, reason_of
 
-__all__ = ["DUPLICATE", "USED_TOKEN", "error_from", "read_error_from", "response_of", "safe"]
+__all__ = ["DUPLICATE", "GONE", "USED_TOKEN", "error_from", "read_error_from", "response_of", "safe"]
 
 DUPLICATE: Final = frozenset({"11", "318"})
 """The same card, amount and invoice within the duplicate window: this one was not made, another was."""
@@ -35,6 +35,12 @@ _UNSURE: Final = frozenset({"36", "120", "121", "122", "180", "181"})
 # The transaction that is referred to is in another state than we thought.
 _STATE: Final = frozenset({"16", "47", "50", "51", "54", "55", "64", "304", "310", "311", "319", "327"})
 
+GONE: Final = frozenset({"E00035", "E00040"})
+"""There is no such subscription, or no such record."""
+
+# A subscription that has ended is neither changed nor ended once more.
+_OTHER_STATE: Final = frozenset({"E00037", "E00038"})
+
 _E_CODE: Final = re.compile(r"E\d{5}")
 _NUMBERS: Final = re.compile(r"(?<!\w)\d[\d -]{10,}\d")
 
@@ -45,7 +51,7 @@ def response_of(answer: Json) -> Json:
     return found if isinstance(found, dict) else {}
 
 
-def error_from(answer: Json, *, repeat: bool, intent: str, attempt: str) -> ProviderError:
+def error_from(answer: Json, *, repeat: bool, attempt: str, intent: str | None = None) -> ProviderError:
     """Judge an answer that is not an approval.
 
     *repeat*: this call may have been sent before. Then a refusal is about the repeat, for which the token
@@ -81,15 +87,17 @@ def error_from(answer: Json, *, repeat: bool, intent: str, attempt: str) -> Prov
     kind: type[ProviderError] = ProviderRejected
     if said == "3" and code in _STATE:
         kind = ProviderStateConflict
-    elif request_code == "E00040":
+    elif request_code in GONE:
         kind = ProviderNotFound
+    elif request_code in _OTHER_STATE:
+        kind = ProviderStateConflict
     return kind(f"Authorize.net refused: {sentence}", **facts)
 
 
 def read_error_from(answer: Json) -> ProviderError:
     """Judge an error answer to a read: only "there is no such record" is about the object."""
     code, text = _first(answer)
-    kind = ProviderNotFound if code == "E00040" else ProviderUnknown
+    kind = ProviderNotFound if code in GONE else ProviderUnknown
     return kind(f"Authorize.net did not say: {safe(text)}", provider_code=code or None)
 
 

@@ -87,7 +87,7 @@ class Transactions:
                 return None
             return self.payment(await self.details(best.transaction), known)
         except ProviderError as error:
-            failure = ProviderUnknown(f"a duplicate of something that cannot be read: {error.message}")
+            failure = ProviderUnknown(f"what was made before cannot be read: {error.message}")
         raise failure
 
     async def since(self, invoice: str, evidence: Evidence) -> Sighting:

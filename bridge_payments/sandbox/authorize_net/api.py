@@ -13,8 +13,11 @@ from typing import Any, Final
 from ..faults import FaultKind
 from ..wire import Answered, Call
 from .books import Books, Transaction
-from .charges import Charges, Refusal
+from .charges import Charges
 from .formats import Items, Unreadable, read, write
+from .profiles import Profiles
+from .recurring import Recurring
+from .refusal import Refusal
 from .reports import Reports
 
 __all__ = ["PATH", "Api", "Exchange"]
@@ -54,7 +57,9 @@ class Api:
         self, books: Books, *, login_id: str, transaction_key: str, client_key: str, currency: str
     ) -> None:
         self.books = books
-        self.charges = Charges(books, currency=currency)
+        self.profiles = Profiles(books)
+        self.recurring = Recurring(books, self.profiles)
+        self.charges = Charges(books, self.profiles, currency=currency)
         self.reports = Reports(books)
         self.exchanges: list[Exchange] = []
         self.before: Callable[[], None] = lambda: None
@@ -82,7 +87,8 @@ class Api:
         except Unreadable:
             refusal = Refusal("E00003", "An error occurred while parsing the request.")
             return self._answer("ErrorResponse", _failed(refusal), as_json=as_json)
-        answer_name = name.replace("Request", "Response")
+        # The schema has no other answer for a profile that is made of a transaction.
+        answer_name = name.replace("FromTransaction", "").replace("Request", "Response")
         if fault is FaultKind.KEY_IN_USE:
             return Answer(status, b"<html>Bad gateway</html>", {"content-type": "text/html"})
         if fault in _BROKEN:
@@ -95,7 +101,7 @@ class Api:
         answered = self._execute(name, wish)
         if fault is FaultKind.ERROR_AFTER:
             return Answer(500, b"Internal server error", {"content-type": "text/plain"})
-        if answered["messages"]["resultCode"] == "Error" and "transactionResponse" not in answered:
+        if answered["messages"]["resultCode"] == "Error" and set(answered) <= {"refId", "messages"}:
             answer_name = "ErrorResponse"  # the schema wants more of the others
         return self._answer(answer_name, answered, as_json=as_json)
 
@@ -128,6 +134,20 @@ class Api:
             "getSettledBatchListRequest": self.reports.batches,
             "getTransactionListRequest": self.reports.batch,
             "securePaymentContainerRequest": self._secure,
+            "createCustomerProfileRequest": self.profiles.create,
+            "getCustomerProfileRequest": self.profiles.read,
+            "updateCustomerProfileRequest": self.profiles.update,
+            "deleteCustomerProfileRequest": self.profiles.delete,
+            "createCustomerPaymentProfileRequest": self.profiles.create_method,
+            "getCustomerPaymentProfileRequest": self.profiles.read_method,
+            "updateCustomerPaymentProfileRequest": self.profiles.update_method,
+            "deleteCustomerPaymentProfileRequest": self.profiles.delete_method,
+            "createCustomerProfileFromTransactionRequest": self.profiles.of_charge,
+            "ARBCreateSubscriptionRequest": self.recurring.create,
+            "ARBUpdateSubscriptionRequest": self.recurring.update,
+            "ARBCancelSubscriptionRequest": self.recurring.cancel,
+            "ARBGetSubscriptionRequest": self.recurring.read,
+            "ARBGetSubscriptionListRequest": self.recurring.listed,
         }
         try:
             if name == "createTransactionRequest":
@@ -136,7 +156,7 @@ class Api:
                 raise Refusal("E00003", "The request is not known to this sandbox.")
             shown = verbs[name](wish)
         except Refusal as refusal:
-            return _failed(refusal, reference=_reference(wish))
+            return {**_failed(refusal, reference=_reference(wish)), **refusal.shown}
         return {**_head("Ok", "I00001", "Successful.", _reference(wish)), **shown}
 
     def _refuse_stranger(self, name: str, wish: Mapping[str, Any]) -> Refusal | None:
@@ -229,4 +249,7 @@ def _response(
     elif made:
         shown["messages"] = Items("message", [{"code": str(made.reason), "description": made.sentence}])
     shown["transHashSha2"] = hashlib.sha512(shown["transId"].encode()).hexdigest().upper()
+    if made is not None and made.profile is not None and not refused:
+        customer, method = made.profile
+        shown["profile"] = {"customerProfileId": customer, "customerPaymentProfileId": method}
     return {"transactionResponse": shown}

@@ -7,28 +7,21 @@ from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from .books import CAPTURED, Books, Token, Transaction
+from .books import CAPTURED, WALLETS, Books, Token, Transaction
 from .cards import card_of
+from .profiles import Profiles
+from .refusal import Refusal
 
-__all__ = ["Charges", "Refusal"]
+__all__ = ["Charges"]
 
 _DEFAULT_WINDOW: Final = 120
-_WALLETS: Final = {"COMMON.APPLE.INAPP.PAYMENT": "apple_pay", "COMMON.GOOGLE.INAPP.PAYMENT": "google_pay"}
 _HELD: Final = frozenset({"authorizedPendingCapture", "FDSPendingReview", "FDSAuthorizedPendingReview"})
 _REFUND_DAYS: Final = 180
 
 
-class Refusal(Exception):
-    """A definite no. With an E-code the request was refused, with a number the transaction was."""
-
-    def __init__(self, code: str, sentence: str, *, about: Transaction | None = None) -> None:
-        super().__init__(sentence)
-        self.code, self.sentence, self.about = code, sentence, about
-
-
 class Charges:
-    def __init__(self, books: Books, *, currency: str) -> None:
-        self._books, self._currency = books, currency
+    def __init__(self, books: Books, profiles: Profiles, *, currency: str) -> None:
+        self._books, self._profiles, self._currency = books, profiles, currency
         self.held = 0
         """How many of the next charges are held for review, whatever the card."""
         self.test_mode = False
@@ -56,7 +49,7 @@ class Charges:
         token, wallet = self._token(wish)
         order = wish.get("order") or {}
         self._refuse_duplicate(wish, token, amount, order)
-        token.used = True  # by a decline as well
+        token.used = True  # by a decline as well; what a profile keeps is a copy
         card = card_of(token.number)
         only = wish["transactionType"] == "authOnlyTransaction"
         made = Transaction(
@@ -79,7 +72,9 @@ class Charges:
             wallet=wallet,
             auth_code="" if token.bank else "A1B2C3",
             card_code=card.card_code,
+            profile=_pair(wish),
         )
+        self._books.sources[made.id] = token
         return self._decide(made, only=only)
 
     def _decide(self, made: Transaction, *, only: bool) -> Transaction:
@@ -106,23 +101,18 @@ class Charges:
         return made
 
     def _token(self, wish: Mapping[str, Any]) -> tuple[Token, str]:
-        """Codes of https://developer.authorize.net/api/reference/responseCodes.html (2026-11)."""
-        opaque = (wish.get("payment") or {}).get("opaqueData") or {}
-        descriptor = str(opaque.get("dataDescriptor") or "")
-        value = str(opaque.get("dataValue") or "")
-        if descriptor in _WALLETS and value and value not in self._books.tokens:
-            # A wallet's payload is opened by the processor: any is a good card here, and good once.
-            self._books.tokens[value] = Token(
-                value=value, made_at=self._books.clock(), number="4111111111111111"
+        """Return what is charged: one-time data, or what a payment profile keeps."""
+        if "profile" in wish:
+            if wish.get("payment") or wish.get("billTo"):
+                raise Refusal("E00090", "PaymentProfile cannot be sent with payment data.")
+            _, method = self._profiles.of_pair(wish["profile"])
+            now = self._books.clock()
+            kept = Token(
+                value="", made_at=now, number=method.number, expires=method.expires, bank=method.bank
             )
-        elif descriptor != "COMMON.ACCEPT.INAPP.PAYMENT" and descriptor not in _WALLETS:
-            raise Refusal("E00113", "Invalid OTS Token Data.")
-        token = self._books.tokens.get(value)
-        if token is None or token.used:
-            raise Refusal("E00114", "Invalid OTS Token.")
-        if token.has_expired(self._books.clock()):
-            raise Refusal("E00115", "Expired OTS Token.")
-        return token, _WALLETS.get(descriptor, "")
+            return kept, ""
+        opaque = (wish.get("payment") or {}).get("opaqueData") or {}
+        return self._books.look_at(opaque), WALLETS.get(str(opaque.get("dataDescriptor")), "")
 
     def _refuse_duplicate(
         self, wish: Mapping[str, Any], token: Token, amount: Decimal, order: Mapping[str, Any]
@@ -225,6 +215,13 @@ class Charges:
         self._books.transactions[made.id] = made
         self._books.emit("refund.created", made)
         return made
+
+
+def _pair(wish: Mapping[str, Any]) -> tuple[str, str] | None:
+    profile = wish.get("profile")
+    if profile is None:
+        return None
+    return str(profile["customerProfileId"]), str(profile["paymentProfile"]["paymentProfileId"])
 
 
 def _amount(wish: Mapping[str, Any]) -> Decimal:

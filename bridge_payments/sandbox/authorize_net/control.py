@@ -44,6 +44,8 @@ class _Desk(Switches):
     async def settings(self, method: str, wish: dict[str, Any]) -> dict[str, Any]:
         if wish.get("settle"):
             self._gateway.settle()
+        if wish.get("collect"):
+            self._gateway.collect()
         if "hold_next" in wish:
             self._gateway.hold_next(int(wish["hold_next"]))
         if "review" in wish:

@@ -9,6 +9,7 @@ An Authorize.net account that lives in this process and speaks HTTP: for trying,
 from __future__ import annotations
 
 import copy
+import json
 import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
@@ -22,7 +23,7 @@ from ..faults import Fault, Faults
 from ..listening import Listening
 from ..wire import App
 from .api import Api, Exchange
-from .books import CAPTURED, LIVE, Batch, Books, Json, Transaction
+from .books import CAPTURED, LIVE, Batch, Books, Json, Method, Transaction
 from .cards import CARDS
 from .server import build_app
 from .webhooks import Webhooks
@@ -55,7 +56,7 @@ class FakeAuthorizeNet(Listening):
         self.merchant, self.currency = merchant, currency
         self.clock = clock if isinstance(clock, MovableClock) else MovableClock(clock)
         self.settles_after = SETTLES_AFTER
-        self.books = Books(self.clock)
+        self.books = Books(self.clock, currency=currency)
         self.faults = _Faults()
         self.webhooks = Webhooks()
         self.api = Api(
@@ -65,7 +66,7 @@ class FakeAuthorizeNet(Listening):
             client_key=self.client_key,
             currency=currency,
         )
-        self.api.before = self._settle_due
+        self.api.before = self._let_time_pass
         self.books.announce = self.webhooks.publish
 
     def app(self) -> App:
@@ -110,6 +111,21 @@ class FakeAuthorizeNet(Listening):
             if each["status"].startswith("refund")
         ]
 
+    def customers(self) -> list[Json]:
+        """Return the customer profiles with their payment profiles, without a number."""
+        with self.books.lock:
+            return [
+                {"id": each.id, **each.marks, "methods": [_shown(method) for method in each.methods.values()]}
+                for each in self.books.customers.values()
+            ]
+
+    def subscriptions(self) -> list[Json]:
+        with self.books.lock:
+            return [
+                {name: value for name, value in asdict(each).items() if name != "identity"}
+                for each in self.books.subscriptions.values()
+            ]
+
     def events(self) -> list[Json]:
         with self.books.lock:
             return copy.deepcopy(self.books.events)
@@ -126,6 +142,16 @@ class FakeAuthorizeNet(Listening):
         with self.books.lock:
             self._settle([each for each in self.books.transactions.values() if _can_settle(each)])
 
+    def _let_time_pass(self) -> None:
+        """What the gateway does by itself: the nightly collections, then the batches."""
+        self.api.recurring.run()
+        self._settle_due()
+
+    def collect(self) -> None:
+        """Let every subscription collect what is due by now, as the next night would."""
+        with self.books.lock:
+            self._let_time_pass()
+
     def _settle_due(self) -> None:
         horizon = self.clock() - self.settles_after
         due = [each for each in self.books.transactions.values() if _can_settle(each)]
@@ -141,8 +167,8 @@ class FakeAuthorizeNet(Listening):
             each.status = "refundSettledSuccessfully" if each.is_refund else "settledSuccessfully"
 
     def lag(self, by: timedelta) -> None:
-        """Let the lists be behind the transactions."""
-        self.api.reports.lag = by
+        """Let the lists be behind what they list."""
+        self.api.reports.lag = self.api.recurring.lag = by
 
     # --- what people do in the dashboard ----------------------------------------------------------
 
@@ -161,6 +187,10 @@ class FakeAuthorizeNet(Listening):
             else:
                 held.status, held.code = "failedReview", 2
             self.books.emit("fraud.approved" if approved else "fraud.declined", held)
+
+    def cancel_subscription_in_dashboard(self, identity: str) -> None:
+        with self.books.lock:
+            self.api.recurring.cancel({"subscriptionId": identity})
 
     def void_in_dashboard(self, identity: str) -> None:
         with self.books.lock:
@@ -245,7 +275,7 @@ class FakeAuthorizeNet(Listening):
             self.api.exchanges.clear()
             self.api.charges.held = 0
             self.api.charges.test_mode = False
-            self.api.reports.lag = timedelta()
+            self.api.reports.lag = self.api.recurring.lag = timedelta()
         self.settles_after = SETTLES_AFTER
         self.clock.offset = timedelta()
         self.faults.clear()
@@ -264,6 +294,8 @@ class FakeAuthorizeNet(Listening):
                     {**asdict(each), "settled": each.settled.isoformat()}
                     for each in self.books.batches.values()
                 ],
+                "customers": self.customers(),
+                "subscriptions": json.loads(json.dumps(self.subscriptions(), default=str)),
                 "events": copy.deepcopy(self.books.events),
             }  # fmt: skip
 
@@ -273,6 +305,15 @@ class _Faults(Faults):
 
     def take(self, method: str, path: str, caller: str) -> Fault | None:
         return super().take(method, f"{path}/{caller}", "server")
+
+
+def _shown(method: Method) -> Json:
+    return {
+        "id": method.id,
+        "last_four": method.last_four,
+        "brand": method.brand,
+        "billing": dict(method.billing),
+    }
 
 
 def _can_settle(transaction: Transaction) -> bool:

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from .books import Books, Transaction
-from .charges import Refusal
 from .formats import Items
+from .refusal import Refusal
 
 __all__ = ["Reports"]
 
@@ -86,6 +86,10 @@ class Reports:
             "transactionStatus": made.status,
             "responseCode": made.code,
             "responseReasonCode": made.reason,
+        }
+        if made.subscription:
+            shown["subscription"] = _subscription(made)
+        shown |= {
             "responseReasonDescription": made.sentence,
             "authCode": made.auth_code,
             "AVSResponse": "Y",
@@ -104,7 +108,8 @@ class Reports:
             shown["order"] = {name: value for name, value in named.items() if value}
         shown |= {"authAmount": made.amount, "settleAmount": made.settles, "taxExempt": False}
         shown["payment"] = _payment(made)
-        return {**shown, "product": "Card Not Present", "marketType": "eCommerce"}
+        shown |= {"product": "Card Not Present", "marketType": "eCommerce"}
+        return {**shown, "profile": _profile(made)} if made.profile else shown
 
 
 def _summary(made: Transaction) -> dict[str, Any]:
@@ -116,13 +121,26 @@ def _summary(made: Transaction) -> dict[str, Any]:
     }
     if made.invoice:
         shown["invoiceNumber"] = made.invoice
-    return shown | {
+    shown |= {
         "accountType": made.brand,
         "accountNumber": made.account,
         "settleAmount": made.settles,
         "marketType": "eCommerce",
         "product": "Card Not Present",
     }
+    if made.subscription:
+        shown["subscription"] = _subscription(made)
+    return {**shown, "profile": _profile(made)} if made.profile else shown
+
+
+def _subscription(made: Transaction) -> dict[str, Any]:
+    assert made.subscription is not None
+    return {"id": int(made.subscription[0]), "payNum": made.subscription[1]}
+
+
+def _profile(made: Transaction) -> dict[str, Any]:
+    assert made.profile is not None
+    return {"customerProfileId": made.profile[0], "customerPaymentProfileId": made.profile[1]}
 
 
 def _payment(made: Transaction) -> dict[str, Any]:

@@ -27,7 +27,12 @@ NAMESPACE = "AnetApi/xml/v1/schema/AnetApiSchema.xsd"
 BOM = b"\xef\xbb\xbf"
 
 # What wraps a list in XML and is left out in JSON.
-_WRAPPED = {"transactions": "transaction", "batchList": "batch", "errors": "error", "messages": "message"}
+_WRAPPED = {
+    "transactions": "transaction", "batchList": "batch", "errors": "error", "messages": "message",
+    "customerPaymentProfileIdList": "numericString", "customerShippingAddressIdList": "numericString",
+    "validationDirectResponseList": "string", "subscriptionIds": "subscriptionId",
+    "subscriptionDetails": "subscriptionDetail", "arbTransactions": "arbTransaction",
+}  # fmt: skip
 
 
 def twin_of(name: str, value: Any) -> Any:
@@ -145,11 +150,21 @@ class AnetRecorder:
         problems = [f"request: {each}" for each in self._schema.problems(exchange.content)]
         if exchange.claims_to_be_the_gateway:
             self.answers_judged += 1
-            root = exchange.name.replace("Request", "Response")
-            if b'"resultCode": "Error"' in exchange.answer and b"transactionResponse" not in exchange.answer:
-                root = "ErrorResponse"
+            root = _root_of(exchange)
             problems += [f"answer: {each}" for each in self._schema.problems(exchange.answer, root=root)]
         return problems
+
+
+def _root_of(exchange: AnetExchange) -> str:
+    """Name an answer in JSON, which does not name itself; a bare refusal has a name of its own."""
+    found = (
+        json.loads(exchange.answer.removeprefix(BOM)) if b'"resultCode": "Error"' in exchange.answer else {}
+    )
+    if found and set(found) <= {"refId", "messages"}:
+        return "ErrorResponse"
+    if exchange.name == "createCustomerProfileFromTransactionRequest":
+        return "createCustomerProfileResponse"
+    return exchange.name.replace("Request", "Response")
 
 
 _RECORDER = pytest.StashKey[AnetRecorder]()

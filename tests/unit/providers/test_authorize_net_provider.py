@@ -106,13 +106,16 @@ def test_what_is_missing_is_named_at_once() -> None:
         ("AUTHORIZE_NET_API_BASE", "ftp://x"),
         ("AUTHORIZE_NET_API_BASE", "http://gateway.example"),
         ("AUTHORIZE_NET_ENCODER", "yaml"),
+        ("AUTHORIZE_NET_VALIDATION_MODE", "oldLiveMode"),
     ],
 )
 def test_what_is_wrong_is_named_and_not_shown(name: str, value: str) -> None:
     with pytest.raises(ConfigurationError) as wrong:
         build(**{name: value})
     assert name in str(wrong.value)
-    assert value not in str(wrong.value) or name.endswith(("ENVIRONMENT", "ENCODER", "CURRENCY", "ENCODING"))
+    assert value not in str(wrong.value) or name.endswith(
+        ("ENVIRONMENT", "ENCODER", "CURRENCY", "ENCODING", "MODE")
+    )
 
 
 def test_live_credentials_never_travel_in_clear_text() -> None:
@@ -162,11 +165,11 @@ async def test_an_intent_before_its_charge_is_ours(
     "more",
     [
         {"amount": Money(2000, "CAD")},
-        {"customer": "123"},
-        {"setup_future_usage": "off_session"},
         {"extra": {"customerIP": "192.0.2.1"}},
         {"confirm": True},
         {"confirm": True, "payment_method": "1:2"},
+        {"confirm": True, "payment_method": "1:2", "customer": "2"},
+        {"confirm": True, "payment_method": "1:2", "customer": "1", "extra": {"billTo": {"zip": "1"}}},
         {"confirm": True, "payment_method": "abcdefgh", "extra": {"amount": "1"}},
         {"confirm": True, "payment_method": "abcdefgh", "extra": {"billTo": {"nonsense": "1"}}},
     ],
@@ -263,10 +266,13 @@ async def test_a_used_token_is_an_answer_once_and_not_on_a_repeat(
         "messages": {"resultCode": "Error", "message": [{"code": "E00114", "text": "Invalid OTS Token."}]},
         "transactionResponse": {},
     }
-    for _ in range(2):
-        scripted.answer(said)
+    scripted.answer(said)
     with pytest.raises(ProviderRejected):
         await confirm(account, step())
+    scripted.answer(
+        {"messages": {"resultCode": "Ok", "message": [{"code": "I00004", "text": "No records."}]}}
+    )
+    scripted.answer(said)
     with pytest.raises(ProviderUnknown):
         await confirm(account, step(repeat=True))
 

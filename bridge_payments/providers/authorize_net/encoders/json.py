@@ -14,11 +14,13 @@ __all__ = ["ORDER", "JsonEncoder"]
 
 _REQUEST: Final = "merchantAuthentication refId"
 _ADDRESS: Final = "firstName lastName company address city state zip country"
+_CUSTOMER: Final = "merchantCustomerId description email"
 _EXTENDED: Final = "amount name description"
 
 # What we send, in the order in which the gateway wants it: another one is refused with E00003
 # (2026-11, https://developer.authorize.net/api/reference/ and issue 106 of the vendor's samples for C#).
-# It is a part of theirs. A test holds it against their package and their schema.
+# It is a part of theirs, by the name of an element, or by its path where one name means several. A test
+# holds it against their package and their schema.
 _ORDER: Final[Mapping[str, str]] = {
     "createTransactionRequest": f"{_REQUEST} transactionRequest",
     "getTransactionDetailsRequest": f"{_REQUEST} transId",
@@ -26,13 +28,33 @@ _ORDER: Final[Mapping[str, str]] = {
     "getSettledBatchListRequest": f"{_REQUEST} firstSettlementDate lastSettlementDate",
     "getTransactionListRequest": f"{_REQUEST} batchId sorting paging",
     "authenticateTestRequest": _REQUEST,
+    "createCustomerProfileRequest": f"{_REQUEST} profile validationMode",
+    "getCustomerProfileRequest": (f"{_REQUEST} customerProfileId merchantCustomerId unmaskExpirationDate"),
+    "updateCustomerProfileRequest": f"{_REQUEST} profile",
+    "deleteCustomerProfileRequest": f"{_REQUEST} customerProfileId",
+    "createCustomerPaymentProfileRequest": f"{_REQUEST} customerProfileId paymentProfile validationMode",
+    "getCustomerPaymentProfileRequest": (
+        f"{_REQUEST} customerProfileId customerPaymentProfileId unmaskExpirationDate"
+    ),
+    "updateCustomerPaymentProfileRequest": f"{_REQUEST} customerProfileId paymentProfile",
+    "deleteCustomerPaymentProfileRequest": f"{_REQUEST} customerProfileId customerPaymentProfileId",
+    "createCustomerProfileFromTransactionRequest": f"{_REQUEST} transId customer customerProfileId",
+    "ARBCreateSubscriptionRequest": f"{_REQUEST} subscription",
+    "ARBUpdateSubscriptionRequest": f"{_REQUEST} subscriptionId subscription",
+    "ARBCancelSubscriptionRequest": f"{_REQUEST} subscriptionId",
+    "ARBGetSubscriptionRequest": f"{_REQUEST} subscriptionId includeTransactions",
+    "ARBGetSubscriptionListRequest": f"{_REQUEST} searchType sorting paging",
     "merchantAuthentication": "name transactionKey",
     "sorting": "orderBy orderDescending",
     "paging": "limit offset",
     "transactionRequest": (
-        "transactionType amount currencyCode payment refTransId order lineItems tax duty shipping taxExempt"
-        " poNumber customer billTo shipTo customerIP cardholderAuthentication transactionSettings"
+        "transactionType amount currencyCode payment profile refTransId order lineItems tax duty shipping"
+        " taxExempt poNumber customer billTo shipTo customerIP cardholderAuthentication transactionSettings"
+        " processingOptions"
     ),
+    "transactionRequest.profile": "customerProfileId paymentProfile",
+    "transactionRequest.profile.paymentProfile": "paymentProfileId",
+    "processingOptions": "isFirstSubsequentAuth isSubsequentAuth isStoredCredentials",
     "payment": "creditCard bankAccount opaqueData",
     "creditCard": "cardNumber expirationDate",
     "bankAccount": "accountType routingNumber accountNumber nameOnAccount echeckType bankName",
@@ -49,6 +71,15 @@ _ORDER: Final[Mapping[str, str]] = {
     "cardholderAuthentication": "authenticationIndicator cardholderAuthenticationValue",
     "transactionSettings": "setting",
     "setting": "settingName settingValue",
+    "createCustomerProfileRequest.profile": f"{_CUSTOMER} paymentProfiles",
+    "updateCustomerProfileRequest.profile": f"{_CUSTOMER} customerProfileId",
+    "createCustomerProfileFromTransactionRequest.customer": _CUSTOMER,
+    "paymentProfiles": "billTo payment",
+    "paymentProfile": "billTo payment customerPaymentProfileId",
+    "subscription": "name paymentSchedule amount order profile",
+    "subscription.profile": "customerProfileId customerPaymentProfileId",
+    "paymentSchedule": "interval startDate totalOccurrences",
+    "interval": "length unit",
 }
 ORDER: Final[Mapping[str, tuple[str, ...]]] = {name: tuple(names.split()) for name, names in _ORDER.items()}
 
@@ -58,7 +89,8 @@ class JsonEncoder:
     content_type = "application/json"
 
     def encode(self, operation: str, payload: Json) -> bytes:
-        return json.dumps({operation: _ordered(operation, payload)}, separators=(",", ":")).encode()
+        written = {operation: _ordered((operation,), payload)}
+        return json.dumps(written, separators=(",", ":")).encode()
 
     def decode(self, content: bytes) -> tuple[str | None, Json]:
         # The answer begins with a byte order mark (2026-11, issue 231 of the vendor's PHP package).
@@ -68,16 +100,22 @@ class JsonEncoder:
         return None, found
 
 
-def _ordered(name: str, value: Any) -> Any:
+def _ordered(path: tuple[str, ...], value: Any) -> Any:
     if isinstance(value, list):
-        return [_ordered(name, each) for each in value]
+        return [_ordered(path, each) for each in value]
     if not isinstance(value, Mapping):
         return value
-    known = ORDER.get(name, ())
+    known = _order_of(path)
     for key in value:
         if key not in known:
-            raise InvalidRequest(f"{name} has no {key}", field="extra")
-    return {key: _ordered(key, value[key]) for key in known if key in value}
+            raise InvalidRequest(f"{path[-1]} has no {key}", field="extra")
+    return {key: _ordered((*path, key), value[key]) for key in known if key in value}
+
+
+def _order_of(path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the order for the longest end of *path* that has one of its own."""
+    ends = (".".join(path[start:]) for start in range(len(path)))
+    return next((ORDER[end] for end in ends if end in ORDER), ())
 
 
 def _not_a_number(constant: str) -> NoReturn:
