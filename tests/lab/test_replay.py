@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,12 @@ import pytest
 from bridge_payments.errors import InvalidSignature
 from bridge_payments.models import PaymentStatus
 from bridge_payments.providers.base import DECLINE_CODES, UNRECOGNISED
+from bridge_payments.providers.stripe.customers import customer_from
+from bridge_payments.providers.stripe.disputes import dispute_from
 from bridge_payments.providers.stripe.inbox import read_event, verify
 from bridge_payments.providers.stripe.mapping import error_from, payment_from, refund_from
+from bridge_payments.providers.stripe.payment_methods import method_from, setup_from
+from bridge_payments.providers.stripe.subscriptions import subscription_from
 
 pytestmark = pytest.mark.needs("specs")
 
@@ -123,6 +127,42 @@ def test_every_recorded_error_is_judged_as_checked_by_hand(specs: Path) -> None:
     assert judged == EXPECTED["errors"]
 
 
+NOUNS: Mapping[str, Callable[[Any], str]] = {
+    "customer": lambda each: _line(each := customer_from(each), f"deleted {each.deleted}"),
+    "payment_method": lambda each: _line(
+        each := method_from(each), each.type, each.brand, each.last_four, each.customer, each.status
+    ),
+    "setup_intent": lambda each: _line(
+        each := setup_from(each), each.setup, each.customer, each.status, each.decline and each.decline.code
+    ),
+    "subscription": lambda each: _line(
+        each := subscription_from(each),
+        each.status,
+        each.amount,
+        each.interval and f"{each.interval_count} {each.interval}",
+        each.current_period_end and f"until {each.current_period_end.date()}",
+        each.cancel_at_period_end and "then it ends",
+        each.trial_end and f"trial {each.trial_end.date()}",
+    ),
+    "dispute": lambda each: _line(
+        each := dispute_from(each), each.status, each.amount, each.payment, each.charge, each.reason
+    ),
+}
+
+
+def _line(read: Any, *facts: object) -> str:
+    return " ".join([read.reference, *(str(fact) for fact in facts if fact)])
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+def test_every_recorded_object_of_the_other_nouns_means_what_a_person_read_in_it(
+    specs: Path, noun: str
+) -> None:
+    kept = (json.loads(file.read_text()) for file in sorted((specs / "events").glob("*/*.json")))
+    read = {NOUNS[noun](each) for answer in (*answers(specs), *kept) for each in objects(answer, noun)}
+    assert sorted(read) == EXPECTED[noun]
+
+
 def test_every_kept_event_names_what_has_to_be_read_again(specs: Path) -> None:
     """Some files are whole events, some their `data`, some only the object: all are delivered as events."""
     named = {}
@@ -134,7 +174,7 @@ def test_every_kept_event_names_what_has_to_be_read_again(specs: Path) -> None:
         event = read_event(json.dumps(content).encode())
         assert not re.search(r'"client_secret":"(?!\[blanked\]")', event.body), file.name
         if event.reference:
-            named[f"{file.parent.name}/{file.name}"] = event.reference
+            named[f"{file.parent.name}/{file.name}"] = f"{event.noun} {event.reference}"
     assert named == EXPECTED["events"]
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from ..base import Decline
 from .objects import Json, reference_of
 
-__all__ = ["DECLINES", "charge_decline_from", "decline_from"]
+__all__ = ["DECLINES", "charge_decline_from", "decline_from", "says_why"]
 
 # Decline codes and the error codes that stand alone (2026-11, https://docs.stripe.com/declines/codes and
 # https://docs.stripe.com/error-codes). What is missing here is "declined".
@@ -72,6 +72,11 @@ def decline_from(error: Json) -> Decline:
         # A failed authentication has no charge. Each attempt of a browser brings a payment method of its own.
         reference=attempt or (f"{method}:{code}" if method else None),
     )
+
+
+def says_why(error: Json) -> bool:
+    """Whether an error says anything of an attempt."""
+    return bool(error.get("code") or error.get("decline_code") or error.get("message"))
 
 
 def charge_decline_from(charge: Json) -> Decline:

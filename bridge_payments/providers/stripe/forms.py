@@ -22,8 +22,10 @@ __all__ = [
     "cancel_form",
     "capture_form",
     "checked_id",
+    "chosen",
     "confirm_form",
     "create_form",
+    "marked",
     "refund_form",
     "update_form",
 ]
@@ -45,6 +47,17 @@ CHARGE_AND_REFUNDS: Final = ["latest_charge.refunds"]
 _ID: Final = re.compile(r"[A-Za-z0-9_-]+")
 _NAME: Final = re.compile(r"[A-Za-z0-9_]+")
 _RESERVED: Final = "bridge_"
+_NAMES: Final = frozenset(
+    f"{_RESERVED}{noun}"
+    for noun in (
+        "payment_id",
+        "refund_id",
+        "customer_id",
+        "payment_method_id",
+        "subscription_id",
+        "reference",
+    )
+)
 
 _CANCEL_REASONS: Final = frozenset({"abandoned", "duplicate", "fraudulent", "requested_by_customer"})
 _REFUND_REASONS: Final = frozenset({"duplicate", "fraudulent", "requested_by_customer"})
@@ -76,22 +89,22 @@ def create_form(request: IntentRequest) -> Form:
     form: Form = {
         "amount": to_stripe(request.amount),
         "currency": request.amount.currency.lower(),
-        "metadata": _metadata(
-            request.metadata, {PAYMENT_ID: request.payment_id, REFERENCE: request.reference}
-        ),
+        "metadata": marked(request.metadata, {PAYMENT_ID: request.payment_id, REFERENCE: request.reference}),
     }
     if request.capture_method != "automatic":
         form["capture_method"] = str(request.capture_method)
     if request.customer is not None:
         form["customer"] = checked_id(request.customer, "customer")
     if request.payment_method is not None:
-        form.update(_method(request.payment_method))
+        form.update(chosen(request.payment_method))
     for name in ("setup_future_usage", "description"):
         if (value := getattr(request, name)) is not None:
             form[name] = value
     if request.confirm:
         form["confirm"] = True
         form["expand"] = CHARGE
+        if request.off_session:
+            form["off_session"] = True
         if request.return_url is not None:
             form["return_url"] = request.return_url
         elif not {"payment_method_types", "automatic_payment_methods", "return_url"} & request.extra.keys():
@@ -101,7 +114,7 @@ def create_form(request: IntentRequest) -> Form:
 
 def update_form(request: UpdateRequest, *, reference: str) -> Form:
     """The change, stamped with the operation, so that a lost update can be told from one that never ran."""
-    form: Form = {"metadata": _metadata(request.metadata or {}, {UPDATE_REFERENCE: reference})}
+    form: Form = {"metadata": marked(request.metadata or {}, {UPDATE_REFERENCE: reference})}
     if request.amount is not None:
         form["amount"] = to_stripe(request.amount)
         form["currency"] = request.amount.currency.lower()
@@ -116,7 +129,9 @@ def update_form(request: UpdateRequest, *, reference: str) -> Form:
 def confirm_form(request: ConfirmRequest) -> Form:
     form: Form = {"expand": CHARGE}
     if request.payment_method is not None:
-        form.update(_method(request.payment_method))
+        form.update(chosen(request.payment_method))
+    if request.setup_future_usage is not None:
+        form["setup_future_usage"] = request.setup_future_usage
     if request.return_url is not None:
         form["return_url"] = request.return_url
     return form
@@ -150,21 +165,25 @@ def refund_form(request: RefundRequest) -> Form:
         form["reason"] = request.reason
     elif request.reason:
         ours[REASON] = request.reason[:500]
-    form["metadata"] = _metadata(request.metadata, ours)
+    form["metadata"] = marked(request.metadata, ours)
     return form
 
 
-def _method(reference: str) -> Form:
+def chosen(reference: str) -> Form:
+    """Name what is paid with: a payment method, or a confirmation token of Stripe's script."""
     checked_id(reference, "payment_method")
     if reference.startswith("ctoken_"):
         return {"confirmation_token": reference}
     return {"payment_method": reference}
 
 
-def _metadata(merchants: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
+def marked(
+    merchants: Mapping[str, str], ours: Mapping[str, str], *, names: frozenset[str] = _NAMES
+) -> dict[str, str]:
+    """Return the merchant's metadata with our marks. It may hold *names* of ours, and replaces no mark."""
     for key, value in merchants.items():
-        # The engine names the payment on everything it sends; it has refused such keys of a merchant's.
-        named = key in ours or key in (PAYMENT_ID, REFERENCE)
+        # The engine names its object on everything it sends; it has refused such keys of a merchant's.
+        named = key in ours or key in names
         if key.startswith(_RESERVED) and not (named and ours.get(key, value) == value):
             raise InvalidRequest(f"metadata.{key} is reserved", field="metadata")
         if not key or "[" in key or "]" in key:
@@ -184,7 +203,11 @@ def _with_extra(form: Form, extra: Mapping[str, Any]) -> Form:
     added = extra.get("metadata", {})
     if not isinstance(added, Mapping):
         raise InvalidRequest("extra.metadata is a mapping", field="extra")
-    return {**form, **rest, "metadata": {**form["metadata"], **_metadata(added, form["metadata"])}}
+    return {
+        **form,
+        **rest,
+        "metadata": {**form["metadata"], **marked(added, form["metadata"], names=frozenset())},
+    }
 
 
 def _names(extra: Mapping[str, Any]) -> Iterable[str]:

@@ -14,6 +14,7 @@ from ...models import PaymentStatus, Verb
 from ..base import UNRECOGNISED, Absent, CannotSay, Evidence, Found, Lookup, ProviderPayment
 from .forms import CAPTURE_REFERENCE, UPDATE_REFERENCE
 from .mapping import charge_of
+from .objects import stamp_of
 
 __all__ = ["judge"]
 
@@ -59,7 +60,7 @@ def _capture(seen: ProviderPayment, evidence: Evidence) -> Lookup:
     if (
         closed
         or seen.status is PaymentStatus.PROCESSING
-        or _stamp(seen, CAPTURE_REFERENCE) == evidence.reference
+        or stamp_of(seen.raw, CAPTURE_REFERENCE) == evidence.reference
     ):
         return Found(seen)
     return Absent(
@@ -80,7 +81,7 @@ def _cancel(seen: ProviderPayment, evidence: Evidence) -> Lookup:
 
 def _update(seen: ProviderPayment, evidence: Evidence) -> Lookup:
     """Every update stamps the intent with its operation."""
-    if _stamp(seen, UPDATE_REFERENCE) == evidence.reference:
+    if stamp_of(seen.raw, UPDATE_REFERENCE) == evidence.reference:
         return Found(seen)
     return Absent("the intent does not carry the stamp of this update")
 
@@ -91,11 +92,6 @@ _JUDGEMENTS: Final[Mapping[Verb, Callable[[ProviderPayment, Evidence], Lookup]]]
     Verb.CAPTURE: _capture,
     Verb.CANCEL: _cancel,
 }
-
-
-def _stamp(seen: ProviderPayment, name: str) -> object:
-    raw = seen.raw if isinstance(seen.raw, Mapping) else {}
-    return (raw.get("metadata") or {}).get(name)
 
 
 def _attempted_at(seen: ProviderPayment) -> int:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ...models import NextAction, NextActionKind, PaymentStatus, ProviderEvent, RefundStatus
+from ...models import NextAction, PaymentStatus, RefundStatus
 from ..base import UNRECOGNISED, Decline, ProviderMethod, ProviderPayment, ProviderRefund, ProviderStatus
-from .declines import DECLINES, charge_decline_from, decline_from
+from .declines import DECLINES, charge_decline_from, decline_from, says_why
+from .disputes import dispute_from, disputes_of, taken_by
+from .events import event_from
 from .forms import PAYMENT_ID, REFERENCE, REFUND_ID
 from .money import from_stripe
+from .next_actions import next_action_of
 from .objects import Json, moment_of, reference_of, text_of
+from .payment_methods import details_of
 from .refusals import error_from, read_error_from
 
 __all__ = [
@@ -19,6 +23,7 @@ __all__ = [
     "STATUS",
     "charge_of",
     "decline_from",
+    "dispute_from",
     "error_from",
     "event_from",
     "next_action_from",
@@ -53,27 +58,10 @@ REFUND_STATUS: Final[Mapping[str, RefundStatus]] = {
     "canceled": RefundStatus.CANCELED,
 }
 
-# A won or prevented dispute gives the money back, and a warning has not taken any
-# (2026-11, https://docs.stripe.com/api/disputes/object#dispute_object-status).
-_TAKES_MONEY: Final = frozenset(
-    {"needs_response", "under_review", "lost", "appeal_needs_response", "appeal_under_review"}
-)
 _HELD_BACK: Final = frozenset({RefundStatus.FAILED, RefundStatus.CANCELED})
 
-# Whose event names its payment by the field `payment_intent` (2026-11, https://docs.stripe.com/api/events/types).
-_POINTS_AT_INTENT: Final = frozenset({"charge", "refund", "dispute", "review", "radar.early_fraud_warning"})
-
-# Where the several kinds of next action keep the page that the payer has to see, best first.
-_PAGES: Final = ("url", "hosted_voucher_url", "hosted_instructions_url", "hosted_verification_url")
-
-_METHOD_TYPES: Final[Mapping[str, str]] = {
-    "card": "credit_card",
-    "us_bank_account": "bank_account",
-    "sepa_debit": "bank_account",
-    "bacs_debit": "bank_account",
-    "au_becs_debit": "bank_account",
-    "acss_debit": "bank_account",
-}
+# The payer's agreement is complete, and with it that the method is kept.
+_AGREED: Final = frozenset({"succeeded", "requires_capture"})
 
 
 # --- payments -------------------------------------------------------------------------------------
@@ -105,7 +93,7 @@ def payment_from(
         authorized=_minor(_held(intent, status), currency),
         captured=_minor(captured, currency),
         refunded=_minor(_refunded(charge, listed), currency),
-        disputed=_minor(_disputed(charge, disputes, captured), currency),
+        disputed=_minor(taken_by(charge, disputes, captured), currency),
         charge=reference_of(charge or intent.get("latest_charge")),
         client_secret=intent.get("client_secret"),
         livemode=intent.get("livemode"),
@@ -117,6 +105,7 @@ def payment_from(
         method=_method(intent, charge),
         customer=reference_of(intent.get("customer")),
         refunds=None if listed is None else tuple(refund_from(refund) for refund in listed),
+        disputes=disputes_of(charge, disputes),
         provider_status=intent["status"],
         request_id=request_id,
         created_at=moment_of(intent.get("created")),
@@ -178,16 +167,6 @@ def _refunded(charge: Json | None, listed: Sequence[Json] | None) -> int:
     return int((charge or {}).get("amount_refunded") or 0)
 
 
-def _disputed(charge: Json | None, disputes: Sequence[Json] | None, captured: int) -> int:
-    """Without the list of disputes a disputed charge counts as a whole: too much, never too little."""
-    if not (charge or {}).get("disputed"):
-        return 0
-    if disputes is None:
-        return captured
-    taken = sum(int(dispute["amount"]) for dispute in disputes if dispute["status"] in _TAKES_MONEY)
-    return min(taken, captured)
-
-
 def _in_review(review: object) -> bool:
     """An unexpanded review does not say whether it is still open, and Stripe takes the money either way."""
     return isinstance(review, Mapping) and review.get("open") is True
@@ -201,20 +180,19 @@ def _method(intent: Json, charge: Json | None) -> ProviderMethod | None:
     shown: Json = (charge or {}).get("payment_method_details") or {}
     if not shown and isinstance(given, Mapping):
         shown = given
-    kind = shown.get("type") or "card"
-    # A charge with a wallet keeps the card's details under `card`, and names the wallet there.
-    details: Json = shown.get(kind) or {}
-    year, month = details.get("exp_year"), details.get("exp_month")
+    customer = reference_of(intent.get("customer"))
+    # Once it is paid, Stripe keeps what was to be kept with the customer
+    # (2026-11, https://docs.stripe.com/payments/save-during-payment).
+    saved = intent["status"] in _AGREED and customer is not None and bool(intent.get("setup_future_usage"))
     return ProviderMethod(
-        reference=reference,
-        type=_METHOD_TYPES.get(kind, kind),
-        brand=details.get("brand") or details.get("bank_name"),
-        last_four=details.get("last4"),
-        expiry_month=month if isinstance(month, int) else None,
-        expiry_year=year if isinstance(year, int) else None,
-        wallet_type=(details.get("wallet") or {}).get("type"),
-        customer=reference_of(intent.get("customer")),
+        reference=_made_of_it(shown) or reference, **details_of(shown), customer=customer, saved=saved
     )
+
+
+def _made_of_it(shown: Json) -> str | None:
+    """Return the direct debit that is kept in place of a method that pays once, as iDEAL does."""
+    details = shown.get(shown.get("type") or "") or {}
+    return reference_of(details.get("generated_sepa_debit"))
 
 
 # --- declines and next actions --------------------------------------------------------------------
@@ -224,7 +202,7 @@ def _decline_of(intent: Json, status: ProviderStatus, charge: Json | None) -> De
     if status in (PaymentStatus.SUCCEEDED, PaymentStatus.REQUIRES_CAPTURE, PaymentStatus.PROCESSING):
         return None
     error = intent.get("last_payment_error") or {}
-    if error.get("code") or error.get("decline_code") or error.get("message"):
+    if says_why(error):
         return decline_from(error)
     # A failed charge under a challenge is the issuer asking for it, not a refusal.
     if status is PaymentStatus.PENDING and charge is not None and charge.get("status") == "failed":
@@ -233,17 +211,8 @@ def _decline_of(intent: Json, status: ProviderStatus, charge: Json | None) -> De
 
 
 def next_action_from(action: Json | None, status: ProviderStatus) -> NextAction | None:
-    """Close Stripe's open union: a page to visit, or a job for their script in the browser."""
-    if status is not PaymentStatus.REQUIRES_ACTION:
-        return None
-    details: Json = {}
-    if action:
-        found = action.get(action.get("type") or "")
-        details = found if isinstance(found, Mapping) and action["type"] != "use_stripe_sdk" else {}
-    page = next((details[name] for name in _PAGES if isinstance(details.get(name), str)), None)
-    if page is None:
-        return NextAction(kind=NextActionKind.USE_SDK)
-    return NextAction(kind=NextActionKind.REDIRECT, url=page, return_url=details.get("return_url"))
+    """Say what the payer has to do, where it is the payer's turn."""
+    return next_action_of(action) if status is PaymentStatus.REQUIRES_ACTION else None
 
 
 # --- refunds --------------------------------------------------------------------------------------
@@ -270,41 +239,6 @@ def _refund_status(refund: Json) -> RefundStatus:
     # Before 2016 a refund had no status: it had happened.
     word = refund.get("status") or "succeeded"
     return REFUND_STATUS.get(word, RefundStatus.PENDING)
-
-
-# --- events ---------------------------------------------------------------------------------------
-
-
-def event_from(event: Json, *, body: str = "") -> ProviderEvent:
-    """Read a verified event. *body* is what may be stored of it.
-
-    Raises KeyError, TypeError or ValueError for what is not an event.
-    """
-    thin = event["object"] == "v2.core.event"
-    if not thin and event["object"] != "event":
-        raise ValueError("not an event")
-    target: Json = {} if thin else event["data"]["object"]
-    noun = target.get("object")
-    if noun == "payment_intent":
-        reference = reference_of(target)
-    elif noun in _POINTS_AT_INTENT:
-        reference = reference_of(target.get("payment_intent"))
-    else:
-        reference = None
-    if event.get("account"):
-        # A connected account's object: our key reads another account, where it does not exist.
-        reference = None
-    return ProviderEvent(
-        id=text_of(event["id"]),
-        type=text_of(event["type"]),
-        reference=reference,
-        livemode=event.get("livemode"),
-        our_reference=(target.get("metadata") or {}).get(REFERENCE),
-        # The version of the endpoint, not ours: the body may have another shape than our answers.
-        api_version=event.get("api_version"),
-        created_at=moment_of(event.get("created")),
-        body=body,
-    )
 
 
 def _minor(units: int, currency: str) -> int:

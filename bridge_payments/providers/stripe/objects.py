@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["Json", "moment_of", "reference_of", "text_of"]
+__all__ = ["Json", "moment_of", "reference_of", "stamp_of", "text_of"]
 
 Json = Mapping[str, Any]
 
@@ -26,3 +26,10 @@ def text_of(value: object) -> str:
 def moment_of(seconds: object) -> datetime | None:
     """Read a time; events of the second API generation say theirs as text, and nobody needs it."""
     return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int) else None
+
+
+def stamp_of(thing: object, name: str) -> str | None:
+    """Return what the metadata of an object says under *name*."""
+    metadata = thing.get("metadata") if isinstance(thing, Mapping) else None
+    value = metadata.get(name) if isinstance(metadata, Mapping) else None
+    return value if isinstance(value, str) else None

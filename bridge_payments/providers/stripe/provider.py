@@ -1,348 +1,44 @@
-"""Stripe, as the engine asks it: every method awaits one answer and maps it."""
+"""Stripe, as the engine asks it: the verbs of all nouns, its webhooks, and what became of a lost call."""
 
 from __future__ import annotations
 
-import ipaddress
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
-from urllib.parse import urlsplit
+from collections.abc import Awaitable, Callable
 
-from ...errors import ConfigurationError, InvalidRequest, MissingExtra, ProviderError, ProviderUnknown
+from ...errors import ProviderError
 from ...messages import Request
-from ...models import Money, ProviderEvent, Verb
-from ...transport import Transport
-from ..base import (
-    Absent,
-    CancelRequest,
-    CannotSay,
-    Capability,
-    CaptureRequest,
-    ConfirmRequest,
-    Evidence,
-    Found,
-    IntentRequest,
-    KeyRules,
-    Lookup,
-    PaymentProvider,
-    ProviderPayment,
-    ProviderRefund,
-    RefundRequest,
-    Step,
-    UpdateRequest,
-)
-from . import forms
+from ...models import ProviderEvent, Verb
+from ..base import CannotSay, Evidence, Lookup
+from .account import TESTED_VERSIONS
 from .inbox import SIGNATURE_HEADER, read_event, verify
-from .lookup import judge
-from .mapping import charge_of, payment_from, refund_from
-from .money import MAXIMUM_UNITS, MINIMUM_AMOUNTS, to_stripe
-from .objects import Json
-
-if TYPE_CHECKING:
-    import stripe
-
-    from .client import Answer, Client
+from .verbs.customers import CustomerVerbs
+from .verbs.payment_methods import MethodVerbs
+from .verbs.subscriptions import SubscriptionVerbs
 
 __all__ = ["TESTED_VERSIONS", "StripeProvider"]
 
-API_BASE: Final = "https://api.stripe.com"
 
-TESTED_VERSIONS: Final = ("2026-10-28.endive", "2026-07-29.dahlia")
-"""The first is the SDK's own and the default; the second is the one whose schema our tests hold."""
-
-_SKEW: Final = 300
-"""Seconds by which our clock and Stripe's may differ when a list is asked for what is newer than a moment."""
-_PAGE: Final = 100
-_MOST_PAGES: Final = 20
-
-T = TypeVar("T")
-
-_KEY: Final = re.compile(r"(?P<kind>sk|rk)_(?:(?P<mode>live|test)_)?[A-Za-z0-9_]+")
-
-
-class StripeProvider(PaymentProvider):
+class StripeProvider(SubscriptionVerbs, MethodVerbs, CustomerVerbs):
     """One Stripe account. Everything that money does goes through PaymentIntents and Refunds."""
-
-    kind: ClassVar[str] = "stripe"
-    # Up to 255 characters, kept at least 24 hours (2026-11, https://docs.stripe.com/api/idempotent_requests).
-    keys: ClassVar[KeyRules] = KeyRules(max_length=255, window_hours=24)
-    capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {
-            Capability.MANUAL_CAPTURE,
-            Capability.MULTI_CAPTURE,
-            Capability.PARTIAL_REFUND,
-            Capability.CLIENT_SECRET,
-        }
-    )
-    minimum_amounts: ClassVar[Mapping[str, int]] = MINIMUM_AMOUNTS
-    # A request that Stripe took may still be at work when we have given up on it; its own SDKs wait 80 s for
-    # an answer (stripe 16.1.0, 2026-11). Until then a list without our object proves nothing.
-    absence_margin_seconds: ClassVar[float] = 80.0
-
-    def __init__(
-        self,
-        *,
-        secret_key: str,
-        webhook_secrets: Sequence[str] = (),
-        publishable_key: str | None = None,
-        transport: Transport,
-        api_base: str = API_BASE,
-        api_version: str | None = None,
-    ) -> None:
-        """Raises: ConfigurationError naming what is wrong by its variable; MissingExtra without the SDK."""
-        version = api_version or TESTED_VERSIONS[0]
-        key = _KEY.fullmatch(secret_key)
-        live = {"live": True, "test": False}.get(key["mode"] or "") if key else None
-        wrong = {
-            "STRIPE_SECRET_KEY": None if key else "not a secret or restricted key (sk_… or rk_…)",
-            "STRIPE_API_BASE": _wrong_base(api_base, live=live is True),
-            "STRIPE_API_VERSION": (
-                None if version in TESTED_VERSIONS else f"not one of {', '.join(TESTED_VERSIONS)}"
-            ),
-            "STRIPE_WEBHOOK_SECRET": (
-                None if all(secret.strip() for secret in webhook_secrets) else "has an empty entry"
-            ),
-        }
-        if invalid := {name: why for name, why in wrong.items() if why is not None}:
-            raise ConfigurationError(invalid=invalid)
-        self.api_version = version
-        self._livemode = live
-        self._webhook_secrets = tuple(webhook_secrets)
-        self._publishable_key = publishable_key
-        self._client = _client(secret_key, api_base.rstrip("/"), version, transport)
-
-    @classmethod
-    def from_env(cls, env: Mapping[str, str], *, transport: Transport) -> Self:
-        missing = [name for name in ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET") if not env.get(name)]
-        if missing:
-            raise ConfigurationError(missing=missing)
-        return cls(
-            secret_key=env["STRIPE_SECRET_KEY"].strip(),
-            webhook_secrets=[secret.strip() for secret in env["STRIPE_WEBHOOK_SECRET"].split(",")],
-            publishable_key=env.get("STRIPE_PUBLISHABLE_KEY") or None,
-            transport=transport,
-            api_base=env.get("STRIPE_API_BASE") or API_BASE,
-            api_version=env.get("STRIPE_API_VERSION") or None,
-        )
-
-    def __repr__(self) -> str:
-        return f"StripeProvider(livemode={self._livemode}, api_version={self.api_version!r})"
-
-    @property
-    def livemode(self) -> bool | None:
-        return self._livemode
-
-    @property
-    def publishable(self) -> Mapping[str, str]:
-        return {"publishable_key": self._publishable_key} if self._publishable_key else {}
-
-    def check_amount(self, amount: Money) -> None:
-        if to_stripe(amount) > MAXIMUM_UNITS:
-            raise InvalidRequest(f"{amount} is more than Stripe charges", field="total_cents")
-        super().check_amount(amount)
-
-    # --- the verbs --------------------------------------------------------------------------------
-
-    async def create_payment_intent(self, request: IntentRequest, *, step: Step) -> ProviderPayment:
-        form: Any = forms.create_form(request)
-        return await self._payment(
-            lambda sdk, options: sdk.v1.payment_intents.create_async(form, options), step=step
-        )
-
-    async def update_payment_intent(self, request: UpdateRequest, *, step: Step) -> ProviderPayment:
-        intent = forms.checked_id(request.payment, "payment")
-        form: Any = forms.update_form(request, reference=step.reference)
-        return await self._payment(
-            lambda sdk, options: sdk.v1.payment_intents.update_async(intent, form, options),
-            step=step,
-            intent=intent,
-        )
-
-    async def confirm_payment(self, request: ConfirmRequest, *, step: Step) -> ProviderPayment:
-        intent = forms.checked_id(request.payment, "payment")
-        form: Any = forms.confirm_form(request)
-        return await self._payment(
-            lambda sdk, options: sdk.v1.payment_intents.confirm_async(intent, form, options),
-            step=step,
-            intent=intent,
-        )
-
-    async def capture_payment(self, request: CaptureRequest, *, step: Step) -> ProviderPayment:
-        intent = forms.checked_id(request.payment, "payment")
-        form: Any = forms.capture_form(request, reference=step.reference)
-        return await self._payment(
-            lambda sdk, options: sdk.v1.payment_intents.capture_async(intent, form, options),
-            step=step,
-            intent=intent,
-        )
-
-    async def cancel_payment(self, request: CancelRequest, *, step: Step) -> ProviderPayment:
-        intent = forms.checked_id(request.payment, "payment")
-        form: Any = forms.cancel_form(request)
-        return await self._payment(
-            lambda sdk, options: sdk.v1.payment_intents.cancel_async(intent, form, options),
-            step=step,
-            intent=intent,
-        )
-
-    async def refund_payment(self, request: RefundRequest, *, step: Step) -> ProviderRefund:
-        form: Any = forms.refund_form(request)
-        answer = await self._write(lambda sdk, options: sdk.v1.refunds.create_async(form, options), step)
-        return _readable(lambda: refund_from(answer.body), answer)
-
-    # --- reading ----------------------------------------------------------------------------------
-
-    async def sync_payment_status(self, reference: str) -> ProviderPayment:
-        """One read; a second for many refunds, and one for disputes, where the charge says that there are."""
-        intent = forms.checked_id(reference, "payment")
-        answer = await self._client.read(
-            lambda sdk: sdk.v1.payment_intents.retrieve_async(intent, {"expand": forms.CHARGE_AND_REFUNDS})
-        )
-        charge = _readable(lambda: charge_of(answer.body), answer) or {}
-        refunds = disputes = None
-        if (charge.get("refunds") or {}).get("has_more"):
-            refunds = await self._refunds(intent)
-        if charge.get("disputed"):
-            disputes = [each async for each in self._list("disputes", {"payment_intent": intent})]
-        return _readable(
-            lambda: _same(
-                payment_from(answer.body, refunds=refunds, disputes=disputes, request_id=answer.request_id),
-                intent,
-            ),
-            answer,
-        )
 
     async def read_webhook(self, request: Request) -> ProviderEvent:
         verify(request.body, request.header(SIGNATURE_HEADER), self._webhook_secrets, now=self.clock())
         return read_event(request.body)
 
     async def find_operation(self, evidence: Evidence) -> Lookup:
-        """Read what would show it: the intent, the refunds of the intent, or the intents since it began."""
+        """Read what would show it: the object itself, or the list of what was made since it began."""
         try:
-            if evidence.verb is Verb.CREATE:
-                return await self._find_intent(evidence)
-            if evidence.payment is None:
-                return CannotSay("the operation has no intent that could be read")
-            if evidence.verb is Verb.REFUND:
-                return await self._find_refund(evidence, forms.checked_id(evidence.payment, "payment"))
-            return judge(await self.sync_payment_status(evidence.payment), evidence)
+            return await self._finder(evidence.verb)(evidence)
         except ProviderError as error:
-            # "No such intent" proves nothing either: the key may have been changed for another account's.
+            # "No such object" proves nothing either: the key may have been changed for another account's.
             return CannotSay(error.message)
 
-    async def _find_intent(self, evidence: Evidence) -> Lookup:
-        since = int(evidence.started_at.timestamp()) - _SKEW
-        seen = 0
-        async for intent in self._list("payment_intents", {"created": {"gte": since}}):
-            seen += 1
-            if (intent.get("metadata") or {}).get(forms.REFERENCE) == evidence.reference:
-                return Found(await self.sync_payment_status(intent["id"]))
-        return Absent(f"none of the {seen} intents made since carries the reference {evidence.reference}")
-
-    async def _find_refund(self, evidence: Evidence, intent: str) -> Lookup:
-        refunds = await self._refunds(intent)
-        for refund in refunds:
-            metadata = refund.get("metadata") or {}
-            if evidence.reference == metadata.get(forms.REFERENCE) or (
-                evidence.refund_id is not None and evidence.refund_id == metadata.get(forms.REFUND_ID)
-            ):
-                return Found(await self.sync_payment_status(intent), refund_from(refund))
-        return Absent(
-            f"none of the intent's {len(refunds)} refunds carries the reference {evidence.reference}"
-        )
-
-    async def _refunds(self, intent: str) -> list[Json]:
-        return [each async for each in self._list("refunds", {"payment_intent": intent})]
-
-    async def _list(self, noun: str, query: Mapping[str, Any]) -> AsyncIterator[Json]:
-        """Yield a whole list, newest first; half a list proves nothing."""
-        params: Any = {**query, "limit": _PAGE}
-        for _ in range(_MOST_PAGES):
-            page, more = await self._page(noun, params)
-            for each in page:
-                yield each
-            if not more:
-                return
-            params = {**params, "starting_after": page[-1]["id"]}
-        raise ProviderUnknown(
-            f"the list of {noun} is longer than {_MOST_PAGES * _PAGE}: it was not read to its end"
-        )
-
-    async def _page(self, noun: str, params: Any) -> tuple[list[Json], bool]:
-        answer = await self._client.read(lambda sdk: getattr(sdk.v1, noun).list_async(params))
-        return _readable(lambda: _page_of(answer.body), answer)
-
-    # --- asking -----------------------------------------------------------------------------------
-
-    async def _payment(
-        self,
-        call: Callable[[stripe.StripeClient, Any], Awaitable[Any]],
-        *,
-        step: Step,
-        intent: str | None = None,
-    ) -> ProviderPayment:
-        answer = await self._write(call, step)
-        return _readable(
-            lambda: _same(payment_from(answer.body, request_id=answer.request_id), intent), answer
-        )
-
-    async def _write(self, call: Callable[[stripe.StripeClient, Any], Awaitable[Any]], step: Step) -> Answer:
-        # A repeat is made in the words of the first send: the same key, the same version.
-        options = {"idempotency_key": step.key, "stripe_version": step.api_version or self.api_version}
-        return await self._client.write(
-            lambda sdk: call(sdk, options), deadline=step.deadline, repeat=step.repeat
-        )
-
-
-def _client(secret_key: str, api_base: str, version: str, transport: Transport) -> Client:
-    try:
-        from .client import Client
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "stripe":
-            raise
-        raise MissingExtra("stripe", needed_for="the provider stripe") from None
-    return Client(secret_key=secret_key, api_base=api_base, api_version=version, transport=transport)
-
-
-def _wrong_base(base: str, *, live: bool) -> str | None:
-    """Say why a secret key may not be sent there: in clear text to this machine only, a live one never."""
-    parts = urlsplit(base)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        return "not a URL such as https://api.stripe.com"
-    if parts.scheme == "https":
-        return None
-    if live:
-        return "a live key is sent over https only"
-    return None if _is_loopback(parts.hostname) else "http is for this machine only (127.0.0.1)"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _same(payment: ProviderPayment, intent: str | None) -> ProviderPayment:
-    if intent is not None and payment.reference != intent:
-        raise ValueError("another intent than the one that was asked for")
-    return payment
-
-
-def _page_of(body: Json) -> tuple[list[Json], bool]:
-    data, more = body["data"], body["has_more"]
-    if body["object"] != "list" or (more and not data):
-        raise ValueError("not a list that can be read to its end")
-    return list(data), bool(more)
-
-
-def _readable(read: Callable[[], T], answer: Answer) -> T:
-    """Read an answer; one that cannot be read may still have moved money."""
-    failure: ProviderUnknown
-    try:
-        return read()
-    except Exception as error:  # noqa: BLE001 - an answer of any shape may come back, and all of them are unknown
-        failure = ProviderUnknown(
-            f"Unreadable answer from Stripe: {type(error).__name__}", request_id=answer.request_id
-        )
-    raise failure
+    def _finder(self, verb: Verb) -> Callable[[Evidence], Awaitable[Lookup]]:
+        match verb:
+            case Verb.CREATE_CUSTOMER | Verb.UPDATE_CUSTOMER | Verb.DELETE_CUSTOMER:
+                return self._find_customer
+            case Verb.CREATE_METHOD | Verb.CONFIRM_METHOD | Verb.UPDATE_METHOD | Verb.DELETE_METHOD:
+                return self._find_method
+            case Verb.CREATE | Verb.UPDATE | Verb.CONFIRM | Verb.CAPTURE | Verb.CANCEL | Verb.REFUND:
+                return self._find_payment
+            case _:
+                return self._find_subscription

@@ -114,6 +114,23 @@ def refund() -> Make:
 
 
 @pytest.fixture
+def dispute() -> Make:
+    def make(**changes: Any) -> dict[str, Any]:
+        return {
+            "id": "dp_1", "object": "dispute", "amount": 2000, "balance_transactions": [], "charge": "ch_1",
+            "created": 1_790_000_030, "currency": "usd", "enhanced_eligibility_types": [], "livemode": False,
+            "evidence": {"enhanced_evidence": {}}, "is_charge_refundable": False, "metadata": {},
+            "evidence_details": {
+                "due_by": 1_790_900_000, "enhanced_eligibility": {}, "has_evidence": False,
+                "past_due": False, "submission_count": 0,
+            },
+            "payment_intent": "pi_1", "reason": "fraudulent", "status": "needs_response", **changes,
+        }  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
 def listing() -> Callable[..., dict[str, Any]]:
     def make(*items: dict[str, Any], has_more: bool = False) -> dict[str, Any]:
         noun = items[0]["object"] if items else "refund"

@@ -187,7 +187,7 @@ async def test_what_is_kept_of_the_body_opens_nothing() -> None:
         ({"object": "refund", "id": "re_1", "payment_intent": "pi_2"}, "pi_2"),
         ({"object": "dispute", "id": "dp_1", "payment_intent": "pi_2"}, "pi_2"),
         ({"object": "charge", "id": "ch_1", "payment_intent": None}, None),
-        ({"object": "customer", "id": "cus_1"}, None),
+        ({"object": "balance", "id": "ba_1"}, None),
         ({"object": "payout", "id": "po_1", "metadata": None}, None),
     ],
 )

@@ -116,9 +116,9 @@ def test_an_answer_that_does_not_spell_out_the_charge_says_nothing_of_refunds(in
         ("warning_closed", 0),
     ],
 )
-def test_a_dispute_counts_while_it_has_the_money(paid: Make, status: str, taken: int) -> None:
+def test_a_dispute_counts_while_it_has_the_money(paid: Make, dispute: Make, status: str, taken: int) -> None:
     disputed = paid(charge={"disputed": True})
-    assert payment_from(disputed, disputes=[{"amount": 2000, "status": status}]).disputed == taken
+    assert payment_from(disputed, disputes=[dispute(status=status)]).disputed == taken
 
 
 def test_a_dispute_that_nobody_listed_counts_as_a_whole(paid: Make) -> None:

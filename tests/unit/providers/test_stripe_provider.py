@@ -344,16 +344,17 @@ async def test_a_sync_reads_once_with_the_charge_and_its_refunds(
 
 
 async def test_a_sync_reads_all_refunds_and_the_disputes_where_the_charge_says_that_there_are(
-    stripe_account: StripeProvider, scripted: Any, paid: Make, refund: Make, listing: Make
+    stripe_account: StripeProvider, scripted: Any, paid: Make, refund: Make, dispute: Make, listing: Make
 ) -> None:
     scripted.answer(
         paid(charge={"amount_refunded": 600, "disputed": True, "refunds": listing(refund(), has_more=True)})
     )
     scripted.answer(listing(refund(id="re_1"), has_more=True))
     scripted.answer(listing(refund(id="re_2", amount=100)))
-    scripted.break_(b'{"object":"list","has_more":false,"data":[{"id":"dp_1","amount":700,"status":"lost"}]}')
+    scripted.answer(listing(dispute(amount=700, status="lost")))
     payment = await stripe_account.sync_payment_status("pi_1")
     assert (payment.refunded, payment.disputed, len(payment.refunds or ())) == (600, 700, 2)
+    assert [(each.reference, each.status) for each in payment.disputes or ()] == [("dp_1", "lost")]
     assert [sent.path.partition("?")[0] for sent in scripted.received[1:]] == ["/v1/refunds"] * 2 + [
         "/v1/disputes"
     ]
