@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from .auth import AuthBridge
+from .auth.limits import FailedConfirms, Limits, counters_from
 from .blocking import Blocking
 from .engine import Approve, PaymentEngine
 from .errors import ConfigurationError
@@ -51,6 +52,14 @@ class Bridge:
         for endpoint in endpoints_from_settings(self.settings):
             self.webhooks.add(endpoint)
         self.worker = Worker(engine, self.webhooks, self.settings)
+        self._counters = counters_from(self.settings)
+        self.limits = Limits.from_settings(self.settings, self._counters)
+        if self.settings.rate_limit_enabled:
+            engine.failed_confirms = FailedConfirms(
+                self._counters,
+                per_ip=self.settings.failed_confirms_per_ip,
+                per_email=self.settings.failed_confirms_per_email,
+            )
         self.blocking = Blocking()
         self.blocking.on_fork(self._forget)
         self._worker: asyncio.Task[None] | None = None
@@ -67,7 +76,10 @@ class Bridge:
         approve: Approve | None = None,
         store: Store | None = None,
     ) -> Self:
-        """Build everything from environment variables. Raises ConfigurationError with every wrong name."""
+        """Build everything from environment variables; *auth* replaces the login that they name.
+
+        Raises: ConfigurationError with every wrong name.
+        """
         env = os.environ if env is None else env
         settings = Settings.from_env(env)
         if store is None:
@@ -78,6 +90,7 @@ class Bridge:
             store = SQLStore(settings.database_url.get_secret_value(), connections=settings.database_pool_max)
         engine = PaymentEngine(store, "", approve=approve, settings=settings, env=env)
         webhooks = WebhookDispatcher(store, allow_hosts=settings.webhook_allow_hosts)
+        auth = auth or AuthBridge.from_settings(settings)
         return cls(engine, auth=auth, webhooks=webhooks, settings=settings)
 
     # --- life -------------------------------------------------------------------------------------
@@ -108,6 +121,8 @@ class Bridge:
             await asyncio.wait({worker})
         await self.engine.aclose()
         await self.webhooks.aclose()
+        await self.auth.aclose()
+        await self._counters.aclose()
         await self.engine.store.aclose()
         self._started = False
         self._starting = None  # it belongs to this loop, and the next start may be on another
@@ -170,6 +185,8 @@ class Bridge:
         self.engine.transport.forget()
         self.worker.forget()
         self.webhooks.forget()
+        self.auth.forget()
+        self._counters.forget()
         forget = getattr(self.engine.store, "forget", None)
         if forget is not None:
             forget()

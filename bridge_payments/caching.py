@@ -62,6 +62,20 @@ class Cache(Generic[K, V]):
         else:
             self._hits += 1
             return value
+        return await self.renew(key, load)
+
+    def hit(self, key: K) -> V | None:
+        """Return what is remembered of *key* and count it; nothing is awaited, and a miss is not counted."""
+        value = self._entries.get(key)
+        if value is not None:
+            self._hits += 1
+        return value
+
+    async def renew(self, key: K, load: Callable[[], Awaitable[V]]) -> V:
+        """Return what *load* says, whatever is remembered; who asks meanwhile waits for the same call.
+
+        When *load* fails, what was remembered stays.
+        """
         task = self._under_way.get(key)
         if task is not None and task.get_loop() is asyncio.get_running_loop():
             self._joined += 1

@@ -12,6 +12,7 @@ Everything this library raises on purpose, grouped by what the caller may do nex
   · you may not: sign in, or ask somebody who may
     x NotAuthenticated               no valid credential came with the request
     x AccessDenied                   a valid credential that is not enough
+      x NotYours                     the thing is there, and it is somebody else's
     x NotFound                       nothing with that identity is visible to you
     x InvalidSignature               a webhook that its provider did not sign
   · not now: the world is in the way, try again later
@@ -57,6 +58,7 @@ __all__ = [
     "MissingExtra",
     "NotAuthenticated",
     "NotFound",
+    "NotYours",
     "OperationInProgress",
     "PayloadTooLarge",
     "PaymentDeclined",
@@ -146,6 +148,17 @@ class AccessDenied(BridgeError):
     """The credential is valid but not enough for this."""
 
     code = "access_denied"
+
+
+class NotYours(AccessDenied):
+    """The thing is there, and it is somebody else's; over HTTP most routes do not say so much."""
+
+    code = "not_yours"
+
+    def __init__(self, message: str = "", *, absent: str = "") -> None:
+        self.absent = absent
+        """What is said where even its existence is nobody's business: word for word what `NotFound` says."""
+        super().__init__(message)
 
 
 class NotFound(BridgeError):

@@ -90,6 +90,10 @@ Accounts = Annotated[
     BeforeValidator(lambda value: _accounts(value) if isinstance(value, str) else value),
 ]
 Seconds = Annotated[float, Field(gt=0)]
+ValidationMode = Annotated[
+    Literal["DISABLED", "STANDARD", "ADVANCED", "STRICT"],
+    BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
+]
 
 
 class _Frozen(BaseModel):
@@ -145,6 +149,9 @@ def _env(default: Any, *names: str, scale: float | None = None, **rules: Any) ->
     return Field(default=default, validate_default=False, json_schema_extra=extra, **rules)
 
 
+_HEADER: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
+"""A token, as RFC 9110 has it: the names of headers and of cookies."""
+
 _MS: Final = 0.001
 """The published variables count some durations in milliseconds; every setting here is in seconds."""
 
@@ -193,6 +200,33 @@ class Settings(_Frozen):
     bridge_validation_secret: SecretStr | None = _env(None, "BRIDGE_VALIDATION_SECRET", "BRIDGE_SECRET")
     bridge_validation_timeout: float = _env(5.0, "BRIDGE_VALIDATION_TIMEOUT", scale=_MS, gt=0)
     bridge_retry_attempts: int = _env(3, "BRIDGE_RETRY_ATTEMPTS", ge=0, le=10)
+    auth_timeout: float = _env(10.0, "AUTH_TIMEOUT", scale=_MS, gt=0)
+    """For one validation with all its attempts; then the caller hears 503."""
+    flowless_validate_path: str = _env("/auth/bridge/validate", "FLOWLESS_VALIDATE_PATH", pattern="^/")
+    session_header_name: str = _env("X-Session-ID", "SESSION_HEADER_NAME", pattern=_HEADER)
+    session_cookie_name: str = _env("session_id", "SESSION_COOKIE_NAME", pattern=_HEADER)
+    session_validation_cache_ttl: float = _env(
+        300.0, "SESSION_VALIDATION_CACHE_TTL", "TRUST_TOKEN_CACHE_TTL", ge=0
+    )
+    guest_token_cache_ttl: float = _env(3600.0, "TOKEN_CACHE_TTL", scale=_MS, ge=0)
+    session_refresh_after: float = _env(180.0, "USER_CACHE_REVALIDATE", scale=_MS, gt=0)
+    """A remembered session is asked for again when it is that old, although it would live on."""
+    auth_cache_max_entries: int = _env(10_000, "USER_CACHE_MAX_ENTRIES", gt=0)
+    cache_enabled: bool = _env(True, "CACHE_ENABLED")
+    auth_validation_mode: ValidationMode = _env("STANDARD", "AUTH_VALIDATION_MODE", "VALIDATION_MODE")
+    auth_enable_validation_mode: bool = _env(True, "AUTH_ENABLE_VALIDATION_MODE")
+    auth_ip_validation: bool = _env(True, "AUTH_IP_VALIDATION")
+    auth_user_agent_validation: bool = _env(True, "AUTH_USER_AGENT_VALIDATION")
+    auth_device_validation: bool = _env(False, "AUTH_DEVICE_VALIDATION")
+    auth_auto_invalidate: bool = _env(False, "AUTH_AUTO_INVALIDATE")
+    auth_log_violations: bool = _env(True, "AUTH_LOG_VIOLATIONS")
+    jwt_jwks_url: str | None = _env(None, "JWT_JWKS_URL")
+    jwt_issuer: str | None = _env(None, "JWT_ISSUER")
+    jwt_audience: Words = _env((), "JWT_AUDIENCE")
+    jwt_algorithms: Words = _env(("RS256", "ES256", "EdDSA"), "JWT_ALGORITHMS", min_length=1)
+    jwt_user_type_claim: str = _env("user_type", "JWT_USER_TYPE_CLAIM", min_length=1)
+    jwt_money_max_age: float = _env(900.0, "JWT_MONEY_MAX_AGE", gt=0)
+    """How long ago a token was issued, at most, where a session would have to be validated anew."""
     admin_user_types: Words = _env(("admin",), "ADMIN_USER_TYPES")
     money_session_max_age: float = _env(30.0, "MONEY_SESSION_MAX_AGE", gt=0)
 
@@ -224,6 +258,13 @@ class Settings(_Frozen):
     rate_limit_requests: int | None = _env(None, "RATE_LIMIT_REQUESTS", gt=0)
     """One limit for everybody; by default each kind of caller has its own."""
     rate_limit_window: float = _env(900.0, "RATE_LIMIT_WINDOW", scale=_MS, gt=0)
+
+    rate_limit_store: Literal["memory", "redis"] = _env("memory", "RATE_LIMIT_STORE")
+    redis_url: SecretStr | None = _env(None, "REDIS_URL")
+    """Read only where `rate_limit_store` is ``redis``."""
+    failed_confirms_per_ip: int = _env(30, "FAILED_CONFIRMS_PER_IP", gt=0)
+    failed_confirms_per_email: int = _env(10, "FAILED_CONFIRMS_PER_EMAIL", gt=0)
+    """Declined attempts in an hour, after which nothing is sent for that address any more."""
 
     # webhooks out
     external_webhooks_enabled: bool = _env(True, "EXTERNAL_WEBHOOKS_ENABLED")
@@ -268,7 +309,15 @@ class Settings(_Frozen):
     def _one_spelling(cls, value: str) -> str:
         return value.replace("-", "_")
 
-    @field_validator("flowless_api_url", "base_url")
+    @field_validator("jwt_algorithms")
+    @classmethod
+    def _with_a_public_key(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        # With HS256 a forger would sign with the public key, and "none" needs no forger.
+        if not all(re.match(r"^(RS|PS|ES)(256|384|512)$|^EdDSA$", name) for name in value):
+            raise ValueError("is a list of RS…, PS…, ES… and EdDSA")
+        return value
+
+    @field_validator("flowless_api_url", "base_url", "jwt_jwks_url")
     @classmethod
     def _url(cls, value: str | None) -> str | None:
         if value is not None and not re.match(r"^https?://[^/\s]+", value):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
-from ..errors import ConcurrentUpdate, IllegalState, NotFound
+from ..auth.limits import FailedConfirms
+from ..errors import ConcurrentUpdate, IllegalState, NotFound, PaymentDeclined
 from ..models import ID_PATTERN, Operation, Payment, Principal, Verb
 from ..providers.base import PaymentProvider
 from ..stores.base import Unit
@@ -24,6 +26,29 @@ class Answered(Exception):
 
 class Instructions(Operations):
     """What the verbs on an existing payment share."""
+
+    failed_confirms: FailedConfirms | None = None
+    """Set by the Bridge: Python code of the merchant's own is not limited."""
+
+    @asynccontextmanager
+    async def counting_declines(self, principal: Principal, email: str | None) -> AsyncIterator[None]:
+        """Refuse a payer whose address or e-mail was declined too often; count a decline of this block."""
+        limits = self.failed_confirms
+        if limits is None or principal.is_trusted:
+            yield
+            return
+        await limits.check(peer=principal.peer, email=email)
+        try:
+            yield
+        except PaymentDeclined:
+            await limits.count(peer=principal.peer, email=email)
+            raise
+
+    async def payer_email(self, principal: Principal, payment_id: str) -> str | None:
+        """Return the e-mail address under which declines of a payment are counted."""
+        if principal.email is not None or self.failed_confirms is None or principal.is_trusted:
+            return principal.email
+        return (await self.visible(payment_id)).guest_email
 
     async def instruct(
         self,

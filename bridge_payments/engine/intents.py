@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -190,11 +191,13 @@ class IntentVerbs(Instructions):
             self.take_slot(unit, operation)
             return Reserved(operation=operation, payment=payment)
 
-        reserved, leased_at = await self.reserve(operation.id, work)
-        if reserved.replayed:
-            return self._replayed_create(reserved, principal)
-        outcome = await self.shielded(self.carry_out(reserved, leased_at))
-        return payment_answer(outcome)
+        payer = principal.email or payment.guest_email
+        async with self.counting_declines(principal, payer) if draft.confirm else nullcontext():
+            reserved, leased_at = await self.reserve(operation.id, work)
+            if reserved.replayed:
+                return self._replayed_create(reserved, principal)
+            outcome = await self.shielded(self.carry_out(reserved, leased_at))
+            return payment_answer(outcome)
 
     def _replayed_create(self, reserved: Reserved, principal: Principal) -> Payment:
         """Rebuild the answer of a create from the rows; an anonymous caller gets no secret by it."""

@@ -70,16 +70,18 @@ class PaymentVerbs(Instructions):
             )
 
         body = {"method": payment_method, "return_url": return_url}
-        return await self.instruct(
-            Verb.CONFIRM,
-            payment_id,
-            build,
-            operation_id=operation_id,
-            principal=principal,
-            idempotency_key=idempotency_key,
-            body=body,
-            client_secret=client_secret,
-        )
+        email = await self.payer_email(principal, payment_id)
+        async with self.counting_declines(principal, email):
+            return await self.instruct(
+                Verb.CONFIRM,
+                payment_id,
+                build,
+                operation_id=operation_id,
+                principal=principal,
+                idempotency_key=idempotency_key,
+                body=body,
+                client_secret=client_secret,
+            )
 
     async def capture_payment(
         self,

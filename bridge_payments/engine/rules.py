@@ -16,6 +16,7 @@ from ..errors import (
     InvalidRequest,
     NotAuthenticated,
     NotFound,
+    NotYours,
     RateLimited,
 )
 from ..models import (
@@ -328,14 +329,14 @@ def may_read(principal: Principal, payment: Payment) -> None:
     if principal.is_anonymous:
         raise NotAuthenticated("Authentication required to view payments")
     if not owns(principal, payment):
-        raise AccessDenied("Insufficient privileges for this payment")
+        raise NotYours("Insufficient privileges for this payment", absent="Payment not found")
 
 
 def may_confirm_or_sync(principal: Principal, payment: Payment) -> None:
     """A guest checkout has no session: who knows the id of a guest payment may go on with it."""
     if owns(principal, payment) or (principal.is_anonymous and payment.is_guest_payment):
         return
-    raise AccessDenied("Insufficient privileges for this payment")
+    raise NotYours("Insufficient privileges for this payment", absent="Payment not found")
 
 
 def may_update_or_cancel(
@@ -349,7 +350,7 @@ def may_update_or_cancel(
     if not owns(principal, payment) and not (
         principal.is_anonymous and payment.is_guest_payment and secret_is(payment, presented, now)
     ):
-        raise AccessDenied("Insufficient privileges for this payment")
+        raise NotYours("Insufficient privileges for this payment", absent="Payment not found")
     if verb is Verb.CANCEL and payment.status is PaymentStatus.REQUIRES_CAPTURE:
         raise AccessDenied("Only the merchant gives up an authorisation")
 

@@ -16,7 +16,7 @@ from ..messages import Request
 from .problems import ValidationFailed
 from .route import Key
 
-__all__ = ["check_size", "idempotency_key", "is_json", "read_body"]
+__all__ = ["check_path", "check_query", "check_size", "idempotency_key", "is_json", "read_body"]
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _CARD_LENGTH: Final = 14
@@ -25,6 +25,9 @@ _MANY_DIGITS: Final = re.compile(r"(?:\d[^0-9A-Za-z]{0,2}){13}\d")
 """A cheap look before the real one."""
 _IDS: Final = ("_id", "client_secret")
 """Documented identities: opaque text of other people's making, where digits prove nothing."""
+_NOT_IDS: Final = ("payment_method_id",)
+"""Where a client that misunderstood would put a card; no provider's reference looks like one."""
+_CARD: Final = "looks like a card number: card data goes to the provider's own form, never here"
 
 
 def check_size(request: Request, limit: int) -> None:
@@ -39,10 +42,24 @@ def is_json(request: Request) -> bool:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
 
 
+def check_path(path: str) -> None:
+    """Refuse a path with a card number in it: the answer, and every log on the way, would repeat it."""
+    if _MANY_DIGITS.search(path) and telemetry.find_card_numbers(path):
+        raise ValidationFailed.of("path", _CARD, "refused")
+
+
+def check_query(request: Request) -> None:
+    """Refuse a query with a card number in it, outside identities and credentials."""
+    for name, value in request.query.items():
+        if _guarded(name) and name != "token":
+            _check_text(value, [name], lambda _: True)
+        _check_text(name, ["query"], lambda _: True)
+
+
 def read_body(request: Request, schema: type[BaseModel]) -> BaseModel:
     """Read the body as *schema*. An empty body is an empty object: published clients send that."""
     given = _parse(request.body)
-    _walk(given, [], lambda path: not path[-1].endswith(_IDS) if path and isinstance(path[-1], str) else True)
+    _walk(given, [], lambda path: _guarded(path[-1]) if path and isinstance(path[-1], str) else True)
     try:
         return schema.model_validate(given)
     except ValidationError as error:
@@ -60,6 +77,7 @@ def idempotency_key(request: Request, key: Key) -> str | None:
         return None
     if not _KEY.fullmatch(given):
         raise ValidationFailed.of("Idempotency-Key", "has 1 to 255 visible ASCII characters")
+    _check_text(given, ["Idempotency-Key"], lambda _: True)
     return given
 
 
@@ -96,12 +114,16 @@ def _walk(value: Any, path: list[str | int], guarded: Callable[[list[str | int]]
         _check_text(str(value), path, guarded)
 
 
+def _guarded(name: str) -> bool:
+    return name in _NOT_IDS or not name.endswith(_IDS)
+
+
 def _check_text(text: str, path: list[str | int], guarded: Callable[[list[str | int]], bool]) -> None:
     if "\x00" in text:
         raise _wrong(path, "holds a NUL character")
     if _MANY_DIGITS.search(text) and guarded(path) and telemetry.find_card_numbers(text):
         # Never repeat what was found: this answer is logged by proxies that may not see card numbers.
-        raise _wrong(path, "looks like a card number: card data goes to the provider's own form, never here")
+        raise _wrong(path, _CARD)
 
 
 def _wrong(path: list[str | int], message: str) -> ValidationFailed:

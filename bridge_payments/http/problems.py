@@ -18,6 +18,7 @@ from ..errors import (
     InvalidSignature,
     NotAuthenticated,
     NotFound,
+    NotYours,
     OperationInProgress,
     PayloadTooLarge,
     PaymentDeclined,
@@ -44,6 +45,7 @@ __all__ = [
     "internal_problem",
     "problem",
     "status_of",
+    "unrevealed",
 ]
 
 
@@ -127,6 +129,11 @@ KINDS: Final[Mapping[type[BridgeError], Kind]] = {
     ConfigurationError: Kind(500, "Internal Server Error", discreet="The installation is misconfigured"),
 }
 INTERNAL: Final = Kind(500, "Internal Server Error", discreet="Something went wrong on our side")
+
+
+def unrevealed(error: NotYours) -> NotFound:
+    """Return what a stranger hears of somebody else's thing: the same as of one that is not there."""
+    return NotFound(error.absent)
 
 
 def status_of(error: type[BridgeError]) -> int:

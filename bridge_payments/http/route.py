@@ -100,6 +100,11 @@ class Route:
     also: Mapping[int, type[BaseModel]] = field(default_factory=dict)
     """Other answers that are not refusals, or are not shaped like one."""
     access: Access = Access.ANYONE
+    fresh: bool | Callable[[Any], bool] = False
+    """Whether the credential has to have been checked at its issuer a moment ago (rule 25), or a function of
+    the body that says so. What an admin changes always needs it."""
+    reveals: bool = False
+    """Whether somebody else's object is 403 here, as the contract fixes it, and not 404 (rule 31)."""
     key: Key = Key.UNUSED
     raw: bool = False
     """Whether the handler reads the bytes itself, whatever they claim to be."""
@@ -107,6 +112,19 @@ class Route:
     texts: Mapping[type[BridgeError], Text] = field(default_factory=dict)
     query: tuple[Parameter, ...] = ()
     aliases: tuple[str, ...] = ()
+
+    @property
+    def limited(self) -> bool:
+        """Whether requests are counted: not where nobody is identified (health, documents, webhooks)."""
+        return self.access is not Access.OPEN
+
+    def needs_fresh(self, method: str) -> bool:
+        """Whether, whatever the body says, only a credential that was checked a moment ago is believed."""
+        return self.fresh is True or (self.access is Access.ADMIN and method in UNSAFE)
+
+    def body_needs_fresh(self, body: BaseModel | None) -> bool:
+        """Whether this body asks for something that needs it."""
+        return callable(self.fresh) and body is not None and self.fresh(body)
 
     @property
     def operation_id(self) -> str:

@@ -7,16 +7,20 @@ import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from ..auth import Heard
+from ..auth.limits import Quota
 from ..errors import (
     AccessDenied,
     BridgeError,
     ConfigurationError,
     InvalidRequest,
     NotAuthenticated,
+    NotYours,
+    RateLimited,
     StoreError,
 )
 from ..messages import Request, Response
@@ -25,7 +29,7 @@ from . import bodies
 from .cors import Cors
 from .envelope import Wrapping
 from .paths import PathTable
-from .problems import MethodNotAllowed, RouteNotFound, internal_problem, problem
+from .problems import MethodNotAllowed, RouteNotFound, internal_problem, problem, unrevealed
 from .route import UNSAFE, Access, Call, Route
 from .routes import ROUTES
 
@@ -36,6 +40,13 @@ __all__ = ["Router"]
 
 log: Final = logging.getLogger(__name__)
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_\-.:/+=]{1,128}")
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What is known of a request by the time it is answered, however that ends."""
+
+    quota: Quota | None = None
 
 
 class Router:
@@ -57,6 +68,7 @@ class Router:
         self._table = PathTable(self.routes)
         self._wrapping = Wrapping(flat=settings.response_compat == "flat", rows=settings.row_mode)
         self._validate_content_type = settings.validate_content_type
+        self._max_age = settings.money_session_max_age
         self._cors = Cors.of(
             origins=settings.cors_origins,
             methods=settings.cors_methods,
@@ -82,11 +94,13 @@ class Router:
         found = self._table.find(request.path)
         match = found.route(request.method) if found else None
         route, variables = match or (None, {})
+        turn = _Turn()
         if not self.bridge.started:
             await self._start()
         try:
             if refusal is not None:
                 raise refusal
+            bodies.check_path(request.path)
             if found is None:
                 raise RouteNotFound(request.method, request.path)
             if request.method == "OPTIONS":
@@ -94,8 +108,11 @@ class Router:
             elif route is None:
                 raise MethodNotAllowed(request.method, request.path, allow=found.allow())
             else:
-                response = await self._call(route, variables, request, heard)
-        except BridgeError as error:
+                response = await self._call(route, variables, request, heard, turn)
+        except BridgeError as raised:
+            error = raised
+            if isinstance(error, NotYours) and route is not None and not route.reveals:
+                error = unrevealed(error)
             if isinstance(error, (ConfigurationError, StoreError)):
                 log.exception("%s %s failed", *_where(route, request), extra={"request_id": request_id})
             text = route.text_for(error) if route else None
@@ -111,26 +128,36 @@ class Router:
                 response.status,
                 extra={"request_id": request_id, "status": response.status, "duration_ms": milliseconds},
             )
-        return self._dressed(request, response, request_id)
+        return self._dressed(request, response, request_id, turn)
 
     async def _call(
-        self, route: Route, variables: Mapping[str, str], request: Request, heard: Heard | None
+        self,
+        route: Route,
+        variables: Mapping[str, str],
+        request: Request,
+        heard: Heard | None,
+        turn: _Turn,
     ) -> Response:
         bodies.check_size(request, self.max_body)
-        principal = await self._admit(route, request, heard)
+        principal = await self._admit(route, request, heard, turn)
         unsafe = request.method in UNSAFE
         if unsafe and not route.raw:
             by_cookie = "cookie" in request.headers and not principal.is_anonymous
             if (self._validate_content_type or by_cookie) and not bodies.is_json(request):
                 raise InvalidRequest("Content-Type must be application/json")
             self._cors.check_cookie(request, principal)
+        if not route.raw:
+            bodies.check_query(request)
+        body = bodies.read_body(request, route.takes) if route.takes else None
+        if not principal.is_anonymous and route.body_needs_fresh(body):
+            principal = await self._recheck(route, request, principal)
         call = Call(
             bridge=self.bridge,
             request=request,
             path=variables,
             principal=principal,
             routes=self.routes,
-            body=bodies.read_body(request, route.takes) if route.takes else None,
+            body=body,
             idempotency_key=bodies.idempotency_key(request, route.key),
         )
         reply = await route.handler(call)
@@ -148,17 +175,23 @@ class Router:
             # Health has to be able to say so; whoever needs the database meets its error in their own answer.
             log.exception("the bridge could not be started; the next request tries again")
 
-    async def _admit(self, route: Route, request: Request, heard: Heard | None) -> Principal:
+    async def _admit(self, route: Route, request: Request, heard: Heard | None, turn: _Turn) -> Principal:
         """Return who asks, or refuse at the door. Whose payment it is, is the engine's question."""
-        if route.access is Access.OPEN:
-            principal = Principal.anonymous(peer=request.peer)
-        else:
+        refused: NotAuthenticated | None = None
+        principal = Principal.anonymous(peer=request.peer)
+        if route.access is not Access.OPEN:
+            max_age = self._max_age if route.needs_fresh(request.method) else None
             try:
-                principal = await self.bridge.auth.identify(request, heard=heard)
-            except NotAuthenticated:
-                if route.access is not Access.ANYONE:
-                    raise
-                principal = Principal.anonymous(peer=request.peer)
+                principal = await self.bridge.auth.identify(request, heard=heard, max_age=max_age)
+            except NotAuthenticated as error:
+                refused = error
+        if route.limited:
+            # Whoever guesses sessions is counted as the stranger that they are.
+            turn.quota = await self.bridge.limits.take(principal)
+            if turn.quota is not None and turn.quota.exceeded:
+                raise RateLimited(retry_after=turn.quota.retry_after)
+        if refused is not None and route.access is not Access.ANYONE:
+            raise refused
         if route.access is Access.SIGNED_IN and principal.is_anonymous:
             raise NotAuthenticated("Authentication required")
         if route.access is Access.ADMIN and principal.kind is not PrincipalKind.ADMIN:
@@ -167,9 +200,19 @@ class Router:
             raise AccessDenied("Admin privileges required")
         return principal
 
-    def _dressed(self, request: Request, response: Response, request_id: str) -> Response:
+    async def _recheck(self, route: Route, request: Request, principal: Principal) -> Principal:
+        """Return who asks, checked at the issuer a moment ago; a session that ended counts as none."""
+        try:
+            return await self.bridge.auth.recheck(request, principal, self._max_age)
+        except NotAuthenticated:
+            if route.access is not Access.ANYONE:
+                raise
+            return Principal.anonymous(peer=request.peer)
+
+    def _dressed(self, request: Request, response: Response, request_id: str, turn: _Turn) -> Response:
         headers = {
             **response.headers,
+            **_quota_headers(turn.quota),
             **self._cors.answer(request),
             "cache-control": "no-store",
             "x-content-type-options": "nosniff",
@@ -184,6 +227,16 @@ class Router:
 
     def _now(self) -> datetime:
         return self.bridge.engine.clock()
+
+
+def _quota_headers(quota: Quota | None) -> dict[str, str]:
+    if quota is None:
+        return {}
+    return {
+        "x-ratelimit-limit": str(quota.limit),
+        "x-ratelimit-remaining": str(quota.remaining),
+        "x-ratelimit-reset": str(quota.resets_at),
+    }
 
 
 def _request_id(request: Request) -> str:

@@ -74,7 +74,7 @@ def build_app(
     *,
     prefixes: tuple[str, ...],
     faults: Faults,
-    courier: Courier,
+    courier: Courier | None,
     beside: list[BaseRoute],
     cors: Mapping[str, str],
     keep: Callable[[], None] = lambda: None,
@@ -87,6 +87,9 @@ def build_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        if courier is None:
+            yield
+            return
         delivering = asyncio.create_task(courier.run())
         yield
         delivering.cancel()

@@ -25,6 +25,7 @@ from urllib.parse import quote
 import pytest
 
 from ..auth import AuthBridge
+from ..auth.limits import Limits, MemoryCounters
 from ..bridge import Bridge
 from ..engine import PaymentEngine
 from ..http import Router
@@ -180,6 +181,7 @@ def served_bridge() -> Iterator[Bridge]:
         default_provider="dummy",
         inprocess_worker=False,
         max_request_size=LIMIT,
+        rate_limit_enabled=False,  # every request is sent twice, and a count would tell them apart
         trusted_proxies=(PROXY,),
         cors_origins=("https://shop.example",),
     )
@@ -389,6 +391,16 @@ class MountConformance:
         bridge.auth = AuthBridge(who)
         assert send("GET", "/payments", cookie="theme=dark; sid=s1").status == 200
         assert send("GET", "/payments", cookie="sid=s2").status == 401
+
+    def test_what_is_left_of_a_quota_is_said_and_kept(
+        self, send: Callable[..., Answer], bridge: Bridge
+    ) -> None:
+        bridge.limits = Limits(MemoryCounters(), requests=1)
+        first = send("GET", "/payments", x_session_id="ada")
+        assert (first.status, first.headers["x-ratelimit-remaining"]) == (200, "0")
+        second = send("GET", "/payments", x_session_id="ada")
+        assert (second.status, second.json["error"]) == (429, "Too many requests; wait before the next one.")
+        assert int(second.headers["retry-after"]) >= 1
 
     def test_the_document_knows_where_it_is_mounted(self, send: Callable[..., Answer]) -> None:
         assert send("GET", "/openapi.json").json["servers"] == [{"url": PREFIX}]

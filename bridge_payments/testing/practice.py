@@ -40,7 +40,7 @@ class PracticeBridge(Bridge):
         self.clock = MovableClock()
         self.gateway = DummyGateway(clock=self.clock)
         store = MemoryStore(clock=self.clock)
-        settings = (settings or Settings()).model_copy(
+        settings = (settings or Settings(rate_limit_enabled=False)).model_copy(
             update={"allow_sandbox": True, "default_provider": "dummy", "inprocess_worker": False}
         )
         provider = DummyProvider(self.gateway, webhook_secret=_SECRET)

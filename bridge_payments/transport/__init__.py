@@ -78,6 +78,11 @@ class Transport:
             return cls(public_only=True, allow_hosts=settings.webhook_allow_hosts, tls=tls)
         return cls(proxy=settings.proxy.get_secret_value() if settings.proxy else None, tls=tls)
 
+    @classmethod
+    def for_issuers(cls, settings: Settings) -> Self:
+        """Build the way to whoever says who asks (Flowless, a token issuer): no proxy, the same roots."""
+        return cls(tls=_tls(settings.ca_file))
+
     @property
     def http(self) -> httpx.AsyncClient:
         """The running loop's client, for SDKs that take one.

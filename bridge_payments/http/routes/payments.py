@@ -249,6 +249,12 @@ def _detail(payment: Payment, principal: Principal) -> PaymentDetail:
     return PaymentDetail.of(payment, admin=principal.kind is PrincipalKind.ADMIN)
 
 
+def _charges_a_method(body: CreatePayment | ConfirmPayment) -> bool:
+    """Whether the body pays with a named method. It may be a stored one: a reference does not tell."""
+    pays = body.confirm if isinstance(body, CreatePayment) else True
+    return pays and body.payment_method_id is not None
+
+
 # --- the table ------------------------------------------------------------------------------------
 
 _NOT_FOUND: Final[Mapping[type[BridgeError], Text]] = {
@@ -270,6 +276,7 @@ PAYMENT_ROUTES: Final = (
         methods=("POST",),
         path="/payments/intents",
         handler=create_payment_intent,
+        fresh=_charges_a_method,
         takes=CreatePayment,
         returns=PaymentDetail,
         status=201,
@@ -281,6 +288,7 @@ PAYMENT_ROUTES: Final = (
         methods=("PUT", "PATCH"),
         path="/payments/intents/{payment_id}",
         handler=update_payment_intent,
+        reveals=True,
         takes=UpdatePayment,
         returns=PaymentUpdated,
         key=Key.OPTIONAL,
@@ -293,6 +301,8 @@ PAYMENT_ROUTES: Final = (
         path="/payments/intents/{payment_id}/confirm",
         aliases=("/payments/confirm/{payment_id}",),
         handler=confirm_payment,
+        reveals=True,
+        fresh=_charges_a_method,
         takes=ConfirmPayment,
         returns=PaymentConfirmed,
         key=Key.OPTIONAL,
@@ -305,6 +315,7 @@ PAYMENT_ROUTES: Final = (
         path="/payments/intents/{payment_id}/sync",
         aliases=("/payments/sync/{payment_id}",),
         handler=sync_payment,
+        reveals=True,
         takes=SyncPayment,
         returns=PaymentSynced,
         errors=(AccessDenied, NotFound, RateLimited, Unavailable),
@@ -330,6 +341,8 @@ PAYMENT_ROUTES: Final = (
         path="/payments/{payment_id}",
         aliases=("/payments/intents/{payment_id}",),
         handler=get_payment,
+        reveals=True,
+        fresh=True,  # it returns the client secret
         returns=PaymentDetail,
         access=Access.SIGNED_IN,
         errors=(NotAuthenticated, AccessDenied, NotFound),
@@ -344,6 +357,7 @@ PAYMENT_ROUTES: Final = (
         methods=("POST",),
         path="/payments/{payment_id}/cancel",
         handler=cancel_payment,
+        reveals=True,
         takes=CancelPayment,
         returns=PaymentCanceled,
         key=Key.OPTIONAL,

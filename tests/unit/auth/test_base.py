@@ -24,7 +24,7 @@ class Source:
     def __init__(self, answer: Principal | Exception | None) -> None:
         self.answer, self.asked = answer, 0
 
-    async def identify(self, request: Request) -> Principal | None:
+    async def identify(self, request: Request, *, max_age: float | None = None) -> Principal | None:
         self.asked += 1
         if isinstance(self.answer, Exception):
             raise self.answer

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bridge_payments.auth import AuthBridge
+from bridge_payments.auth.limits import Limits, MemoryCounters
 from bridge_payments.errors import StoreError
 from bridge_payments.http import Route, Router
 from bridge_payments.http.routes import ROUTES
@@ -122,6 +123,7 @@ class ScriptedBridge:
     engine: ScriptedEngine
     auth: AuthBridge
     settings: Settings
+    limits: Limits
     started: bool = True
     starts: int = 0
     webhooks: WebhookDispatcher = field(default_factory=lambda: WebhookDispatcher(MemoryStore()))
@@ -187,7 +189,8 @@ def build() -> Build:
         engine = ScriptedEngine()
         auth = AuthBridge(who or (lambda request: principal))
         chosen = {"default_provider": "dummy", "cors_origins": ("https://shop.example",), **settings}
-        bridge = ScriptedBridge(engine, auth, Settings(**chosen))
+        given = Settings(**chosen)
+        bridge = ScriptedBridge(engine, auth, given, Limits.from_settings(given, MemoryCounters()))
         return Rim(engine, bridge, Router(bridge, routes), principal)  # type: ignore[arg-type]
 
     return make

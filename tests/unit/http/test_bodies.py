@@ -188,6 +188,7 @@ CARD = "4242424242424242"
     "body",
     [
         {"description": CARD},
+        {"payment_method_id": CARD},
         {"description": "card 4242 4242 4242 4242, thanks"},
         {"description": "4242-4242-4242-4242"},
         {"metadata": {"card": CARD}},
@@ -211,7 +212,6 @@ async def test_a_card_number_is_refused_wherever_it_stands(rim: Any, body: dict[
 @pytest.mark.parametrize(
     "body",
     [
-        {"payment_method_id": CARD},
         {"customer_id": CARD},
         {"metadata": {"order_id": CARD}},
         {"description": "paid at 1736937000123"},
