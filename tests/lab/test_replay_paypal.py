@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bridge_payments.errors import InvalidSignature
 from bridge_payments.models import Money
+from bridge_payments.providers.paypal.billing import subscription_from
 from bridge_payments.providers.paypal.certificates import OfflineVerifier, check_signature, trusted
 from bridge_payments.providers.paypal.inbox import Seal, read_body, signed_text
 from bridge_payments.providers.paypal.mapping import (
@@ -29,6 +30,7 @@ from bridge_payments.providers.paypal.mapping import (
     payment_from,
     refund_from,
 )
+from bridge_payments.providers.paypal.vault import method_from
 
 pytestmark = pytest.mark.needs("specs")
 
@@ -82,6 +84,43 @@ def test_a_recorded_refund_means_what_a_person_read_in_it(specs: Path, line: Map
         "amount": str(refund.amount),
         "reason": refund.reason,
         "ours": [refund.our_reference, refund.refund_id],
+    } == line
+
+
+@pytest.mark.parametrize("line", EXPECTED["methods"], ids=lambda line: line["answer"])
+def test_a_recorded_method_means_what_a_person_read_in_it(specs: Path, line: Mapping[str, Any]) -> None:
+    method = method_from(recorded(specs, line["answer"]))
+    assert {
+        "answer": line["answer"],
+        "reference": method.reference,
+        "type": method.type,
+        "brand": method.brand,
+        "last_four": method.last_four,
+        "expires": [method.expiry_month, method.expiry_year],
+        "wallet_type": method.wallet_type,
+        "customer": method.customer,
+        "status": str(method.status),
+    } == line
+
+
+@pytest.mark.parametrize("line", EXPECTED["subscriptions"], ids=lambda line: line["answer"])
+def test_a_recorded_subscription_means_what_a_person_read_in_it(specs: Path, line: Mapping[str, Any]) -> None:
+    """With the plan and the collections that were recorded beside it."""
+    collected = recorded(specs, "Subscriptions__mockListSubscriptionTransactionsResponse")["transactions"]
+    whole = {**recorded(specs, line["answer"]), "plan": recorded(specs, line["plan"])}
+    seen = subscription_from(whole, transactions=collected)
+    assert {
+        "answer": line["answer"],
+        "plan": line["plan"],
+        "reference": seen.reference,
+        "status": str(seen.status),
+        "amount": str(seen.amount),
+        "interval": [str(seen.interval), seen.interval_count],
+        "next_billing_date": seen.next_billing_date and seen.next_billing_date.isoformat(),
+        "canceled_at": seen.canceled_at,
+        "next_action": seen.next_action,
+        "provider_status": seen.provider_status,
+        "charges": [[each.reference, str(each.status), str(each.amount)] for each in seen.charges or ()],
     } == line
 
 

@@ -68,6 +68,24 @@ def test_a_bad_order_is_refused(judge: PayPalDescriptions, body: Any, why: str) 
             {"amount": AMOUNT, "final_capture": "yes"},
         ),
         ("/v2/checkout/orders/O1/capture", {}, {"amount": AMOUNT}),
+        (
+            "/v2/checkout/orders/O1/capture",
+            {"payment_source": {"card": {"vault_id": "8kk8451t"}}},
+            {"payment_source": {"card": {"vault": "8kk8451t"}}},
+        ),
+        (
+            "/v3/vault/setup-tokens",
+            {"customer": {"merchant_customer_id": "pm_1"}, "payment_source": {"card": {}}},
+            {"customer": {"merchant_customer": "pm_1"}, "payment_source": {"card": {}}},
+        ),
+        (
+            "/v3/vault/payment-tokens",
+            {"payment_source": {"token": {"id": "5C991763VB2781612", "type": "SETUP_TOKEN"}}},
+            {"payment_source": {"token": {"id": "5C991763VB2781612", "type": "SETUP"}}},
+        ),
+        ("/v1/catalogs/products", {"name": "Club", "type": "SERVICE"}, {"name": "Club", "type": "CLUB"}),
+        ("/v1/billing/subscriptions", {"plan_id": "P-1"}, {"plan_id": "P-1", "price": "1"}),
+        ("/v1/billing/subscriptions/I-1/cancel", {"reason": "x"}, {}),
     ],
 )
 def test_each_of_our_calls_is_judged(judge: PayPalDescriptions, path: str, good: Any, bad: Any) -> None:
@@ -81,8 +99,22 @@ def test_a_write_without_a_request_id_and_an_address_that_paypal_has_not_are_ref
     assert judge.request_problems(post("/v2/checkout/orders", GOOD, headers={}))
     assert judge.request_problems(post("/v2/checkout/order", GOOD))
     assert judge.request_problems(
-        Exchange(method="GET", url="http://127.0.0.1:1/v2/checkout/orders/O1?fields=x", service="PayPal")
+        Exchange(method="GET", url="http://127.0.0.1:1/v2/checkout/orders/O1?colour=x", service="PayPal")
     )
+
+
+def test_a_read_has_the_queries_that_paypal_knows_and_wants(judge: PayPalDescriptions) -> None:
+    def read(path: str) -> list[str]:
+        return judge.request_problems(
+            Exchange(method="GET", url=f"http://127.0.0.1:1{path}", service="PayPal")
+        )
+
+    assert read("/v3/vault/payment-tokens?customer_id=c1&page=1") == []
+    assert read("/v3/vault/payment-tokens?page=1"), "whose?"
+    assert read("/v1/customer/disputes?disputed_transaction_id=C1") == []
+    assert read("/v1/customer/disputes?transaction=C1")
+    assert read("/v1/billing/subscriptions/I-1?fields=plan") == []
+    assert read("/v1/billing/subscriptions/I-1/transactions?start_time=2026-01-01T00:00:00Z"), "until when?"
 
 
 def test_the_verification_of_webhooks_is_judged(judge: PayPalDescriptions) -> None:

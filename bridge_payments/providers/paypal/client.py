@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ __all__ = ["Answer", "Client"]
 _VERIFY_PATH: Final = "/v1/notifications/verify-webhook-signature"
 
 T = TypeVar("T")
+Judge = Callable[[int, Any, str | None], ProviderError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +80,24 @@ class Client:
         deadline: float,
         repeat: bool,
         order: str | None = None,
+        instrument: bool = False,
     ) -> Answer:
-        """Make one call that may move money. Raises what `error_from` makes of a refusal."""
+        """Make one call that changes something. Raises what `error_from` makes of a refusal."""
         return await self._ask(
-            lambda shop: call(shop.sdk),
-            deadline,
-            lambda status, body, request: error_from(
-                status, body, request_id=request, repeat=repeat, order=order
-            ),
+            lambda shop: call(shop.sdk), deadline, _judge(repeat=repeat, order=order, instrument=instrument)
         )
+
+    async def post(self, path: str, body: object, *, key: str, deadline: float, repeat: bool) -> Answer:
+        """Make something that the SDK has no call for, under *key*. Raises as `write`."""
+        content = json.dumps(body).encode()
+        headers = {"PayPal-Request-Id": key, "Prefer": "return=representation"}
+        return await self._ask(
+            lambda shop: shop.send("POST", path, content, headers), deadline, _judge(repeat=repeat)
+        )
+
+    async def get(self, path: str, *, deadline: float) -> Answer:
+        """Read something that the SDK has no call for. Raises as `read`."""
+        return await self._read(lambda shop: shop.send("GET", path), deadline)
 
     async def read(self, call: Callable[[Any], object], *, deadline: float) -> Answer:
         """Make one call that moves nothing. Raises ProviderNotFound, ProviderUnknown, ProviderNeverSent."""
@@ -94,7 +105,7 @@ class Client:
 
     async def verify(self, content: bytes, *, deadline: float) -> Answer:
         """Ask PayPal whether it signed; the SDK has no such call. Raises as `read`."""
-        return await self._read(lambda shop: shop.post(_VERIFY_PATH, content), deadline)
+        return await self._read(lambda shop: shop.send("POST", _VERIFY_PATH, content), deadline)
 
     async def _read(self, call: Callable[[Workshop], object], deadline: float) -> Answer:
         def judge(status: int, body: Any, request: str | None) -> ProviderError:
@@ -112,7 +123,7 @@ class Client:
         self,
         call: Callable[[Workshop], object],
         deadline: float,
-        judge: Callable[[int, Any, str | None], ProviderError],
+        judge: Judge,
     ) -> Answer:
         shop = self._workshop()
         flight = await self._fly(shop, call, deadline)
@@ -153,6 +164,13 @@ class Client:
         if self._made is None or self._made.pid != os.getpid():
             self._made = Workshop(self._credentials, live=self._live, base=self._base)
         return self._made
+
+
+def _judge(*, repeat: bool, order: str | None = None, instrument: bool = False) -> Judge:
+    def judge(status: int, body: Any, request: str | None) -> ProviderError:
+        return error_from(status, body, request_id=request, repeat=repeat, order=order, instrument=instrument)
+
+    return judge
 
 
 def _quietly(call: Callable[[Workshop], object], shop: Workshop) -> None:

@@ -10,6 +10,7 @@ from ...errors import InvalidRequest
 from ...models import CaptureMethod
 from ..base import CaptureRequest, IntentRequest, RefundRequest
 from .money import to_paypal
+from .vault import keeping
 
 __all__ = [
     "METHODS",
@@ -18,6 +19,7 @@ __all__ = [
     "checked_id",
     "checked_method",
     "create_form",
+    "is_stored",
     "refund_form",
     "refund_mark",
 ]
@@ -25,9 +27,12 @@ __all__ = [
 Form = dict[str, Any]
 
 METHODS: Final = frozenset({"card", "paypal", "venmo"})
-"""What `payment_method` may say. None of them is a reference: the payer is asked by PayPal itself."""
+"""What `payment_method` may say besides a stored method: the payer is asked by PayPal itself."""
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]+")
+# (2026-11, vault_payment_tokens_v3 3.1, vault_id: at most 36.) PayPal draws them of letters and digits:
+# digits alone would be a card's, and letters alone a word that nobody knows.
+_VAULT_ID: Final = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_-]{4,36}")
 _RESERVED: Final = "bridge_"
 
 # PayPal keeps 127 characters of both (2026-11, https://developer.paypal.com/docs/api/orders/v2/#orders_create
@@ -50,12 +55,18 @@ def checked_id(value: str | None, noun: str) -> str:
 
 
 def checked_method(value: str | None) -> str | None:
-    if value is not None and value not in METHODS:
+    """Return *value* if it is one of `METHODS`, or can be what is kept in the vault."""
+    if value is not None and not (value in METHODS or _VAULT_ID.fullmatch(value)):
         raise InvalidRequest(
-            f"PayPal asks the payer itself: say one of {', '.join(sorted(METHODS))}, or nothing",
+            f"Say one of {', '.join(sorted(METHODS))} to have PayPal ask, a stored method, or nothing",
             field="payment_method",
         )
     return value
+
+
+def is_stored(method: str | None) -> bool:
+    """Whether *method* names something kept, and not who asks the payer."""
+    return method is not None and method not in METHODS
 
 
 def create_form(request: IntentRequest) -> Form:
@@ -63,10 +74,17 @@ def create_form(request: IntentRequest) -> Form:
 
     A wallet that is named, or a `return_url`, makes an order for that wallet's own page. Without either
     the order is open for PayPal's script in the browser: its buttons and its card fields choose the source.
+    What is to be kept has to be said now, because its payer agrees to it with the payment.
     """
-    wallet = checked_method(request.payment_method) or ("paypal" if request.return_url else None)
-    if request.setup_future_usage is not None:
-        raise InvalidRequest("PayPal's vault is not part of this release", field="setup_future_usage")
+    method = checked_method(request.payment_method)
+    stored = is_stored(method)
+    wallet = None if stored else method or ("paypal" if request.return_url else None)
+    keep = request.setup_future_usage is not None and not stored
+    if keep and wallet is None:
+        raise InvalidRequest(
+            f"To be kept, it has to be known what: say one of {', '.join(sorted(METHODS))}",
+            field="payment_method",
+        )
     unit: Form = {
         "amount": to_paypal(request.amount),
         "custom_id": request.payment_id,
@@ -80,6 +98,9 @@ def create_form(request: IntentRequest) -> Form:
     }
     if wallet in ("paypal", "venmo"):
         form["payment_source"] = {wallet: {"experience_context": _experience(wallet, request.return_url)}}
+    if keep and wallet is not None:
+        source = form.setdefault("payment_source", {}).setdefault(wallet, {})
+        source["attributes"] = keeping(wallet, customer=request.customer)
     return _with_extra(form, request.extra)
 
 

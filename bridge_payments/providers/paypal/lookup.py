@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from ...models import Verb
+from ...models import PaymentStatus, Verb
 from ..base import UNRECOGNISED, Absent, CannotSay, Evidence, Found, Lookup, ProviderPayment
 from .mapping import held_authorization, is_untouched
 from .objects import Json, items_of
 
-__all__ = ["NEVER_APPROVED", "judge"]
+__all__ = ["NEVER_APPROVED", "judge", "judge_charge"]
 
 NEVER_APPROVED: Final = Absent(
     "an order moves no money until its payer approves it, and nobody was given the address of this one"
@@ -69,7 +69,19 @@ def _refund(seen: ProviderPayment, evidence: Evidence) -> Lookup:
     )
 
 
+def judge_charge(seen: ProviderPayment, evidence: Evidence) -> Lookup:
+    """Judge a verb on what a subscription collected: a capture, which does not list its refunds."""
+    if evidence.verb is not Verb.REFUND:
+        return CannotSay(f"there is no look-up for {evidence.verb} of a subscription's charge")
+    if any(each.our_reference == evidence.reference for each in seen.refunds or ()):
+        return _refund(seen, evidence)
+    if seen.status is PaymentStatus.SUCCEEDED and seen.provider_status == "capture COMPLETED":
+        return Absent("nothing of the capture was refunded")
+    return CannotSay("the capture was refunded, and PayPal does not say by which refund")
+
+
 _JUDGEMENTS: Final[Mapping[Verb, Callable[[ProviderPayment, Json, Evidence], Lookup]]] = {
+    Verb.CREATE: _confirm,  # of an order that a stored method was to pay at once
     Verb.CONFIRM: _confirm,
     Verb.CAPTURE: _capture,
     Verb.CANCEL: lambda seen, order, _: _cancel(seen, order),

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
-from ...models import Money, NextAction, NextActionKind, PaymentStatus, ProviderEvent, RefundStatus
+from ...models import Money, NextAction, NextActionKind, PaymentStatus, RefundStatus
 from ..base import UNRECOGNISED, Decline, ProviderMethod, ProviderPayment, ProviderRefund, ProviderStatus
 from .declines import DECLINES, decline_from
+from .events import event_from, order_of_capture, reference_from
 from .money import from_paypal
-from .objects import Json, items_of, link_of, moment_of, parent_of, text_of, text_or_none
+from .objects import Json, items_of, link_of, moment_of, text_of, text_or_none
 from .refusals import error_from, read_error_from
+from .vault import kept_from_order
 
 __all__ = [
     "DECLINES",
     "REFUND_STATUS",
     "STATUS",
     "capture_of",
+    "captures_of",
+    "charge_from",
     "error_from",
     "event_from",
     "held_authorization",
@@ -132,6 +136,11 @@ def capture_of(order: Json) -> str | None:
     return text_of(taken[-1]["id"]) if taken else None
 
 
+def captures_of(order: Json) -> Sequence[str]:
+    """Return the captures that took money, oldest first: what may be disputed."""
+    return [text_of(each["id"]) for each in _captures(order) if each["status"] in _COLLECTED]
+
+
 def shows_capture(order: Json, capture: str) -> bool:
     return any(each["id"] == capture for each in _captures(order))
 
@@ -179,7 +188,7 @@ def _status(order: Json, captures: Sequence[Json], authorizations: Sequence[Json
         # A refused card completes its order, which cannot be paid again; another refusal is an attempt
         # (2020-11, https://github.com/woocommerce/woocommerce-paypal-payments/issues/88).
         return PaymentStatus.FAILED if order["status"] == "COMPLETED" else PaymentStatus.PENDING
-    if order["status"] == "CREATED" and (order.get("payment_source") or {}).get("card"):
+    if order["status"] == "CREATED" and _named_card(order):
         # The card fields of PayPal's script have named a card: nothing is left for the payer to do.
         return PaymentStatus.REQUIRES_CONFIRMATION
     return word
@@ -251,13 +260,72 @@ def _reference_of(thing: Json) -> str | None:
     return text if text and _REFERENCE.fullmatch(text) else None
 
 
+def _named_card(order: Json) -> Json | None:
+    card: Json = (order.get("payment_source") or {}).get("card") or {}
+    return card if card.get("last_digits") else None
+
+
 def _method(order: Json) -> ProviderMethod | None:
-    """The wallet that pays; a card of the script's fields has no reference that could be used again."""
-    for wallet in ("paypal", "venmo"):
-        account = text_or_none(((order.get("payment_source") or {}).get(wallet) or {}).get("account_id"))
-        if account:
-            return ProviderMethod(reference=account, type="paypal", wallet_type=wallet)
+    """What pays: kept for later, or a wallet's account. A card that is not kept has no reference."""
+    sources: Json = order.get("payment_source") or {}
+    for source in ("card", "paypal", "venmo"):
+        details: Json = sources.get(source) or {}
+        if kept := kept_from_order(source, details):
+            return kept
+        account = text_or_none(details.get("account_id"))
+        if source != "card" and account:
+            return ProviderMethod(reference=account, type=source, wallet_type=source)
     return None
+
+
+# --- charges of subscriptions -----------------------------------------------------------------------
+
+
+def charge_from(
+    capture: Json,
+    refunds: Sequence[Json] = (),
+    *,
+    livemode: bool | None = None,
+    request_id: str | None = None,
+) -> ProviderPayment:
+    """Read a capture that has no order: what a subscription collected. *refunds* are those that we know.
+
+    A capture does not list its refunds, but each of them says how much was given back until then.
+    """
+    identity, word = text_of(capture["id"]), text_of(capture["status"])
+    amount = from_paypal(capture["amount"])
+    known = [refund_from(each, order=identity) for each in refunds]
+    status = _CHARGES.get(word, UNRECOGNISED)
+    taken = amount.minor_units if word in _COLLECTED else 0
+    given = sum(each.amount.minor_units for each in known if each.status not in _HELD_BACK)
+    totals = [
+        from_paypal(total).minor_units
+        for each in refunds
+        if (total := (each.get("seller_payable_breakdown") or {}).get("total_refunded_amount"))
+    ]
+    return ProviderPayment(
+        reference=identity,
+        status=status,
+        amount=amount,
+        captured=taken,
+        refunded=taken if word == "REFUNDED" else min(max([given, *totals]), taken),
+        charge=identity,
+        livemode=livemode,
+        decline=decline_from(capture) if word in _REFUSED else None,
+        review=_in_review([capture], (), status),
+        refunds=tuple(known) or None,
+        provider_status=f"capture {word}",
+        request_id=request_id,
+        created_at=moment_of(capture.get("create_time")),
+        raw=capture,
+    )
+
+
+_CHARGES: Final[Mapping[str, PaymentStatus]] = {
+    **dict.fromkeys(_COLLECTED, PaymentStatus.SUCCEEDED),
+    **dict.fromkeys(_REFUSED, PaymentStatus.FAILED),
+    "PENDING": PaymentStatus.PROCESSING,
+}
 
 
 # --- refunds --------------------------------------------------------------------------------------
@@ -287,60 +355,3 @@ def refund_from(refund: Json, *, order: str | None = None, asked: Money | None =
 def _known(asked: Money | None) -> Money:
     assert asked is not None
     return asked
-
-
-# --- events ---------------------------------------------------------------------------------------
-
-
-def reference_from(event: Json) -> str | None:
-    """Return the order that an event is about, or the capture of it: refunds and disputes name no more."""
-    resource = event.get("resource")
-    resource = resource if isinstance(resource, Mapping) else {}
-    kind = text_of(event["event_type"])
-    identity = text_or_none(resource.get("id"))
-    if kind.startswith("CHECKOUT.ORDER."):
-        return identity
-    if kind.startswith("CUSTOMER.DISPUTE."):
-        disputed = items_of(resource, "disputed_transactions")
-        return text_or_none(disputed[0].get("seller_transaction_id")) if disputed else None
-    if not kind.startswith("PAYMENT."):
-        return None
-    if order := text_or_none(_related(resource).get("order_id")):
-        return order
-    if event.get("resource_type") == "refund" or parent_of(resource, "captures"):
-        order, _, ours = (text_or_none(resource.get("custom_id")) or "").rpartition(".")
-        return order if order and ours.startswith("ref") else parent_of(resource, "captures")
-    # The first generation of the API has no orders; its objects say `state` where ours say `status`.
-    return identity if kind.startswith("PAYMENT.CAPTURE.") and "status" in resource else None
-
-
-def order_of_capture(capture: Json) -> str | None:
-    return text_or_none(_related(capture).get("order_id"))
-
-
-def event_from(event: Json, *, livemode: bool | None = None, body: str = "") -> ProviderEvent:
-    """Read a verified event. *body* is what may be stored of it.
-
-    Raises KeyError, TypeError or ValueError for what is not an event.
-    """
-    resource: Any = event.get("resource")
-    return ProviderEvent(
-        id=text_of(event["id"]),
-        type=text_of(event["event_type"]),
-        reference=reference_from(event),
-        livemode=livemode,
-        our_reference=_marked(resource) if isinstance(resource, Mapping) else None,
-        api_version=text_or_none(event.get("resource_version")),
-        created_at=moment_of(event.get("create_time")),
-        body=body,
-    )
-
-
-def _related(resource: Json) -> Json:
-    related: Json = (resource.get("supplementary_data") or {}).get("related_ids") or {}
-    return related
-
-
-def _marked(resource: Json) -> str | None:
-    units = items_of(resource, "purchase_units")
-    return _reference_of(units[0] if units else resource)

@@ -28,7 +28,8 @@ _STATE_ISSUES: Final = frozenset(
     AUTHORIZATION_VOIDED CANNOT_BE_VOIDED CAPTURE_FULLY_REFUNDED MAX_CAPTURE_COUNT_EXCEEDED
     ORDER_ALREADY_AUTHORIZED ORDER_ALREADY_CAPTURED ORDER_ALREADY_COMPLETED ORDER_COMPLETED_OR_VOIDED
     ORDER_EXPIRED ORDER_NOT_APPROVED PAYER_ACTION_REQUIRED PENDING_CAPTURE PREVIOUSLY_CAPTURED
-    PREVIOUSLY_VOIDED REFUND_NOT_PERMITTED_DUE_TO_CHARGEBACK TRANSACTION_DISPUTED
+    PREVIOUSLY_VOIDED REFUND_NOT_PERMITTED_DUE_TO_CHARGEBACK SETUP_TOKEN_ALREADY_TOKENIZED
+    SUBSCRIPTION_CANNOT_BE_ACTIVATED SUBSCRIPTION_STATUS_INVALID TRANSACTION_DISPUTED
     """.split()
 )
 
@@ -55,12 +56,13 @@ def error_from(
     request_id: str | None = None,
     repeat: bool = False,
     order: str | None = None,
+    instrument: bool = False,
 ) -> ProviderError:
-    """Judge an error answer to a call that may have moved money.
+    """Judge an error answer to a call that may have changed something.
 
     *repeat*: this call may have been sent before. Then a refusal is about the repeat and says nothing
-    of the first (rule 9), so everything is unknown. *order* names the order that a payer stands before:
-    only there is a refused instrument a decline of the payment.
+    of the first (rule 9), so everything is unknown. *order* names the order that a payer stands before, and
+    *instrument* says that an instrument is to be kept: only there is a refused one a decline.
     """
     said = body if isinstance(body, Mapping) else {}
     issue = _issue_of(said)
@@ -73,13 +75,13 @@ def error_from(
             _sentence("PayPal refused a repeat, which proves nothing", status, said), **facts
         )
     declined = DECLINES.get(issue or "") if status == 422 else None
-    if declined is not None and order is not None:
+    if declined is not None and (order is not None or instrument):
         # The attempt has no identity of its own at PayPal: its debug id tells it from the next one.
         return ProviderDeclined(
             _text_of(said) or "The payment method was declined.",
             decline_code=declined,
             payment=order,
-            attempt=f"{order}:{request_id or issue}",
+            attempt=f"{order}:{request_id or issue}" if order else None,
             **facts,
         )
     if declined is not None:
@@ -116,7 +118,7 @@ def token_error_from(status: int, body: Any, *, request_id: str | None = None) -
 def unsent_from(error: ProviderError) -> ProviderNeverSent:
     """Say of a failed read that stood before a call: the call itself was never sent."""
     return ProviderNeverSent(
-        f"not sent, because the order could not be read: {error.message}",
+        f"not sent, because what it is about could not be read: {error.message}",
         provider_code=error.provider_code,
         request_id=error.request_id,
         http_status=error.http_status,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -71,15 +72,19 @@ class Workshop:
         )
         self.tokens.manager = self.sdk.auth_managers["Oauth2"]
 
-    def post(self, path: str, content: bytes) -> None:
+    def send(
+        self,
+        method: str,
+        path: str,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         """Ask something that the SDK has no call for, with its token."""
         token = self.tokens(None, self.tokens.manager)
-        headers = {
-            "Authorization": f"Bearer {token.access_token}",
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-        }
-        self._session.post(self._base + path, data=content, headers=headers)
+        common = {"Authorization": f"Bearer {token.access_token}", "Accept": "application/json"}
+        if content is not None:
+            common["Content-Type"] = "application/json"
+        self._session.request(method, self._base + path, data=content, headers={**common, **(headers or {})})
 
 
 class _Configuration(Configuration):

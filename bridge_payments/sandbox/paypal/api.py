@@ -16,17 +16,22 @@ from urllib.parse import parse_qs
 
 from ..faults import FaultKind
 from ..wire import Call
+from .billing import Billing
 from .books import Books, Json
+from .disputes import Disputes
 from .keys import Keys, Saved
 from .orders import Orders
 from .payments import Payments
-from .problems import Problem, invalid, token_refused
+from .problems import Problem, invalid, missing_object, token_refused
 from .signing import signer
+from .vault import Vault
 from .webhooks import Webhooks
 
 __all__ = ["Answer", "Api", "Exchange"]
 
 _TOKEN_LIFE: Final = timedelta(hours=9)
+_WHOLE: Final = ("setups", "tokens")
+"""What has no shorter answer."""
 _MINIMAL: Final = ("id", "status", "links", "payment_source")
 
 
@@ -68,11 +73,18 @@ class Api:
     ) -> None:
         self.books, self.keys, self.webhooks = books, keys, webhooks
         self.payments = Payments(books)
-        self.orders = Orders(books, self.payments)
+        self.vault = Vault(books)
+        self.orders = Orders(books, self.payments, self.vault)
+        self.billing = Billing(books, self.payments)
+        self.disputes = Disputes(books, self.payments)
         self.exchanges: list[Exchange] = []
         self.tokens: dict[str, datetime] = {}
         self._credentials = (client_id, client_secret)
         self._writes = [(re.compile(pattern), handler) for pattern, handler in self._write_table()]
+        self._changes = [
+            (method, re.compile(pattern), handler) for method, pattern, handler in self._change_table()
+        ]
+        self._reads = [(re.compile(pattern), handler) for pattern, handler in self._read_table()]
 
     @property
     def lock(self) -> threading.RLock:
@@ -136,12 +148,13 @@ class Api:
             return self._token(call)
         if self.caller(call) is None:
             return self._problem(Problem(401, "AUTHENTICATION_FAILURE"))
+        self.billing.run_due()
         try:
             if call.path == "/v1/notifications/verify-webhook-signature":
                 return self._plain(200, _json(self.webhooks.verification(call.body)))
             if call.method == "GET":
-                return self._plain(200, _json(self._look_up(call.path)))
-            return self._write(call)
+                return self._plain(200, _json(self._look_up(call)))
+            return self._change(call) or self._write(call)
         except Problem as problem:
             return self._problem(problem)
 
@@ -164,20 +177,42 @@ class Api:
 
     # --- reading and writing ------------------------------------------------------------------------
 
-    def _look_up(self, path: str) -> Json:
-        match = re.fullmatch(
-            r"/v2/(?:checkout/(orders)|payments/(captures|authorizations|refunds))/([^/]+)", path
-        )
-        if match is None:
-            raise Problem(404, "RESOURCE_NOT_FOUND")
-        shelf = match[1] or match[2]
-        get: Mapping[str, Callable[[str], Json]] = {
-            "orders": self.orders.get,
-            "captures": self.payments.capture,
-            "authorizations": self.payments.authorization,
-            "refunds": self.payments.refund_of,
-        }
-        return self.shown(shelf, get[shelf](match[3]))
+    def _look_up(self, call: Call) -> Json:
+        query = {name: values[0] for name, values in parse_qs(call.query).items()}
+        for pattern, handler in self._reads:
+            if match := pattern.fullmatch(call.path):
+                return handler("".join(match.groups()), query)
+        raise Problem(404, "RESOURCE_NOT_FOUND")
+
+    def _read_table(self) -> list[tuple[str, Callable[[str, Mapping[str, str]], Json]]]:
+        one = "([^/]+)"
+        return [
+            (f"/v2/checkout/orders/{one}", lambda id_, _: self.shown("orders", self.orders.get(id_))),
+            (f"/v2/payments/captures/{one}", lambda id_, _: self.payments.capture(id_)),
+            (f"/v2/payments/authorizations/{one}", lambda id_, _: self.payments.authorization(id_)),
+            (f"/v2/payments/refunds/{one}", lambda id_, _: self.payments.refund_of(id_)),
+            (f"/v3/vault/setup-tokens/{one}", lambda id_, _: self.vault.setup(id_)),
+            (f"/v3/vault/payment-tokens/{one}", lambda id_, _: self.vault.token(id_)),
+            ("/v3/vault/payment-tokens", lambda _, query: self.vault.listed(query.get("customer_id", ""))),
+            (f"/v1/billing/subscriptions/{one}", self._subscription),
+            (
+                f"/v1/billing/subscriptions/{one}/transactions",
+                lambda id_, query: self.billing.transactions(
+                    id_, query.get("start_time", ""), query.get("end_time", "")
+                ),
+            ),
+            (
+                "/v1/customer/disputes",
+                lambda _, query: self.disputes.about(query.get("disputed_transaction_id", "")),
+            ),
+            (f"/v1/customer/disputes/{one}", lambda id_, _: self.disputes.one(id_)),
+        ]
+
+    def _subscription(self, identity: str, query: Mapping[str, str]) -> Json:
+        found = copy.deepcopy(self.billing.get(identity))
+        if "plan" in query.get("fields", "").split(","):
+            found["plan"] = copy.deepcopy(self.billing.plan_of(found))
+        return found
 
     def shown(self, shelf: str, thing: Json) -> Json:
         """Return a copy as it goes out: an order's payments say nothing of the order they are in."""
@@ -187,6 +222,25 @@ class Api:
                 for each in made:
                     each.pop("supplementary_data", None)
         return seen
+
+    def _change(self, call: Call) -> Answer | None:
+        """Make a change that has no request id and no answer; None for what is none."""
+        for method, pattern, handler in self._changes:
+            if call.method == method and (match := pattern.fullmatch(call.path)):
+                handler("".join(match.groups()), self._read(call, listed=method == "PATCH"))
+                return self._plain(204, b"")
+        return None
+
+    def _change_table(self) -> list[tuple[str, str, Callable[[str, Any], object]]]:
+        one, billing = "([^/]+)", self.billing
+        subscription = f"/v1/billing/subscriptions/{one}"
+        return [
+            ("DELETE", f"/v3/vault/payment-tokens/{one}", lambda id_, _: self.vault.delete(id_)),
+            ("PATCH", subscription, billing.patch),
+            ("POST", f"{subscription}/suspend", billing.suspend),
+            ("POST", f"{subscription}/activate", billing.activate),
+            ("POST", f"{subscription}/cancel", billing.cancel),
+        ]
 
     def _write(self, call: Call) -> Answer:
         key = call.headers.get("paypal-request-id")
@@ -221,11 +275,14 @@ class Api:
             raise saved.refused
         assert saved.made is not None  # `begin` refuses an id in flight
         shelf, identity = saved.made
-        return self._made(call, shelf, getattr(self.books, shelf)[identity], status=200, replayed=True)
+        made = getattr(self.books, shelf).get(identity)
+        if made is None:
+            raise missing_object()
+        return self._made(call, shelf, made, status=200, replayed=True)
 
     def _made(self, call: Call, shelf: str, made: Json, *, status: int, replayed: bool = False) -> Answer:
         seen = self.shown(shelf, made)
-        whole = call.headers.get("prefer") == "return=representation"
+        whole = call.headers.get("prefer") == "return=representation" or shelf in _WHOLE
         if not whole and call.path.endswith("/void"):
             return self._plain(204, b"", replayed=replayed)
         if not whole:
@@ -236,14 +293,14 @@ class Api:
                 seen["purchase_units"] = [{name: unit[name] for name in ("reference_id", "payments")}]
         return self._plain(status, _json(seen), replayed=replayed)
 
-    def _read(self, call: Call) -> Json:
+    def _read(self, call: Call, *, listed: bool = False) -> Any:
         if not call.body:
             return {}
         try:
             wish = json.loads(call.body)
         except ValueError:
             raise invalid("MALFORMED_REQUEST_JSON", "The request JSON is not well formed.") from None
-        if not isinstance(wish, dict):
+        if not isinstance(wish, list if listed else dict):
             raise invalid("INVALID_PARAMETER_SYNTAX", "The value of a field does not conform to the format.")
         return wish
 
@@ -252,8 +309,11 @@ class Api:
         one = "([^/]+)"
         return [
             ("/v2/checkout/orders", lambda _, wish: ("orders", orders.create(wish))),
-            (f"/v2/checkout/orders/{one}/capture", lambda id_, _: ("orders", orders.capture(id_))),
-            (f"/v2/checkout/orders/{one}/authorize", lambda id_, _: ("orders", orders.authorize(id_))),
+            (f"/v2/checkout/orders/{one}/capture", lambda id_, wish: ("orders", orders.capture(id_, wish))),
+            (
+                f"/v2/checkout/orders/{one}/authorize",
+                lambda id_, wish: ("orders", orders.authorize(id_, wish)),
+            ),
             (
                 f"/v2/payments/authorizations/{one}/capture",
                 lambda id_, wish: ("captures", payments.capture_authorization(id_, wish)),
@@ -266,6 +326,11 @@ class Api:
                 f"/v2/payments/captures/{one}/refund",
                 lambda id_, wish: ("refunds", payments.refund(id_, wish)),
             ),
+            ("/v3/vault/setup-tokens", lambda _, wish: ("setups", self.vault.create_setup(wish))),
+            ("/v3/vault/payment-tokens", lambda _, wish: ("tokens", self.vault.create_token(wish))),
+            ("/v1/catalogs/products", lambda _, wish: ("products", self.billing.create_product(wish))),
+            ("/v1/billing/plans", lambda _, wish: ("plans", self.billing.create_plan(wish))),
+            ("/v1/billing/subscriptions", lambda _, wish: ("subscriptions", self.billing.create(wish))),
         ]
 
     def _problem(self, problem: Problem) -> Answer:

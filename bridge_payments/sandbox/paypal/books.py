@@ -17,7 +17,10 @@ __all__ = ["Books", "Json"]
 Json = dict[str, Any]
 
 _LETTERS: Final = string.digits + string.ascii_uppercase
-_SHELVES: Final = ("orders", "captures", "authorizations", "refunds", "events", "instruments", "order_of")
+_SHELVES: Final = (
+    "orders", "captures", "authorizations", "refunds", "events", "instruments", "order_of", "setups",
+    "tokens", "products", "plans", "subscriptions", "subscription_of", "disputes", "notes",
+)  # fmt: skip
 
 
 class Books:
@@ -36,6 +39,16 @@ class Books:
         """What each order's payer chose, by its name in `instruments.py`."""
         self.order_of: dict[str, str] = {}
         """The order of each capture, authorisation and refund."""
+        self.setups: dict[str, Json] = {}
+        self.tokens: dict[str, Json] = {}
+        self.products: dict[str, Json] = {}
+        self.plans: dict[str, Json] = {}
+        self.subscriptions: dict[str, Json] = {}
+        self.subscription_of: dict[str, str] = {}
+        """The subscription that each capture without an order was collected for."""
+        self.disputes: dict[str, Json] = {}
+        self.notes: dict[str, Json] = {}
+        """What PayPal knows of an object and does not show."""
         self.announce: Callable[[Json], None] = lambda _: None
 
     def now(self) -> str:
@@ -48,7 +61,7 @@ class Books:
     def new_id(self) -> str:
         return "".join(secrets.choice(_LETTERS) for _ in range(17))
 
-    def emit(self, kind: str, noun: str, subject: Json, summary: str) -> None:
+    def emit(self, kind: str, noun: str, subject: Json, summary: str, *, version: str = "2.0") -> None:
         """Write one event with a snapshot of *subject* and hand it to whoever delivers."""
         identity = f"WH-{self.new_id()}-{self.new_id()}"
         event: Json = {
@@ -56,7 +69,7 @@ class Books:
             "event_version": "1.0",
             "create_time": self.now(),
             "resource_type": noun,
-            "resource_version": "2.0",
+            "resource_version": version,
             "event_type": kind,
             "summary": summary,
             "resource": copy.deepcopy(subject),
@@ -82,7 +95,7 @@ class Books:
 
     def load(self, saved: Json) -> None:
         for name in _SHELVES:
-            getattr(self, name).update(saved[name])
+            getattr(self, name).update(saved.get(name, {}))
         # An order holds its payments themselves, and not copies of them.
         for order in self.orders.values():
             for noun, made in order["purchase_units"][0].get("payments", {}).items():

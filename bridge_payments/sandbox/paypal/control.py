@@ -41,11 +41,14 @@ class _Desk(Switches):
             "captures": self._gateway.captures(),
             "authorizations": self._gateway.authorizations(),
             "refunds": self._gateway.refunds(),
+            "payment_tokens": self._gateway.payment_tokens(),
+            "subscriptions": self._gateway.subscriptions(),
+            "disputes": self._gateway.disputes(),
             "events": self._gateway.events(),
         }
 
     async def requests(self, method: str, wish: dict[str, Any]) -> dict[str, Any]:
-        return {"requests": [asdict(exchange) for exchange in self._gateway.requests()]}
+        return {"requests": [asdict(exchange) for exchange in self._gateway.requests("/v")]}
 
     async def settings(self, method: str, wish: dict[str, Any]) -> dict[str, Any]:
         if "charge_every_request" in wish:
@@ -56,4 +59,12 @@ class _Desk(Switches):
             self._gateway.settle(wish["settle"], succeeded=wish.get("succeeded", True))
         if "hold_refunds" in wish:
             self._gateway.hold_refunds(int(wish["hold_refunds"]))
+        if "agree" in wish:
+            self._gateway.agree(wish["agree"], wish.get("instrument", "balance"))
+        if "subscribe" in wish:
+            self._gateway.subscribe(wish["subscribe"], wish.get("instrument", "balance"))
+        if "dispute" in wish:
+            self._gateway.open_dispute(wish["dispute"])
+        if "resolve" in wish:
+            self._gateway.resolve_dispute(wish["resolve"], wish["outcome"])
         return {"charge_every_request": self._gateway.charge_every_request}

@@ -32,7 +32,7 @@ from .webhooks import Webhooks
 
 __all__ = ["FakePayPal"]
 
-_API: Final = ("/v1/", "/v2/")
+_API: Final = ("/v1/", "/v2/", "/v3/")
 
 
 class FakePayPal(Listening):
@@ -102,6 +102,24 @@ class FakePayPal(Listening):
     def refunds(self) -> list[Json]:
         return self._copies(self.books.refunds)
 
+    def payment_tokens(self) -> list[Json]:
+        return self._copies(self.books.tokens)
+
+    def setup_tokens(self) -> list[Json]:
+        return self._copies(self.books.setups)
+
+    def products(self) -> list[Json]:
+        return self._copies(self.books.products)
+
+    def plans(self) -> list[Json]:
+        return self._copies(self.books.plans)
+
+    def subscriptions(self) -> list[Json]:
+        return self._copies(self.books.subscriptions)
+
+    def disputes(self) -> list[Json]:
+        return self._copies(self.books.disputes)
+
     def events(self, kind: str | None = None) -> list[Json]:
         return [event for event in self._copies(self.books.events) if kind in (None, event["event_type"])]
 
@@ -109,7 +127,7 @@ class FakePayPal(Listening):
         with self.books.lock:
             return copy.deepcopy(self.books.orders[identity])
 
-    def requests(self, path: str = "/v2/", *, method: str | None = None) -> list[Exchange]:
+    def requests(self, path: str | tuple[str, ...] = "/v2/", *, method: str | None = None) -> list[Exchange]:
         """Return the log of API requests whose path begins with *path*."""
         with self.books.lock:
             return [
@@ -124,6 +142,47 @@ class FakePayPal(Listening):
         """The payer agrees, with one of `instruments.INSTRUMENTS`."""
         with self.books.lock:
             return copy.deepcopy(self.api.orders.approve(order_id, instrument))
+
+    def agree(self, setup_id: str, instrument: str = "balance") -> Json:
+        """The payer agrees that an instrument is kept."""
+        with self.books.lock:
+            return copy.deepcopy(self.api.vault.agree(setup_id, instrument))
+
+    def subscribe(self, subscription_id: str, instrument: str = "balance") -> Json:
+        """The payer approves a subscription, and PayPal collects its first cycle."""
+        with self.books.lock:
+            return copy.deepcopy(self.api.billing.approve(subscription_id, instrument))
+
+    def advance(self, **by: float) -> None:
+        """Move the clock (``days=31``) and collect what became due meanwhile."""
+        self.clock.move(timedelta(**by))
+        with self.books.lock:
+            self.api.billing.run_due()
+
+    def decline_renewals(self, subscription_id: str, *, declines: bool = True) -> None:
+        """Let the next collections of a subscription be refused, or succeed again."""
+        with self.books.lock:
+            self.books.notes[subscription_id]["declines"] = declines
+
+    def open_dispute(
+        self, capture_id: str, amount: Json | None = None, *, reason: str = "UNAUTHORISED"
+    ) -> Json:
+        with self.books.lock:
+            return copy.deepcopy(self.api.disputes.begin(capture_id, amount, reason))
+
+    def resolve_dispute(self, dispute_id: str, outcome: str) -> Json:
+        """Decide a dispute: ``RESOLVED_BUYER_FAVOUR``, ``RESOLVED_SELLER_FAVOUR`` …"""
+        with self.books.lock:
+            return copy.deepcopy(self.api.disputes.resolve(dispute_id, outcome))
+
+    def keep_late(self, *, late: bool = True) -> None:
+        """Let what orders keep be kept only by `finish_keeping`, as PayPal does at times."""
+        with self.books.lock:
+            self.api.vault.late = late
+
+    def finish_keeping(self, order_id: str) -> Json:
+        with self.books.lock:
+            return copy.deepcopy(self.api.vault.finish(self.books.orders[order_id]))
 
     def lose_next_answer(self, path: str = "/v2/*", *, times: int = 1) -> Fault:
         """The next matching POST is executed and its answer never arrives."""
@@ -206,6 +265,7 @@ class FakePayPal(Listening):
             self.api.keys.ignored = False
             self.api.exchanges.clear()
             self.api.payments.held = 0
+            self.api.vault.late = False
         self.clock.offset = timedelta()
         self.faults.clear()
         self.webhooks.clear(endpoints=endpoints)

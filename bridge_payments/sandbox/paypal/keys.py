@@ -6,8 +6,10 @@ From the documentation (2026-11, https://developer.paypal.com/api/rest/reference
   200 instead of 201, and makes nothing; the body is not compared;
 * of two at the same time the second one may fail (409 PREVIOUS_REQUEST_IN_PROGRESS);
 * calls that fail with a time-out or a 5xx may be repeated with the same id: a failure is not kept;
-* orders keep an id for 6 hours, payments for 45 days (the header's description in checkout_orders_v2 2.13
-  and payments_payment_v2 2.5); an id has at most 108 characters.
+* orders keep an id for 6 hours, payments for 45 days, the vault for 3 hours, products, plans and
+  subscriptions for 72 hours (the header's description in checkout_orders_v2 2.13, payments_payment_v2 2.5,
+  vault_payment_tokens_v3 3.1, catalogs_products_v1 and billing_subscriptions_v1 1.6); an id has at most 108
+  characters.
 
 What is not documented, and assumed here: a refusal of the deed (422) is kept, a refusal of the input is not;
 an id counts per endpoint.
@@ -25,7 +27,13 @@ from .problems import Problem, invalid
 
 __all__ = ["Keys", "Saved"]
 
-_WINDOWS: Final = {"/v2/checkout/orders": timedelta(hours=6), "/v2/payments": timedelta(days=45)}
+_WINDOWS: Final = {
+    "/v2/checkout/orders": timedelta(hours=6),
+    "/v2/payments": timedelta(days=45),
+    "/v3/vault": timedelta(hours=3),
+    "/v1/catalogs": timedelta(hours=72),
+    "/v1/billing": timedelta(hours=72),
+}
 _LONGEST: Final = 108
 
 

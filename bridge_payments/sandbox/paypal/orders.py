@@ -11,6 +11,7 @@ from .books import Books, Json
 from .instruments import INSTRUMENTS, Instrument
 from .payments import Payments
 from .problems import invalid, missing_object, refused
+from .vault import Vault
 
 __all__ = ["Orders"]
 
@@ -29,9 +30,10 @@ _SOURCES: Final = frozenset({"paypal", "venmo", "card"})
 
 
 class Orders:
-    def __init__(self, books: Books, payments: Payments) -> None:
+    def __init__(self, books: Books, payments: Payments, vault: Vault) -> None:
         self._books = books
         self._payments = payments
+        self._vault = vault
 
     def get(self, identity: str) -> Json:
         found = self._books.orders.get(identity)
@@ -56,7 +58,7 @@ class Orders:
         order: Json = {
             "id": identity,
             "intent": intent,
-            "status": "PAYER_ACTION_REQUIRED" if source else "CREATED",
+            "status": "PAYER_ACTION_REQUIRED" if set(source) - {"card"} else "CREATED",
             "purchase_units": [unit],
             "create_time": self._books.now(),
             "links": [],
@@ -64,6 +66,7 @@ class Orders:
         if source:
             order["payment_source"] = {name: {} for name in source}
         self._books.orders[identity] = order
+        self._vault.note_wish(identity, source)
         details: Json = next(iter(source.values()), {})
         context: Json = details.get("experience_context") or wish.get("application_context") or {}
         self._books.instruments[f"{identity}.return_url"] = context.get("return_url") or ""
@@ -114,22 +117,25 @@ class Orders:
 
     # --- the merchant -------------------------------------------------------------------------------
 
-    def capture(self, identity: str) -> Json:
-        return self._pay(identity, "CAPTURE")
+    def capture(self, identity: str, wish: Json | None = None) -> Json:
+        return self._pay(identity, "CAPTURE", (wish or {}).get("payment_source"))
 
-    def authorize(self, identity: str) -> Json:
-        return self._pay(identity, "AUTHORIZE")
+    def authorize(self, identity: str, wish: Json | None = None) -> Json:
+        return self._pay(identity, "AUTHORIZE", (wish or {}).get("payment_source"))
 
-    def _pay(self, identity: str, intent: str) -> Json:
+    def _pay(self, identity: str, intent: str, source: Json | None) -> Json:
         order = self.get(identity)
         if order["intent"] != intent:
             raise refused("ACTION_DOES_NOT_MATCH_INTENT", f"Order was created with {order['intent']}.")
         if order["status"] == "COMPLETED":
             word = "CAPTURED" if intent == "CAPTURE" else "AUTHORIZED"
             raise refused(f"ORDER_ALREADY_{word}", f"Order already {word.lower()}.")
+        if source is not None:
+            self._use(order, source)
         if order["status"] != "APPROVED":
             raise refused("ORDER_NOT_APPROVED", "Payer has not yet approved the Order for payment.")
-        chosen = INSTRUMENTS[self._books.instruments[identity]]
+        instrument = self._books.instruments[identity]
+        chosen = INSTRUMENTS[instrument]
         self._payments.check_invoice(order["purchase_units"][0].get("invoice_id"))
         if chosen.outcome == "refused":
             raise refused(
@@ -140,9 +146,26 @@ class Orders:
             )
         # A refused card completes its order all the same.
         order |= {"status": "COMPLETED", "update_time": self._books.now()}
+        self._vault.keep_of(order, instrument)
         self._payments.begin(order, chosen, authorize=intent == "AUTHORIZE")
         self._link(order)
         return order
+
+    def _use(self, order: Json, source: Json) -> None:
+        """What is kept pays, without the payer, unless its bank asks for them."""
+        instrument, _ = self._vault.pays(source)
+        chosen = INSTRUMENTS[instrument]
+        order["payment_source"] = _source(chosen)
+        if chosen.outcome == "challenge":
+            order |= {"status": "PAYER_ACTION_REQUIRED", "update_time": self._books.now()}
+            self._link(order)
+            raise refused(
+                "PAYER_ACTION_REQUIRED",
+                "Payer needs to perform the following action before proceeding with payment.",
+                links=[self._books.link(f"/_approve/{order['id']}", "payer-action")],
+            )
+        self._books.instruments[order["id"]] = instrument
+        order["status"] = "APPROVED"
 
     def _link(self, order: Json) -> None:
         path = f"/v2/checkout/orders/{order['id']}"
@@ -157,7 +180,11 @@ class Orders:
 
 def _source(chosen: Instrument) -> Json:
     if chosen.source == "card":
-        return {"card": {"last_digits": "1111", "brand": "VISA", "type": "CREDIT"}}
+        return {
+            "card": {
+                "last_digits": chosen.last_digits, "brand": "VISA", "type": "CREDIT", "expiry": "2031-08",
+            }
+        }  # fmt: skip
     details = {"email_address": "payer@example.com", "account_id": "SANDBXPAYER22"}
     return {chosen.source: {**details, "name": {"given_name": "Ada", "surname": "Sandbox"}}}
 

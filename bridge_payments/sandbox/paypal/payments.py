@@ -151,6 +151,47 @@ class Payments:
         up = f"/v2/payments/authorizations/{authorization}"
         return [each for each in self._books.captures.values() if each["links"][1]["href"].endswith(up)]
 
+    # --- what a subscription collects ---------------------------------------------------------------
+
+    def collect(self, amount: Json, subscription: Json) -> Json:
+        """Take money for a subscription: a capture without an order, and a sale in the webhooks."""
+        identity = self._books.new_id()
+        made: Json = {
+            "id": identity,
+            "status": "COMPLETED",
+            "amount": amount,
+            "final_capture": True,
+            **({"custom_id": subscription["custom_id"]} if "custom_id" in subscription else {}),
+            "seller_protection": {"status": "NOT_ELIGIBLE"},
+            "create_time": self._books.now(),
+            "update_time": self._books.now(),
+            "links": [
+                self._books.link(f"/v2/payments/captures/{identity}", "self"),
+                self._books.link(f"/v1/billing/subscriptions/{subscription['id']}", "up"),
+            ],
+        }
+        self._books.captures[identity] = made
+        self._books.subscription_of[identity] = subscription["id"]
+        self._collected(made)
+        sale = {
+            "id": identity,
+            "billing_agreement_id": subscription["id"],
+            "amount": {"total": amount["value"], "currency": amount["currency_code"]},
+            "state": "completed",
+            "custom": subscription.get("custom_id", ""),
+            "create_time": made["create_time"],
+        }
+        self._books.emit("PAYMENT.SALE.COMPLETED", "sale", sale, "Payment completed", version="1.0")
+        return made
+
+    def reverse(self, identity: str, amount: Json) -> None:
+        """A bank takes money back: the capture says refunded, and there is no refund."""
+        capture = self.capture(identity)
+        note = self._books.notes.setdefault(identity, {"reversed": "0"})
+        note["reversed"] = str(Decimal(note["reversed"]) + Decimal(amount["value"]))
+        self._recount(capture)
+        self._told(capture, "CAPTURE", "REVERSED")
+
     # --- captures and refunds -----------------------------------------------------------------------
 
     def capture(self, identity: str) -> Json:
@@ -190,21 +231,44 @@ class Payments:
                 )
         made = self._new_refund(capture, amounts.write(currency, value), wish)
         self._recount(capture)
-        # Its event names the capture and not the order (2018-08, solidus' recorded delivery).
-        self._books.emit("PAYMENT.CAPTURE.REFUNDED", "refund", made, "A capture payment was refunded")
+        self._tell_refund(made)
         return made
+
+    def _tell_refund(self, refund: Json) -> None:
+        capture = self._capture_of(refund)
+        if capture["id"] not in self._books.subscription_of:
+            # Its event names the capture and not the order (2018-08, solidus' recorded delivery).
+            self._books.emit("PAYMENT.CAPTURE.REFUNDED", "refund", refund, "A capture payment was refunded")
+            return
+        amount = refund["amount"]
+        told = {
+            "id": refund["id"],
+            "sale_id": capture["id"],
+            "amount": {"total": f"-{amount['value']}", "currency": amount["currency_code"]},
+            "state": "completed",
+            "create_time": refund["create_time"],
+        }
+        self._books.emit(
+            "PAYMENT.SALE.REFUNDED", "refund", told, "A sale payment was refunded", version="1.0"
+        )
 
     def _new_refund(self, capture: Json, amount: Json, wish: Json) -> Json:
         refund = self._books.new_id()
         pending = self.held > 0
         self.held -= pending
-        order = self._books.order_of[capture["id"]]
+        order = self._books.order_of.get(capture["id"])
+        currency = amount["currency_code"]
+        total = amounts.value_of(capture) - self._rest(capture) + Decimal(amount["value"])
         made: Json = {
             "id": refund,
             "status": "PENDING" if pending else "COMPLETED",
             "amount": amount,
             **{name: wish[name] for name in ("invoice_id", "custom_id", "note_to_payer") if wish.get(name)},
-            "seller_payable_breakdown": {"gross_amount": amount, "net_amount": amount},
+            "seller_payable_breakdown": {
+                "gross_amount": amount,
+                "net_amount": amount,
+                "total_refunded_amount": amounts.write(currency, total),
+            },
             "create_time": self._books.now(),
             "update_time": self._books.now(),
             "links": [
@@ -214,6 +278,9 @@ class Payments:
         }
         if pending:
             made["status_details"] = {"reason": "ECHECK"}
+        if order is None:
+            self._books.refunds[refund] = made
+            return made
         self._keep("refunds", made, order)
         unit = self._books.orders[order]["purchase_units"][0]
         unit["payments"].setdefault("refunds", []).append(made)
@@ -245,7 +312,8 @@ class Payments:
 
     def _rest(self, capture: Json) -> Decimal:
         given = [each for each in self._books.refunds_of(capture["id"]) if each["status"] != "FAILED"]
-        return amounts.value_of(capture) - sum(map(amounts.value_of, given), Decimal())
+        taken_back = Decimal(self._books.notes.get(capture["id"], {}).get("reversed", "0"))
+        return amounts.value_of(capture) - sum(map(amounts.value_of, given), Decimal()) - taken_back
 
     def _recount(self, capture: Json) -> None:
         rest = self._rest(capture)

@@ -17,6 +17,7 @@ __all__ = ["Recorder"]
 _SECRET_HEADERS = frozenset({"authorization"})
 _PAYPAL = re.compile(
     r"/v2/(checkout/orders|payments)\b|/v1/(oauth2/token|notifications/verify-webhook-signature)$"
+    r"|/v3/vault/|/v1/(billing|catalogs|customer/disputes)\b"
 )
 _TOKEN = "/v1/oauth2/token"
 

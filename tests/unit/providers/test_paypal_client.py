@@ -249,7 +249,10 @@ async def test_an_order_that_is_not_the_one_asked_for_is_not_believed(
 async def test_an_order_that_is_gone_is_said_to_be_gone(account: PayPalProvider, scripted: Any) -> None:
     scripted.answer(TOKEN)
     details = [{"issue": "INVALID_RESOURCE_ID", "description": "Specified resource ID does not exist."}]
-    scripted.answer({"name": "RESOURCE_NOT_FOUND", "message": "no", "debug_id": "d", "details": details}, 404)
+    gone = {"name": "RESOURCE_NOT_FOUND", "message": "no", "debug_id": "d", "details": details}
+    scripted.answer(gone, 404)
+    # Nor is it what a subscription collected.
+    scripted.answer({**gone, "message": "The specified resource does not exist.", "details": []}, 404)
     with pytest.raises(ProviderNotFound):
         await account.sync_payment_status("ORDER1")
 

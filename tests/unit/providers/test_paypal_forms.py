@@ -39,7 +39,7 @@ def test_a_way_back_makes_an_order_for_paypals_own_page() -> None:
 
 
 @pytest.mark.parametrize("method", ["pm_card_visa", "4111111111111111", "PAYPAL", "token"])
-def test_a_payment_method_is_a_word_and_never_a_reference_or_a_number(method: str) -> None:
+def test_a_payment_method_is_a_known_word_or_kept_and_never_a_number(method: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         create_form(asked(payment_method=method))
     assert method not in str(refused.value)
@@ -50,9 +50,24 @@ def test_venmo_gets_no_addresses_because_it_takes_none() -> None:
     assert form["payment_source"] == {"venmo": {"experience_context": {}}}
 
 
-def test_saving_for_later_is_refused_instead_of_ignored() -> None:
-    with pytest.raises(InvalidRequest, match="vault"):
+def test_what_is_to_be_kept_is_said_with_the_order_its_payer_agrees_to() -> None:
+    with pytest.raises(InvalidRequest, match="what"):
         create_form(asked(setup_future_usage="off_session"))
+    card = create_form(asked(setup_future_usage="off_session", payment_method="card", customer="cus1"))
+    assert card["payment_source"]["card"]["attributes"] == {
+        "vault": {"store_in_vault": "ON_SUCCESS"},
+        "customer": {"id": "cus1"},
+    }
+    wallet = create_form(asked(setup_future_usage="off_session", return_url="https://shop.example/back"))
+    assert wallet["payment_source"]["paypal"]["attributes"]["vault"] == {
+        "store_in_vault": "ON_SUCCESS",
+        "usage_type": "MERCHANT",
+        "permit_multiple_payment_tokens": True,
+    }
+    kept = create_form(
+        asked(payment_method="8kk8451t", setup_future_usage="off_session", return_url="https://x.y/z")
+    )
+    assert "payment_source" not in kept, "what is kept is charged by the capture"
 
 
 @pytest.mark.parametrize(
