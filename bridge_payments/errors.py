@@ -258,6 +258,7 @@ class PaymentDeclined(BridgeError):
             details={
                 "decline_code": decline_code,
                 "provider_error": provider_code,
+                "payment_id": payment_id,
                 "payment_intent_id": provider_intent_id,
             },
         )

@@ -22,6 +22,7 @@ from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 from ..errors import (
+    BridgeError,
     ConcurrentUpdate,
     IdempotencyMismatch,
     InvalidRequest,
@@ -29,6 +30,7 @@ from ..errors import (
     ProviderDeclined,
     ProviderError,
     ProviderStateConflict,
+    ProviderUnknown,
     StoreError,
     Unavailable,
 )
@@ -470,7 +472,14 @@ class Operations:
     ) -> ProviderPayment:
         assert payment.provider_id is not None
         known = known_payment(payment, refunds, reference=reference, hint=hint)
-        return await self.provider(payment.provider_id).sync_known_payment(known)
+        provider = self.provider(payment.provider_id)
+        try:
+            return await provider.sync_known_payment(known)
+        except BridgeError:
+            raise
+        except Exception as error:
+            log.exception("payment %s: its adapter failed to read it", payment.id)
+            raise ProviderUnknown(f"the adapter failed with {type(error).__name__}") from None
 
     async def refresh(
         self, payment_id: str, *, swept: bool = False, hint: str | None = None

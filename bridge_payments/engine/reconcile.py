@@ -134,6 +134,12 @@ class Reconciliation(Subjects):
                 return await provider.find_operation(evidence)
         except (ProviderError, TimeoutError) as error:
             return CannotSay(str(error) or "the provider does not answer")
+        except BridgeError:
+            raise
+        except Exception as error:
+            # An adapter that fails in its own code says nothing, and must not keep the others waiting.
+            log.exception("operation %s: its adapter failed to look it up", case.operation.id)
+            return CannotSay(f"the adapter failed with {type(error).__name__}")
 
     async def _act(
         self,

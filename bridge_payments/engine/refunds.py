@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ..errors import (
     ConcurrentUpdate,
+    IllegalState,
     NotFound,
     OperationInProgress,
     ProviderError,
@@ -73,9 +74,10 @@ class RefundVerbs(Operations):
             if payment is None:
                 raise NotFound("Payment not found")
             rules.require_trusted(principal, payment)
+            if payment.provider_id is None:
+                raise IllegalState("This payment was collected by hand; give it back by hand")
             with self.unless_in_progress(unit, payment_id):
                 amount = rules.check_refund(payment, amount_cents, force=force)
-            assert payment.provider_id is not None
             gateway = self.provider(payment.provider_id)
             gateway.require(Verb.REFUND)
             if amount < payment.captured_cents:

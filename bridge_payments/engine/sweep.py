@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from ..errors import BridgeError, ProviderError, ProviderNotFound
+from ..errors import BridgeError, ProviderNotFound
 from ..models import SYSTEM, Payment, PaymentFlag, PaymentStatus, Principal
 from ..stores.base import Unit
 from . import settlement
@@ -106,7 +106,8 @@ class SweepWork(Operations):
             return False
         try:
             fresh = await self.refresh(payment.id) or payment
-        except ProviderError as error:
+        except BridgeError as error:
+            # Its account may have left the settings: one payment keeps no other's secret alive.
             log.warning("payment %s could not be read before its secret expires: %s", payment.id, error)
             if not grace_over:
                 return False

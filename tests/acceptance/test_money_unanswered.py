@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -21,10 +22,13 @@ DONE = ("drop_after", "hang_after", "half_answer", "unreadable", "error_after")
 NOT_DONE = ("drop_before", "hang_before", "error_before", "error_stored", "key_in_use")
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A gateway that hangs is given up after a fraction of a second."""
-    monkeypatch.setattr("bridge_payments.engine.asking.CALL_DEADLINE", 0.4)
+@contextmanager
+def impatience(fault: str) -> Iterator[None]:
+    """A gateway that hangs is given up after a fraction of a second; no other call is timed."""
+    with pytest.MonkeyPatch.context() as patch:
+        if fault.startswith("hang"):
+            patch.setattr("bridge_payments.engine.asking.CALL_DEADLINE", 0.4)
+        yield
 
 
 Ask = Callable[[Shop, Payment | None], Awaitable[Payment]]
@@ -60,7 +64,6 @@ async def a_new_payment(shop: Shop, begun: Payment | None) -> Payment:
         return await shop.engine.confirm_payment(known.payment_id or "", payment_method=CARD)
 
 
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("fault", DONE + NOT_DONE)
 @pytest.mark.parametrize("again", [the_same_key, confirm_again, a_new_payment])
 @pytest.mark.parametrize("verb", ["confirm", "create+confirm"])
@@ -70,7 +73,8 @@ async def test_whoever_hears_nothing_and_tries_again_pays_once(
     async with open_shop(premises.address()) as shop:
         begun = await begin(shop) if verb == "confirm" else None
         premises.gateway.faults.add(fault)
-        answer = await the_same_key(shop, begun)
+        with impatience(fault):
+            answer = await the_same_key(shop, begun)
         assert answer.status is PaymentStatus.PROCESSING, "unknown, and not an error that invites a repeat"
         assert answer.unknown_operation_id
 
@@ -82,7 +86,6 @@ async def test_whoever_hears_nothing_and_tries_again_pays_once(
         assert [row.payment.status for row in rows].count(PaymentStatus.SUCCEEDED) == 1
 
 
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("fault", DONE + NOT_DONE)
 async def test_a_refund_that_was_not_answered_is_made_once(premises: Premises, fault: str) -> None:
     async with open_shop(premises.address()) as shop:
@@ -92,7 +95,8 @@ async def test_a_refund_that_was_not_answered_is_made_once(premises: Premises, f
         async def refund() -> Any:
             return await shop.engine.refund_payment(paid.id, amount_cents=1500, idempotency_key="r")
 
-        first = await refund()
+        with impatience(fault):
+            first = await refund()
         assert first.status is RefundStatus.PENDING
         with pytest.raises(OperationInProgress):
             await shop.engine.refund_payment(paid.id, amount_cents=1500, idempotency_key="another")

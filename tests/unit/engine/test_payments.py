@@ -333,6 +333,14 @@ async def test_only_the_merchant_writes_down_money_collected_by_hand(house, anyb
     assert house.gateway.requests == []
 
 
+async def test_money_collected_by_hand_is_given_back_by_hand(house):
+    for date in (house.clock(), None):
+        paid = await house.new(is_manual_payment=True, manual_payment_date=date)
+        with pytest.raises(IllegalState, match="by hand"):
+            await house.engine.refund_payment(paid.id, idempotency_key="r")
+        assert await house.refunds(paid.id) == []
+
+
 async def test_lists_show_ones_own_without_secrets(house, anybody):
     await house.new(principal=Principal.user("u1"))
     await house.new(principal=Principal.user("u2"))

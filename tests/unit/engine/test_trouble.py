@@ -520,6 +520,50 @@ async def test_expiry_may_cancel_the_unpaid_intent(build):
     assert (await house.row(payment.id)).client_secret is None
 
 
+async def test_an_account_that_left_the_settings_keeps_nobodys_secret_alive(house):
+    gone = await house.new()
+    house.move(seconds=1)
+    stays = await house.new()
+    await house.store.run(
+        lambda unit: unit.payments.save(replace(gone, provider_id="gone"), expected_version=gone.version)
+    )
+    for hours in (24, 1):
+        house.move(hours=hours, minutes=1)
+        await house.engine.clean_client_secrets()
+        assert (await house.row(stays.id)).client_secret is None
+    assert (await house.row(gone.id)).client_secret is None
+
+
+@pytest.mark.parametrize("broken", ["find_operation", "sync_payment_status"])
+async def test_an_adapter_that_fails_in_its_own_code_keeps_no_other_payment_waiting(
+    house, monkeypatch, broken
+):
+    payments = [await house.new() for _ in range(2)]
+    for payment in payments:
+        house.gateway.lose_next_answer()
+        await house.engine.confirm_payment(payment.id, payment_method="dummy_ok")
+    provider = house.engine.provider("dummy")
+    honest = getattr(provider, broken)
+
+    async def fails_for_the_first(asked):
+        if payments[0].provider_intent_id in (asked, getattr(asked, "payment", None)):
+            raise KeyError("a field that the author did not expect to be missing")
+        return await honest(asked)
+
+    monkeypatch.setattr(provider, broken, fails_for_the_first)
+    house.move(minutes=3)
+    await house.engine.reconcile()
+    await house.engine.sweep()
+    assert (await house.row(payments[1].id)).status is PaymentStatus.SUCCEEDED
+    if broken == "sync_payment_status":
+        with pytest.raises(Unavailable):
+            await house.engine.sync_payment(payments[0].id)
+    monkeypatch.undo()
+    await house.settle()
+    assert (await house.row(payments[0].id)).status is PaymentStatus.SUCCEEDED
+    assert len(house.gateway.charges) == 2
+
+
 async def test_the_payment_is_read_before_its_secret_is_forgotten(house):
     payment = await house.new()
     house.gateway.post("confirm", {"intent": payment.provider_intent_id, "method": "dummy_ok"}, key="browser")

@@ -105,7 +105,7 @@ async def test_later_says_when(rim: Any, error: BridgeError) -> None:
     assert int(rim.last.headers["retry-after"]) > 0
 
 
-async def test_a_decline_carries_both_codes_and_the_intent(rim: Any) -> None:
+async def test_a_decline_carries_both_codes_and_what_another_card_needs(rim: Any) -> None:
     rim.engine.script["confirm_payment"] = PaymentDeclined(
         "Your card was declined",
         decline_code="insufficient_funds",
@@ -118,6 +118,7 @@ async def test_a_decline_carries_both_codes_and_the_intent(rim: Any) -> None:
     assert found["details"] == {
         "decline_code": "insufficient_funds",
         "provider_error": "nsf",
+        "payment_id": "pay_1",
         "payment_intent_id": "pi_1",
     }
 
