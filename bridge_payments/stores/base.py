@@ -247,8 +247,8 @@ class EventRepository(Protocol):
     def claim_untold(self, *, limit: int, lease_seconds: float) -> Sequence[Event]:
         """Take events that have no deliveries yet; again after the lease unless `mark_told` came."""
 
-    def mark_told(self, event_id: str) -> None:
-        """Every endpoint that wants this event has its delivery now."""
+    def mark_told(self, *event_ids: str) -> None:
+        """Every endpoint that wants one of these events has its delivery now."""
 
     def delete_told_before(self, moment: datetime, *, limit: int) -> int: ...
 
@@ -259,6 +259,9 @@ class DeliveryRepository(Protocol):
 
         Due at once, unless it is dead already: told to nobody, and there to be redelivered.
         """
+
+    def add_all(self, deliveries: Sequence[Delivery]) -> None:
+        """Do `add` for each, together."""
 
     def get(self, delivery_id: str) -> Delivery | None: ...
 

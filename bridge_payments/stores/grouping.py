@@ -25,16 +25,22 @@ class _Queue(Generic[T, R]):
 class Grouped(Generic[T, R]):
     """Runs *work* over several items in one unit of work; each caller gets the result of its own.
 
-    Nobody waits for a companion: the first item goes at once, and what comes meanwhile goes together. An
-    item that makes the transaction fail fails alone. Every event loop has a queue of its own.
+    The first item goes at once, or after *linger* seconds, and what comes meanwhile goes together. An item
+    that makes the transaction fail fails alone. Every event loop has a queue of its own.
     """
 
     def __init__(
-        self, store: Store, work: Callable[[Unit, Sequence[T]], Sequence[R]], *, at_most: int = 100
+        self,
+        store: Store,
+        work: Callable[[Unit, Sequence[T]], Sequence[R]],
+        *,
+        at_most: int = 100,
+        linger: float = 0.0,
     ) -> None:
         self._store = store
         self._work = work
         self._at_most = at_most
+        self._linger = linger
         self._queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue[T, R]] = WeakKeyDictionary()
 
     async def add(self, item: T) -> R:
@@ -51,9 +57,12 @@ class Grouped(Generic[T, R]):
 
     async def _work_off(self, queue: _Queue[T, R]) -> None:
         while queue.waiting:
-            group = queue.waiting[: self._at_most]
-            del queue.waiting[: self._at_most]
+            group: list[tuple[T, asyncio.Future[R]]] = []
             try:
+                if self._linger and len(queue.waiting) < self._at_most:
+                    await asyncio.sleep(self._linger)
+                group = queue.waiting[: self._at_most]
+                del queue.waiting[: self._at_most]
                 error = await self._commit(group)
                 if error is not None and len(group) > 1:
                     for one in group:

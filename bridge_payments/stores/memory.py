@@ -459,10 +459,11 @@ class _Events(_Repository):
             self._unit.put(self._tables.outbox, entry.event.id, leased)
         return [entry.event for entry in due[:limit]]
 
-    def mark_told(self, event_id: str) -> None:
-        entry = self._tables.outbox.get(event_id)
-        if entry is not None:
-            self._unit.put(self._tables.outbox, event_id, _Told(event=entry.event, available_at=None))
+    def mark_told(self, *event_ids: str) -> None:
+        for event_id in event_ids:
+            entry = self._tables.outbox.get(event_id)
+            if entry is not None:
+                self._unit.put(self._tables.outbox, event_id, _Told(event=entry.event, available_at=None))
 
     def delete_told_before(self, moment: datetime, *, limit: int) -> int:
         deliveries = self._tables.deliveries
@@ -484,6 +485,10 @@ class _Deliveries(_Repository):
         due = None if delivery.state is DeliveryState.DEAD else self._unit.in_seconds(0)
         self._unit.insert(self._tables.deliveries, delivery.id, replace(delivery, available_at=due))
         return True
+
+    def add_all(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            self.add(delivery)
 
     def get(self, delivery_id: str) -> Delivery | None:
         return self._tables.deliveries.get(delivery_id)

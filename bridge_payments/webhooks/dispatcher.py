@@ -39,6 +39,8 @@ _CLOSING_SECONDS: Final = 5.0
 _MAX_CONNECTIONS: Final = 1000
 """More than all endpoints together use: each has its own limit, and none waits for another one's."""
 _MANY: Final = 1000
+_LINGER: Final = 0.005
+"""Seconds that an outcome waits for others to be written down with."""
 _EXPANDED: Final = 100
 """How many events get their deliveries in one transaction."""
 
@@ -75,7 +77,7 @@ class WebhookDispatcher:
         self._stored_ones = StoredOnes()
         self._roster = Roster()
         recorder = Recorder(clock, random or Random())  # noqa: S311 - spreads retries, protects nothing
-        self._outcomes = Grouped(store, recorder.record)
+        self._outcomes = Grouped(store, recorder.record, linger=_LINGER)
         self._lanes: dict[str, tuple[Lane, asyncio.Task[int]]] = {}
         self._rounds: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
         self._left_behind: list[Claim] = []
@@ -265,6 +267,7 @@ class WebhookDispatcher:
             limit=limit,
             look_again=look_again,
             attempt=self._attempt,
+            record=self._record,
             fetch=self._fetch,
             may_go_on=lambda: not self._closing and self._roster.is_on(endpoint.name),
         )
@@ -284,20 +287,24 @@ class WebhookDispatcher:
     def _expand(self, unit: Unit, roster: Roster, limit: int) -> int:
         """Give each untold event one delivery for every endpoint that wants it."""
         events = unit.events.claim_untold(limit=limit, lease_seconds=_EVENT_LEASE_SECONDS)
-        for event in events:
-            for endpoint, off in roster.listeners(event):
-                unit.deliveries.add(
-                    Delivery(
-                        id=new_id("dlv"),
-                        event_id=event.id,
-                        event_type=event.type,
-                        endpoint=endpoint.name,
-                        state=DeliveryState.PENDING if off is None else DeliveryState.DEAD,
-                        error=None if off is None else f"not attempted: switched off ({off})",
-                        created_at=self._clock(),
-                    )
+        now = self._clock()
+        unit.deliveries.add_all(
+            [
+                Delivery(
+                    id=new_id("dlv"),
+                    event_id=event.id,
+                    event_type=event.type,
+                    endpoint=endpoint.name,
+                    state=DeliveryState.PENDING if off is None else DeliveryState.DEAD,
+                    error=None if off is None else f"not attempted: switched off ({off})",
+                    created_at=now,
                 )
-            unit.events.mark_told(event.id)
+                for event in events
+                for endpoint, off in roster.listeners(event)
+            ]
+        )
+        if events:
+            unit.events.mark_told(*(event.id for event in events))
         return len(events)
 
     async def _fetch(self, endpoint: Endpoint, room: int) -> list[Claim]:
@@ -314,11 +321,11 @@ class WebhookDispatcher:
 
     # --- one delivery -----------------------------------------------------------------------------
 
-    async def _attempt(self, endpoint: Endpoint, claimed: Claim) -> bool:
-        """Attempt one delivery; return whether its claim is used up."""
+    async def _attempt(self, endpoint: Endpoint, claimed: Claim) -> Outcome | None:
+        """Attempt one delivery; return how it went, or None if it was not begun."""
         delivery, event = claimed.delivery, claimed.event
         if monotonic() > claimed.deadline:
-            return False  # the lease would end under the exchange, and two processes would send at once
+            return None  # the lease would end under the exchange, and two processes would send at once
         if event is None:
             outcome = Outcome(retry=False, error="the event is no longer stored")
         elif kills_its_worker(delivery.attempts, endpoint.schedule):
@@ -332,8 +339,7 @@ class WebhookDispatcher:
                 logger.exception("webhook delivery %s could not be attempted", delivery.id)
                 outcome = failed(f"not attempted: {type(error).__name__}")
             passing("delivered", what)
-        await self._record(endpoint, claimed, outcome)
-        return True
+        return outcome
 
     async def _tell(self, endpoint: Endpoint, event: Event) -> Outcome:
         if endpoint.handler is not None:

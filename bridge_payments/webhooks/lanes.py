@@ -7,14 +7,15 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from ..errors import StoreError
 from ..models import Delivery, Event
 from ..stores.base import Unit
 from .endpoints import Endpoint
+from .outcomes import Outcome
 
 __all__ = ["Claim", "Lane", "claim"]
 
@@ -50,7 +51,8 @@ def claim(unit: Unit, *, endpoint: Endpoint, limit: int) -> list[Claim]:
 class Lane:
     """Works for one endpoint until nothing is due or its share of the round is used up.
 
-    An attempt that hangs takes one place, and the others go on beside it.
+    An attempt that hangs takes one place, and the others go on beside it. A place is free again when the
+    attempt has ended; that its outcome is written down, the next one does not wait for.
     """
 
     def __init__(
@@ -60,101 +62,111 @@ class Lane:
         *,
         limit: int,
         look_again: bool,
-        attempt: Callable[[Endpoint, Claim], Awaitable[bool]],
+        attempt: Callable[[Endpoint, Claim], Awaitable[Outcome | None]],
+        record: Callable[[Endpoint, Claim, Outcome], Awaitable[None]],
         fetch: Callable[[Endpoint, int], Awaitable[list[Claim]]],
         may_go_on: Callable[[], bool],
     ) -> None:
         self.endpoint = endpoint
         self.look_again = look_again
         """Deliveries were made since the last look."""
-        self.unfinished: dict[str, Claim] = {}
+        self.unfinished = {each.delivery.id: each for each in claims}
         """Claims without an outcome on record."""
         self.handled = 0
         self.share_used_up = False
         self._queue = deque(claims)
-        self._flying: set[asyncio.Task[None]] = set()
-        self._fetching: asyncio.Task[list[Claim]] | None = None
+        self._in_air = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._fetching = False
         self._left = limit - len(claims)
         self._more = len(claims) >= min(endpoint.concurrency, limit)
         self._attempt = attempt
+        self._record = record
         self._fetch = fetch
         self._may_go_on = may_go_on
         self._began = time.monotonic()
-        for each in claims:
-            self.unfinished[each.delivery.id] = each
 
     async def run(self) -> int:
         """Return how many deliveries were attempted."""
+        self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._go_on()
         try:
-            while True:
-                self._depart()
-                self._look_ahead()
-                waiting: set[asyncio.Task[None] | asyncio.Task[list[Claim]]] = {*self._flying}
-                if self._fetching is not None:
-                    waiting.add(self._fetching)
-                if not waiting:
-                    break
-                done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                self._land(done)
-        finally:
-            await self._clear()
+            await self._end
+        finally:  # nothing of a lane goes on after it, however it ended
+            left = list(self._tasks)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
         self.share_used_up = self._left <= 0 and (self._more or self.look_again)
         return self.handled
 
-    def _depart(self) -> None:
-        while self._queue and len(self._flying) < self.endpoint.concurrency and self._may_go_on():
-            self._flying.add(asyncio.create_task(self._fly(self._queue.popleft())))
+    def _go_on(self) -> None:
+        """Begin what can begin; the end is when nothing is under way."""
+        most = self.endpoint.concurrency * _AHEAD_TIMES
+        while (
+            self._queue
+            and self._in_air < self.endpoint.concurrency
+            and len(self._tasks) < most
+            and self._may_go_on()
+        ):
+            self._in_air += 1
+            self._start(self._fly(self._queue.popleft()))
+        self._look_ahead()
+        if not self._tasks and not self._end.done():
+            self._end.set_result(None)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._landed)
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or self._end.done():
+            return
+        if (failure := task.exception()) is not None:
+            self._end.set_exception(failure)
+            return
+        self._go_on()
 
     async def _fly(self, claimed: Claim) -> None:
-        if await self._attempt(self.endpoint, claimed):
+        try:
+            outcome = await self._attempt(self.endpoint, claimed)
+        finally:
+            self._in_air -= 1
+        self.handled += 1
+        if outcome is not None:
+            self._go_on()
+            await self._record(self.endpoint, claimed, outcome)
             self.unfinished.pop(claimed.delivery.id, None)
 
     def _look_ahead(self) -> None:
-        if self._fetching is not None or not (self._more or self.look_again) or not self._may_go_on():
+        if self._fetching or not (self._more or self.look_again) or not self._may_go_on():
             return
-        low = len(self._queue) < self.endpoint.concurrency and not (
-            self._queue and len(self._flying) < self.endpoint.concurrency
-        )
         room = min(self._room(), self._left)
-        if low and room > 0:
+        if len(self._queue) < self.endpoint.concurrency and room > 0:
             self.look_again = False
+            self._fetching = True
             self._left -= room
-            self._fetching = asyncio.create_task(self._fetched(room))
+            self._start(self._look(room))
 
-    async def _fetched(self, room: int) -> list[Claim]:
+    async def _look(self, room: int) -> None:
         try:
             claims = await self._fetch(self.endpoint, room)
         except StoreError as error:
             log.warning("webhook endpoint %s waits for the database: %s", self.endpoint.title, error)
-            claims, room = [], 1  # what is in the air ends in peace; the next round looks again
-        for each in claims:
-            self.unfinished[each.delivery.id] = each
+            claims, self._more = [], False  # what is in the air ends in peace; the next round looks again
+        else:
+            self._more = len(claims) == room
+        self._fetching = False
         self._left += room - len(claims)
-        self._more = len(claims) == room
-        return claims
+        self.unfinished |= {each.delivery.id: each for each in claims}
+        self._queue.extend(claims)
 
     def _room(self) -> int:
         """As much as was done in half a second until now, within bounds."""
         elapsed = max(time.monotonic() - self._began, 0.001)
         usual = int(self.handled / elapsed * _AHEAD_SECONDS)
         most = self.endpoint.concurrency * _AHEAD_TIMES
-        free = self.endpoint.concurrency - len(self._flying) - len(self._queue)
+        free = self.endpoint.concurrency - self._in_air - len(self._queue)
         return max(min(usual, most), free)
-
-    def _land(self, done: set[asyncio.Task[None] | asyncio.Task[list[Claim]]]) -> None:
-        for task in done:
-            if task is self._fetching:
-                self._queue.extend(self._fetching.result())
-                self._fetching = None
-            else:
-                self._flying.discard(task)
-                self.handled += 1
-                task.result()
-
-    async def _clear(self) -> None:
-        """Nothing of a lane goes on after it, however it ended."""
-        left = [*self._flying, *([self._fetching] if self._fetching is not None else [])]
-        for task in left:
-            task.cancel()
-        if left:
-            await asyncio.gather(*left, return_exceptions=True)

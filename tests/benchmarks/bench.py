@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import hooks
 import imports
 import load
 from load import Ask
@@ -56,10 +57,11 @@ class Size:
     reads: int
     lists: int
     creates: int
+    hooks: int
 
 
-FULL: Final = Size(rounds=9, pairs=60, reads=240, lists=120, creates=100)
-QUICK: Final = Size(rounds=2, pairs=10, reads=40, lists=20, creates=20)
+FULL: Final = Size(rounds=9, pairs=60, reads=240, lists=120, creates=100, hooks=1000)
+QUICK: Final = Size(rounds=2, pairs=10, reads=40, lists=20, creates=20, hooks=200)
 
 
 # --- processes ------------------------------------------------------------------------------------
@@ -209,9 +211,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", choices=("imports", "calls", "http"), action="append")
+    parser.add_argument("--only", choices=("imports", "calls", "http", "hooks"), action="append")
     options = parser.parse_args()
-    size, parts = (QUICK if options.quick else FULL), options.only or ("imports", "calls", "http")
+    size, parts = (QUICK if options.quick else FULL), options.only or ("imports", "calls", "http", "hooks")
     table, began, busy = Table(), time.monotonic(), os.getloadavg()[0]
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bridge-bench-")))
@@ -226,6 +228,15 @@ def main() -> None:
             measure_calls(table, size, folder, postgres)
         if "http" in parts and postgres is not None:
             measure_http(table, size, postgres)
+        if "hooks" in parts:
+            hooks.measure(
+                table,
+                rounds=min(size.rounds, 5),
+                count=size.hooks,
+                folder=folder,
+                postgres=postgres,
+                bench=sys.modules[__name__],
+            )
     http = "httptools" if importlib.util.find_spec("httptools") else "h11"
     print(table)
     print(

@@ -44,6 +44,7 @@ class Run:
         return {
             "rate": count / self.seconds,
             "p50": 1000 * percentile(self.latencies, 50),
+            "p95": 1000 * percentile(self.latencies, 95),
             "p99": 1000 * percentile(self.latencies, 99),
             "cpu": 1000 * self.cpu / count,
         }
@@ -71,14 +72,18 @@ async def ask(port: int, request: Ask) -> Any:
 
 async def run(port: int, request: Ask, count: int) -> Run:
     """Send *request* *count* times over all connections; the server says what CPU that cost it."""
-    wire = request.wire()
+    return await run_each(port, [request.wire()] * count)
+
+
+async def run_each(port: int, wires: Sequence[bytes]) -> Run:
+    """Send each of *wires* once over all connections."""
     before = (await ask(port, Ask("GET", "/usage", "")))["cpu"]
-    rest = iter(range(count))
+    rest = iter(wires)
     latencies: list[float] = []
 
     async def visitor() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for _ in rest:
+        for wire in rest:
             began = time.perf_counter()
             await _exchange(reader, writer, wire)
             latencies.append(time.perf_counter() - began)

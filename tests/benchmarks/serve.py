@@ -20,6 +20,9 @@ ASGI: Final = {
     "raw asgi": "raw_asgi:App",
     "by hand": "by_hand:build",
 }
+HOOKS: Final = {"hooks": "ours:hooks", "raw hooks": "raw_hooks:App"}
+"""Webhooks in: measured by themselves."""
+MORE: Final = {"hooks, worker inside": "ours:hooks_with_worker"}
 WSGI: Final = {"flask": "ours:flask", "raw flask": "raw_flask:build"}
 _THREADS: Final = 8
 
@@ -84,7 +87,7 @@ def serve_wsgi(build: Callable[[], Any], listening: socket.socket) -> None:
 
 
 def main(name: str, database: str, gateway: str) -> None:
-    module, _, attribute = (ASGI.get(name) or WSGI[name]).partition(":")
+    module, _, attribute = ({**ASGI, **HOOKS, **MORE}.get(name) or WSGI[name]).partition(":")
     build = getattr(import_module(f"apps.{module}"), attribute)
     listening = listen()
     print(listening.getsockname()[1], flush=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-_HEAD: Final = ("what", "how", "per s", "p50 ms", "p99 ms", "CPU ms", "MiB", "time/raw", "CPU/raw")
+_HEAD: Final = ("what", "how", "per s", "p50 ms", "p95 ms", "p99 ms", "CPU ms", "MiB", "time/raw", "CPU/raw")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class Table:
         *,
         rate: float | None = None,
         p50: float | None = None,
+        p95: float | None = None,
         p99: float | None = None,
         cpu: float | None = None,
         mib: float | None = None,
@@ -37,8 +38,8 @@ class Table:
         cpu_to_raw: float | None = None,
     ) -> None:
         shown = (
-            _number(rate, 0), _number(p50, 2), _number(p99, 2), _number(cpu, 2), _number(mib, 1),
-            _number(time_to_raw, 2), _number(cpu_to_raw, 2),
+            _number(rate, 0), _number(p50, 2), _number(p95, 2), _number(p99, 2), _number(cpu, 2),
+            _number(mib, 1), _number(time_to_raw, 2), _number(cpu_to_raw, 2),
         )  # fmt: skip
         self._rows.append(_Row(what, how, shown))
 

@@ -93,6 +93,15 @@ class Deliveries(Repository):
         del row["available_at"]
         return _ADD.run(self._session, {**row, **self._session.moment("due")})
 
+    def add_all(self, deliveries: Sequence[Delivery]) -> None:
+        due = self._session.moment("due")
+        rows = [delivery_row(delivery) for delivery in deliveries if delivery.state is not DeliveryState.DEAD]
+        for row in rows:
+            del row["available_at"]
+        _ADD.run_all(self._session, [row | due for row in rows])
+        dead = [delivery_row(delivery) for delivery in deliveries if delivery.state is DeliveryState.DEAD]
+        _ADD_DEAD.run_all(self._session, [row | {"available_at": None} for row in dead])
+
     def get(self, delivery_id: str) -> Delivery | None:
         row = self._session.row("deliveries.get", _GET, id=delivery_id)
         return delivery_from(row) if row is not None else None

@@ -25,7 +25,9 @@ _COUNT: Final = sa.select(_C.type, sa.func.count().label("how_many")).group_by(_
 _FOR_SUBJECT: Final = _READ.where(_C.subject_id == sa.bindparam("its_subject")).order_by(_C.id)
 _ADD: Final = outbox.insert().values(available_at=moment("due"))
 _UNTOLD: Final = Claim("events.claim_untold", outbox, "available_at")
-_TOLD: Final = outbox.update().where(_C.id == sa.bindparam("its_id")).values(available_at=None)
+_TOLD: Final = (
+    outbox.update().where(_C.id.in_(sa.bindparam("its_ids", expanding=True))).values(available_at=None)
+)
 _OLD: Final = (
     sa.select(_C.id)
     .where(
@@ -67,8 +69,8 @@ class Events(Repository):
         rows = _UNTOLD.run(self._session, limit=limit, lease_seconds=lease_seconds)
         return [event_from(row) for row in rows]
 
-    def mark_told(self, event_id: str) -> None:
-        self._session.write("events.mark_told", _TOLD, {"its_id": event_id})
+    def mark_told(self, *event_ids: str) -> None:
+        self._session.write("events.mark_told", _TOLD, {"its_ids": list(event_ids)})
 
     def delete_told_before(self, moment: datetime, *, limit: int) -> int:
         rows = self._session.rows("events.find_old", _OLD, moment=moment, limit=limit)

@@ -87,6 +87,13 @@ class Session:
             raise self.refuse("this unit of work was opened for reading")
         return self._execute(name, statement, values).rowcount
 
+    def write_all(self, name: str, statement: sa.Executable, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Execute an INSERT, UPDATE or DELETE for each of *rows*."""
+        if not self._write:
+            raise self.refuse("this unit of work was opened for reading")
+        if rows:
+            self._execute(name, statement, rows)
+
     def moment(self, name: str, seconds: float = 0.0) -> dict[str, Any]:
         """Return what `types.moment` of that name binds."""
         given = self._clock() + timedelta(seconds=seconds) if self._clock is not None else None
@@ -135,7 +142,7 @@ class Session:
             self._connection.rollback()
 
     def _execute(
-        self, name: str, statement: sa.Executable, values: Mapping[str, Any]
+        self, name: str, statement: sa.Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]]
     ) -> sa.CursorResult[Any]:
         if self.refusal is not None:
             raise self.refusal
@@ -188,6 +195,10 @@ class Insertion:
         self._key = names
         self._own = own or ("id" if "id" in table.c else None)
         self._mine = sa.select(table.c[self._own]).where(*same) if self._own else None
+
+    def run_all(self, session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert each of *rows* unless its key exists."""
+        session.write_all(self._name, self._statements[session.dialect], rows)
 
     def run(self, session: Session, values: Mapping[str, Any]) -> bool:
         touched = session.write(self._name, self._statements[session.dialect], values)

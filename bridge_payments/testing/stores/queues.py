@@ -182,6 +182,21 @@ class QueuePromises(Promises):
         assert await _delivery(store, first.id) == replace(first, available_at=NOW)
 
     @on_a_store
+    async def test_several_deliveries_are_added_together_and_none_twice(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        first, second = a_delivery("evt_1"), a_delivery("evt_1", endpoint="crm")
+        dead = a_delivery("evt_2", state=DeliveryState.DEAD, error="off")
+        again = a_delivery("evt_1")
+        await keep(store, first)
+        await store.run(lambda unit: unit.deliveries.add_all([again, second, dead]))
+        await store.run(lambda unit: unit.deliveries.add_all([]))
+        found = {d.id: d for d in await store.run(lambda unit: unit.deliveries.list(), write=False)}
+        assert found.keys() == {first.id, second.id, dead.id}
+        assert found[second.id].available_at == NOW
+        assert found[dead.id] == dead
+
+    @on_a_store
     async def test_due_deliveries_are_claimed_once_oldest_first(
         self, store: Store, clock: MovableClock
     ) -> None:

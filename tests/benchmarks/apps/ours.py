@@ -51,6 +51,28 @@ def starlette_with_worker(database: str, gateway: str) -> Any:
     return starlette(database, gateway, worker=True)
 
 
+def hooks(database: str, gateway: str, *, worker: bool = False) -> Any:
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    from bridge_payments.mounts.starlette import payments_app
+
+    transport = Transport()
+    provider = StripeProvider(
+        secret_key="sk_test_bench", webhook_secrets=["whsec_bench"], transport=transport, api_base=gateway
+    )
+    settings = Settings(inprocess_worker=worker)
+    made = PaymentEngine(
+        SQLStore(database), {"stripe": provider}, approve=approve, settings=settings, transport=transport
+    )
+    bridge = Bridge(made, auth=AuthBridge(who_async))
+    return Starlette(routes=[Mount(PREFIX, app=payments_app(bridge))], lifespan=bridge.lifespan)
+
+
+def hooks_with_worker(database: str, gateway: str) -> Any:
+    return hooks(database, gateway, worker=True)
+
+
 def fastapi(database: str, gateway: str) -> Any:
     from fastapi import FastAPI
 
