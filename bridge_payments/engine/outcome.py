@@ -214,10 +214,14 @@ def _ending(operation: Operation, answer: Answer) -> OperationState:
 
 def _is_declined(operation: Operation, answer: Answer) -> bool:
     truth = answer.payment
+    # A create that was not to pay is done when the intent is there, whatever a browser tried on it since.
+    pays = operation.verb is Verb.CONFIRM or (
+        operation.verb is Verb.CREATE and operation.inputs.get("confirm")
+    )
     return (
         truth is not None
         and truth.decline is not None
-        and operation.verb in (Verb.CONFIRM, Verb.CREATE)
+        and bool(pays)
         and truth.status in (PaymentStatus.PENDING, PaymentStatus.FAILED)
     )
 
