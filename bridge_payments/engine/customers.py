@@ -84,7 +84,7 @@ class CustomerVerbs(Subjects):
             principal, self.settings, guest=guest, user_id=user_id, organization_id=organization_id
         )
         email = email or owner.guest_email or principal.email
-        if email is None:
+        if email is None and owner.user_id is None:
             raise InvalidRequest("is required", field="email")
         check_person(email=email, name=name, phone=phone)
         rules.check_metadata(metadata or {})
@@ -143,7 +143,7 @@ class CustomerVerbs(Subjects):
         provider_id: str,
         owner: Owner,
         *,
-        email: str,
+        email: str | None,
         name: str | None,
         phone: str | None,
         metadata: Mapping[str, Any],

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..errors import AccessDenied, InvalidRequest, NotFound
+from ..errors import AccessDenied, InvalidRequest
 from ..models import (
-    ID_PATTERN,
     METHOD_PATTERN,
     CaptureMethod,
     GuestData,
@@ -25,6 +24,10 @@ from ..providers.base import Capability, IntentRequest, PaymentProvider
 from ..settings import Settings
 from . import rules
 from .drafts import PaymentDraft
+from .owners import owner_of
+
+if TYPE_CHECKING:
+    from .choosing import Chosen
 
 __all__ = [
     "capture_method_of",
@@ -57,9 +60,6 @@ def check_draft(
         raise AccessDenied("Only the merchant records payments that were made by hand")
     if extra and principal.kind is not PrincipalKind.SYSTEM:
         raise InvalidRequest("is for Python callers", field="extra")
-    if draft.customer_id is not None and not principal.is_trusted:
-        # Rule 22: a stored customer is usable only through our row owned by the principal; there is none.
-        raise NotFound("Customer not found")
     if draft.setup_future_usage not in (None, "on_session", "off_session"):
         raise InvalidRequest("is on_session or off_session", field="setup_future_usage")
     check_method(draft.payment_method)
@@ -91,11 +91,19 @@ def new_payment(
     now: datetime,
     *,
     secret_max_age: timedelta,
+    chosen: Chosen | None = None,
 ) -> Payment:
-    """Return the row of a payment that is about to begin."""
+    """Return the row of a payment that is about to begin.
+
+    What the merchant collects with a stored method is its owner's payment.
+    """
     is_user = principal.kind is PrincipalKind.USER
     guest = draft.guest if not is_user else None
     email = principal.email if principal.kind is PrincipalKind.GUEST else guest.email if guest else None
+    user_id = principal.id if is_user else None
+    if principal.is_trusted and guest is None and chosen is not None and chosen.method is not None:
+        owner = owner_of(chosen.method)
+        user_id, guest, email = owner.user_id, owner.guest, owner.guest_email
     vouched = draft.claims_accepted or principal.is_trusted
     organization = (
         draft.organization_id if vouched or draft.organization_id == principal.organization_id else None
@@ -125,12 +133,12 @@ def new_payment(
         capture_method=draft.capture_method,
         setup_future_usage=draft.setup_future_usage,
         return_url=draft.return_url,
-        user_id=principal.id if is_user else None,
+        user_id=user_id,
         organization_id=organization,
         project_id=project,
-        customer_id=draft.customer_id,
+        customer_id=chosen.customer.id if chosen is not None and chosen.customer else draft.customer_id,
         # A wallet's token is longer than an identity, and worth nothing once it was used.
-        payment_method_id=draft.payment_method if _is_identity(draft.payment_method) else None,
+        payment_method_id=chosen.method_id if chosen is not None else None,
         billing_address_id=draft.billing_address_id,
         is_guest_payment=email is not None,
         guest_email=email,
@@ -162,15 +170,13 @@ def check_method(value: str | None) -> None:
         raise InvalidRequest("is not an identity", field="payment_method_id")
 
 
-def _is_identity(value: str | None) -> bool:
-    return value is not None and ID_PATTERN.match(value) is not None
-
-
 def guest_values(guest: GuestData | None) -> tuple[str | None, ...] | None:
     return None if guest is None else (guest.email, guest.name, guest.phone)
 
 
-def intent_request(draft: PaymentDraft, payment: Payment, extra: Mapping[str, Any] | None) -> IntentRequest:
+def intent_request(
+    draft: PaymentDraft, payment: Payment, chosen: Chosen, extra: Mapping[str, Any] | None
+) -> IntentRequest:
     assert payment.reference is not None
     return IntentRequest(
         amount=draft.amount,
@@ -178,8 +184,9 @@ def intent_request(draft: PaymentDraft, payment: Payment, extra: Mapping[str, An
         reference=payment.reference,
         capture_method=draft.capture_method,
         confirm=draft.confirm,
-        payment_method=draft.payment_method,
-        customer=draft.customer_id,
+        payment_method=chosen.reference,
+        customer=chosen.customer_reference,
+        off_session=draft.off_session,
         setup_future_usage=draft.setup_future_usage,
         return_url=draft.return_url,
         description=draft.description or draft.concept,

@@ -29,6 +29,8 @@ class PaymentDraft:
     """Set when an existing payment is about to change."""
     payment_method: str | None = field(default=None, repr=False)
     confirm: bool = False
+    off_session: bool = False
+    """The payer is not there: a method that they agreed to keep is charged."""
     capture_method: CaptureMethod = CaptureMethod.AUTOMATIC
     return_url: str | None = None
     setup_future_usage: str | None = None

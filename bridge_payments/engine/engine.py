@@ -12,10 +12,11 @@ from ..providers.base import PaymentProvider
 from ..settings import Settings
 from ..stores.base import Store
 from ..transport import Transport
-from .customers import CustomerVerbs
+from .addresses import AddressVerbs
 from .drafts import Approve
 from .inbox import InboxWork
 from .intents import IntentVerbs
+from .payment_methods import PaymentMethodVerbs
 from .payments import PaymentVerbs
 from .reads import Reads
 from .reconcile import Reconciliation
@@ -30,8 +31,9 @@ class PaymentEngine(
     IntentVerbs,
     PaymentVerbs,
     RefundVerbs,
-    CustomerVerbs,
     Reads,
+    PaymentMethodVerbs,
+    AddressVerbs,
     InboxWork,
     Reconciliation,
     SweepWork,

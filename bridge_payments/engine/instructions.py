@@ -61,6 +61,7 @@ class Instructions(Operations):
         idempotency_key: str | None,
         body: Mapping[str, Any],
         client_secret: str | None = None,
+        check: Callable[[Unit], None] = lambda _: None,
     ) -> Payment:
         """Reserve, ask and record one verb on an existing payment.
 
@@ -84,6 +85,7 @@ class Instructions(Operations):
                 raise NotFound("Payment not found")
             with self.unless_in_progress(unit, payment_id):
                 operation = build(payment)
+            check(unit)
             if verb is Verb.CONFIRM and payment.decline_code is not None and not principal.is_trusted:
                 rules.check_attempts(unit.operations.for_subject(payment_id))
             self.take_slot(unit, operation)

@@ -8,7 +8,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..errors import AccessDenied, DuplicateReference, IllegalState, InvalidRequest, NotFound, RateLimited
+from ..errors import (
+    AccessDenied,
+    DuplicateReference,
+    IllegalState,
+    InvalidRequest,
+    NotAuthenticated,
+    NotFound,
+    RateLimited,
+)
 from ..models import (
     SYSTEM,
     CaptureMethod,
@@ -23,9 +31,10 @@ from ..models import (
     new_id,
     new_secret,
 )
-from ..providers.base import Capability, PaymentProvider, UpdateRequest
+from ..providers.base import Capability, UpdateRequest
 from ..stores.base import Unit
 from . import rules, settlement
+from .choosing import Choices, Chosen
 from .drafting import (
     capture_method_of,
     changed_draft,
@@ -42,18 +51,15 @@ from .drafts import Approve, PaymentDraft, approved, full_price
 from .inputs import digest
 from .instructions import Instructions, intent_of
 from .outcome import Reserved, payment_answer
+from .owners import is_owner, owner_for
 
 __all__ = ["IntentVerbs"]
 
 
-class IntentVerbs(Instructions):
+class IntentVerbs(Instructions, Choices):
     """The part of the engine that begins payments."""
 
     approve: Approve | None
-
-    def account(self, provider: str | None) -> tuple[str, PaymentProvider]:
-        """Return the named account, or the default one."""
-        raise NotImplementedError
 
     # --- begin ------------------------------------------------------------------------------------
 
@@ -84,6 +90,7 @@ class IntentVerbs(Instructions):
         organization_id: str | None = None,
         project_id: str | None = None,
         billing_address_id: str | None = None,
+        save_payment_method: bool = False,
         applied_coupons: Sequence[Any] | None = None,
         is_manual_payment: bool = False,
         manual_payment_method: str | None = None,
@@ -99,6 +106,10 @@ class IntentVerbs(Instructions):
         Give an `amount`, a `pricing`, or any balancing combination of the four ``*_cents`` with a
         *currency*. With *unique_reference* at most one payment that is open or paid carries
         *reference_code* on this account. *extra* goes into the provider's body as it is.
+
+        *payment_method* is the id of a stored method of the caller's, or a one-time token; *customer_id* is
+        the caller's own customer. With *save_payment_method* or *setup_future_usage* the method is kept for
+        later once the payment was made: `Payment.payment_method_id` is then its row.
 
         Returns the payment with its client secret. With *confirm* the outcome may be unknown: the status
         is then ``processing`` and `unknown_operation_id` is set.
@@ -125,7 +136,7 @@ class IntentVerbs(Instructions):
             confirm=confirm,
             capture_method=capture_method_of(capture_method),
             return_url=return_url,
-            setup_future_usage=setup_future_usage,
+            setup_future_usage=setup_future_usage or ("off_session" if save_payment_method else None),
             description=description,
             concept=concept,
             reference_code=reference_code,
@@ -143,11 +154,81 @@ class IntentVerbs(Instructions):
             manual_payment_reference=manual_payment_reference,
             manual_payment_date=manual_payment_date,
         )
+        return await self._begin(
+            asked,
+            extra=extra,
+            unique_reference=unique_reference,
+            idempotency_key=idempotency_key,
+            principal=principal,
+        )
+
+    async def charge_saved_method(
+        self,
+        amount: Money,
+        *,
+        payment_method: str,
+        capture_method: CaptureMethod | str = CaptureMethod.AUTOMATIC,
+        description: str | None = None,
+        concept: str | None = None,
+        reference_code: str | None = None,
+        category: str | None = None,
+        tags: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        unique_reference: bool | None = None,
+        idempotency_key: str | None = None,
+        principal: Principal = SYSTEM,
+    ) -> Payment:
+        """Charge a stored method while its payer is not there. The payment is the method's owner's.
+
+        The outcome may be unknown: the status is then ``processing`` and `unknown_operation_id` is set. A
+        payer who would have to be there declines with ``authentication_required``: ask them to pay in person.
+
+        Raises: AccessDenied, DuplicateReference, IdempotencyMismatch, IllegalState, InvalidRequest, NotFound,
+        OperationInProgress, PaymentDeclined, ProviderRejected, Unavailable, UnsupportedOperation.
+        """
+        if principal.is_anonymous:
+            raise NotAuthenticated("Authentication required")
+        row = await self.store.run(lambda unit: unit.payment_methods.get(payment_method), write=False)
+        if row is None or not is_owner(principal, row):
+            raise NotFound("Payment method not found")
+        asked = PaymentDraft(
+            currency=amount.currency,
+            pricing=full_price(amount.minor_units),
+            provider_id=row.provider_id,
+            payment_method=row.id,
+            confirm=True,
+            off_session=True,
+            capture_method=capture_method_of(capture_method),
+            description=description,
+            concept=concept,
+            reference_code=reference_code,
+            category=category,
+            tags=tags,
+            metadata=dict(metadata or {}),
+        )
+        return await self._begin(
+            asked,
+            extra=None,
+            unique_reference=unique_reference,
+            idempotency_key=idempotency_key,
+            principal=principal,
+        )
+
+    async def _begin(
+        self,
+        asked: PaymentDraft,
+        *,
+        extra: Mapping[str, Any] | None,
+        unique_reference: bool | None,
+        idempotency_key: str | None,
+        principal: Principal,
+    ) -> Payment:
+        guest = asked.guest
         check_draft(asked, principal, extra, self.settings)
         body_hash = digest(
             {
                 "draft": repr(asked),
-                "method": payment_method,
+                "method": asked.payment_method,
                 "metadata": asked.metadata,
                 "guest": repr(guest_values(guest)),
                 "extra": dict(extra or {}),
@@ -160,15 +241,21 @@ class IntentVerbs(Instructions):
         provider_id, gateway = self.account(draft.provider_id)
         check_account(draft, gateway)
         unique = self.settings.unique_reference if unique_reference is None else unique_reference
+        chosen = await self._chosen_for(draft, provider_id, principal, idempotency_key)
         payment = new_payment(
-            draft, provider_id, principal, self.clock(), secret_max_age=self.policy.secret_max_age
+            draft,
+            provider_id,
+            principal,
+            self.clock(),
+            secret_max_age=self.policy.secret_max_age,
+            chosen=chosen,
         )
         if not gateway.supports(Capability.CLIENT_SECRET):
             # Its intents have no secret, and an order number in a URL is none: the payer gets one of ours.
             payment = replace(payment, client_secret=new_secret())
         operation = self.draft_operation(
             Verb.CREATE,
-            intent_request(draft, payment, extra),
+            intent_request(draft, payment, chosen, extra),
             payment=payment,
             provider=gateway,
             principal=principal,
@@ -186,6 +273,7 @@ class IntentVerbs(Instructions):
                 return self.replayed(unit, earlier)
             if unique and draft.reference_code is not None:
                 _hold_reference(unit, provider_id, draft.reference_code, payment.id)
+            chosen.checked(unit)
             self._check_guest_limit(unit, payment)
             unit.payments.add(payment)
             self.take_slot(unit, operation)
@@ -198,6 +286,27 @@ class IntentVerbs(Instructions):
                 return self._replayed_create(reserved, principal)
             outcome = await self.shielded(self.carry_out(reserved, leased_at))
             return payment_answer(outcome)
+
+    async def _chosen_for(
+        self, draft: PaymentDraft, provider_id: str, principal: Principal, idempotency_key: str | None
+    ) -> Chosen:
+        """Find what the draft names, and the customer for whom a method is to be kept."""
+        chosen = await self.choose(
+            provider_id, principal, method=draft.payment_method, customer=draft.customer_id
+        )
+        if chosen.refusal is not None:
+            return chosen
+        owner = owner_for(principal, self.settings, guest=draft.guest)
+        await self.choose_address(draft.billing_address_id, principal, owner)
+        keeps = draft.setup_future_usage is not None and chosen.method is None
+        if not keeps or chosen.customer_reference is not None:
+            return chosen
+        kept_for = await self.customer_to_keep_with(
+            provider_id, owner, principal, idempotency_key=idempotency_key
+        )
+        if kept_for is None:
+            return chosen
+        return replace(chosen, customer=kept_for, customer_reference=kept_for.provider_customer_id)
 
     def _replayed_create(self, reserved: Reserved, principal: Principal) -> Payment:
         """Rebuild the answer of a create from the rows; an anonymous caller gets no secret by it."""
@@ -283,14 +392,19 @@ class IntentVerbs(Instructions):
             "payment": payment_id, "subtotal": subtotal_cents, "tax": tax_cents, "discount": discount_cents,
             "total": total_cents, "currency": currency, "description": description,
             "metadata": dict(metadata) if metadata is not None else None, "usage": setup_future_usage,
+            "customer": customer_id,
         }  # fmt: skip
         seen = await self.visible(payment_id)
         rules.may_update_or_cancel(principal, seen, client_secret, self.clock(), Verb.UPDATE)
         if metadata is not None:
             rules.check_metadata(metadata)
         rules.check_tracking(description=description)
-        if customer_id is not None and not principal.is_trusted:
-            raise NotFound("Customer not found")
+        chosen = await self.choose(seen.provider_id or "", principal, customer=customer_id)
+        if chosen.refusal is not None:
+            raise chosen.refusal
+        customer = chosen.customer.id if chosen.customer is not None else customer_id
+        if customer is not None and seen.customer_id not in (None, customer):
+            raise IllegalState("The customer of a payment is set once")
         if seen.setup_future_usage == "off_session" and setup_future_usage == "on_session":
             raise InvalidRequest(
                 "Invalid setup_future_usage",
@@ -306,7 +420,11 @@ class IntentVerbs(Instructions):
         if draft.pricing.total <= 0:
             raise InvalidRequest("must be positive", field="total_cents")
         gateway.check_amount(draft.amount)
-        local = {"description": description, "setup_future_usage": setup_future_usage}
+        local = {
+            "description": description,
+            "setup_future_usage": setup_future_usage,
+            "customer_id": customer,
+        }
         operation_id = new_id("op")
 
         def build(payment: Payment) -> Operation:
@@ -319,6 +437,7 @@ class IntentVerbs(Instructions):
                     amount=draft.amount if draft.amount != payment.total else None,
                     total=payment.total,
                     description=description,
+                    customer=chosen.customer_reference,
                     setup_future_usage=setup_future_usage,
                     metadata=provider_metadata(payment, draft.metadata) if metadata is not None else None,
                 ),

@@ -621,7 +621,11 @@ def _keep_method(unit: Unit, settled: Settlement) -> str | None:
     known = unit.payment_methods.get_by_reference(method.provider_id, method.provider_payment_method_id)
     if known is not None:
         return known.id
-    kept = replace(method, version=1)
+    customer_id = method.customer_id
+    if settled.method_customer is not None:
+        customer = unit.customers.get_by_reference(method.provider_id, settled.method_customer)
+        customer_id = customer.id if customer is not None else customer_id
+    kept = replace(method, version=1, customer_id=customer_id)
     unit.payment_methods.add(kept)
     unit.events.add(
         Event(

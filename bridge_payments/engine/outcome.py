@@ -136,6 +136,8 @@ def _settled_payment(
     rows = reserved.refunds if reserved.refunds is not None else (refund,) if refund else ()
     updated = operation.verb is Verb.UPDATE and done
     payment = settlement.price_taken_over(reserved.payment, operation) if updated else reserved.payment
+    if (stored := operation.inputs.get("method_id")) is not None and done:
+        payment = replace(payment, payment_method_id=stored)
     if operation.verb is Verb.CREATE:
         return settlement.created(
             payment,
@@ -146,7 +148,7 @@ def _settled_payment(
         )
     settled = settlement.merge(payment, truth, now, refunds=rows, wipe_in=policy.wipe_in)
     if not updated:
-        return settled
+        return replace(settled, changed=settled.changed or payment != reserved.payment)
     # The price was taken over before the comparison in `merge`, which therefore saw nothing new in it.
     local = operation.inputs.get("local") or {}
     return replace(settled, payment=replace(settled.payment, **local, updated_at=now), changed=True)

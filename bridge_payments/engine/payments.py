@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
-from ..models import PAID_STATUSES, SYSTEM, Money, Operation, Payment, PaymentStatus, Principal, Verb, new_id
+from ..models import (
+    ID_PATTERN,
+    PAID_STATUSES,
+    SYSTEM,
+    Money,
+    Operation,
+    Payment,
+    PaymentStatus,
+    Principal,
+    Verb,
+    new_id,
+)
 from ..providers.base import CancelRequest, Capability, CaptureRequest, ConfirmRequest
 from . import rules
+from .choosing import Choices, Chosen
 from .drafting import check_method
 from .instructions import Answered, Instructions, intent_of
+from .owners import Owner
 
 __all__ = ["PaymentVerbs"]
 
@@ -16,7 +30,7 @@ _ANSWERED: Final = PAID_STATUSES | {PaymentStatus.PROCESSING, PaymentStatus.REQU
 """States in which a confirm has nothing left to do: it answers with the payment as it is."""
 
 
-class PaymentVerbs(Instructions):
+class PaymentVerbs(Instructions, Choices):
     """The part of the engine that moves a payment on."""
 
     # --- confirm, collect, give up ------------------------------------------------------------------
@@ -34,15 +48,20 @@ class PaymentVerbs(Instructions):
     ) -> Payment:
         """The payer agrees. A payment that needs nothing more is answered as it is, and nothing is sent.
 
-        *save_payment_method* is accepted and not yet acted on: stored payment methods are not part of
-        this release. An anonymous caller that presents the *client_secret* is told where to go for a
-        challenge; without it the provider's script in the payer's browser has to do it.
+        *payment_method* is the id of a stored method of the caller's, or a one-time token. With
+        *save_payment_method* it is kept for the payer's later payments, where the provider can:
+        `Payment.payment_method_id` is then its row, and `Payment.payment_method_saved` says that it is new.
+        Keeping it never fails the payment. An anonymous caller that presents the *client_secret* is told
+        where to go for a challenge; without it the provider's script in the payer's browser has to do it.
 
         Raises: AccessDenied, IllegalState, NotFound, OperationInProgress, PaymentDeclined, ProviderRejected,
         Unavailable.
         """
         check_method(payment_method)
         operation_id = new_id("op")
+        chosen, usage = await self._chosen_to_confirm(
+            payment_id, principal, payment_method, save=save_payment_method, idempotency_key=idempotency_key
+        )
 
         def build(payment: Payment) -> Operation:
             rules.may_confirm_or_sync(principal, payment)
@@ -54,7 +73,9 @@ class PaymentVerbs(Instructions):
             request = ConfirmRequest(
                 payment=intent_of(payment),
                 amount=payment.total,
-                payment_method=payment_method,
+                payment_method=chosen.reference,
+                customer=chosen.customer_reference,
+                setup_future_usage=usage,
                 return_url=return_url or payment.return_url,
                 capture_method=payment.capture_method,
                 description=payment.description or payment.concept,
@@ -67,6 +88,7 @@ class PaymentVerbs(Instructions):
                 provider=gateway,
                 principal=principal,
                 operation_id=operation_id,
+                more={"method_id": chosen.method.id} if chosen.method is not None else None,
             )
 
         body = {"method": payment_method, "return_url": return_url}
@@ -81,7 +103,42 @@ class PaymentVerbs(Instructions):
                 idempotency_key=idempotency_key,
                 body=body,
                 client_secret=client_secret,
+                check=chosen.checked,
             )
+
+    async def _chosen_to_confirm(
+        self,
+        payment_id: str,
+        principal: Principal,
+        method: str | None,
+        *,
+        save: bool,
+        idempotency_key: str | None,
+    ) -> tuple[Chosen, str | None]:
+        """Find what is paid with and, where it is to be kept, for whom; and how it will be used later."""
+        nothing = Chosen(principal=principal), None
+        if (method is None and not save) or not ID_PATTERN.match(payment_id):
+            return nothing
+        payment = await self.store.run(lambda unit: unit.payments.get(payment_id), write=False)
+        if payment is None or payment.provider_id is None or payment.status in _ANSWERED:
+            return nothing
+        rules.may_confirm_or_sync(principal, payment)
+        chosen = await self.choose(payment.provider_id, principal, method=method)
+        usage = payment.setup_future_usage or ("off_session" if save else None)
+        if chosen.refusal is not None or chosen.method is not None or usage is None:
+            return chosen, None
+        owner = Owner(user_id=payment.user_id, guest=payment.guest_data if payment.is_guest_payment else None)
+        known = None
+        if payment.customer_id is not None:
+            customer_id = payment.customer_id
+            known = await self.store.run(lambda unit: unit.customers.get(customer_id), write=False)
+        if known is None:
+            known = await self.customer_to_keep_with(
+                payment.provider_id, owner, principal, idempotency_key=idempotency_key or payment.id
+            )
+        if known is None:
+            return chosen, usage
+        return replace(chosen, customer=known, customer_reference=known.provider_customer_id), usage
 
     async def capture_payment(
         self,

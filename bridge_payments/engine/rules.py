@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import unquote
 
 from ..errors import (
@@ -55,6 +55,7 @@ __all__ = [
     "owns",
     "price",
     "require_trusted",
+    "secret_expired",
     "secret_is",
     "visible_secret",
 ]
@@ -288,14 +289,24 @@ def owns(principal: Principal, payment: Payment) -> bool:
     return False
 
 
-def secret_is(payment: Payment, presented: str | None, now: datetime) -> bool:
-    """Whether *presented* is the payment's client secret, compared in constant time."""
+class Secretive(Protocol):
+    """A row with a client secret."""
+
+    @property
+    def client_secret(self) -> str | None: ...
+
+    @property
+    def client_secret_expires_at(self) -> datetime | None: ...
+
+
+def secret_is(payment: Secretive, presented: str | None, now: datetime) -> bool:
+    """Whether *presented* is the row's client secret, compared in constant time."""
     if not presented or not payment.client_secret or secret_expired(payment, now):
         return False
     return hmac.compare_digest(presented.encode(), payment.client_secret.encode())
 
 
-def secret_expired(payment: Payment, now: datetime) -> bool:
+def secret_expired(payment: Secretive, now: datetime) -> bool:
     return payment.client_secret_expires_at is not None and payment.client_secret_expires_at <= now
 
 

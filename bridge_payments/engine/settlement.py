@@ -87,6 +87,8 @@ class Settlement:
     """Changed rows, likewise."""
     method: PaymentMethod | None = None
     """The method that the provider kept with this payment: added unless it has its row already."""
+    method_customer: str | None = None
+    """The provider's reference of the customer that the method was kept for."""
     charged_at: datetime | None = None
     """When the provider made this charge, for one that belongs to a subscription."""
 
@@ -212,6 +214,7 @@ def merge(
         changed=settled.changed or bool(changed_disputes),
         disputes=changed_disputes,
         method=method,
+        method_customer=(truth.method.customer if truth.method else None) or truth.customer,
         charged_at=truth.created_at,
         events=(
             *_payment_events(payment, settled.payment, decline, now),

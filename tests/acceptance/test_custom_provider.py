@@ -66,7 +66,7 @@ def test_the_command_lists_it_with_what_it_can_do(environment: Environment) -> N
     assert run.returncode == 0, run.stderr
     [acme] = [row for row in json.loads(run.stdout) if row["kind"] == "acme"]
     assert acme["problem"] is None
-    assert acme["cannot"] == ["update_payment_intent", "multi_capture", "client_secret"]
+    assert {"update_payment_intent", "multi_capture", "client_secret"} <= set(acme["cannot"])
 
 
 def test_without_the_package_nothing_is_left_of_it() -> None:

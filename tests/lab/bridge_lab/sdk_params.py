@@ -29,6 +29,7 @@ _OPERATIONS: tuple[tuple[str, str, str], ...] = (
     ("GET", r"/v1/refunds", "RefundList"),
     ("GET", r"/v1/refunds/[^/]+", "RefundRetrieve"),
     ("GET", r"/v1/disputes", "DisputeList"),
+    ("GET", r"/v1/payment_methods/[^/]+", "PaymentMethodRetrieve"),
 )
 
 
