@@ -126,7 +126,8 @@ class _Desk:
         hooks = gateway.webhooks
         match wish:
             case {"fault": str(kind)} if kind in tuple(FaultKind):
-                gateway.faults.add(kind, path=str(wish.get("path", "*")), seconds=3.0)
+                status = 503 if kind == FaultKind.ERROR_BEFORE else 500  # as its button says
+                gateway.faults.add(kind, path=str(wish.get("path", "*")), seconds=3.0, status=status)
             case {"clear": True}:
                 gateway.faults.clear()
             case {"webhooks": "on"}:

@@ -50,7 +50,8 @@ async def create_payment_intent(call: Call) -> Reply:
     """Begin a payment and return its client secret.
 
     Give any combination of amounts that adds up. With `confirm` and `payment_method_id` the payment is made
-    at once. Anonymous callers give `guest_data`.
+    at once. Anonymous callers give `guest_data`; a repeat of their `Idempotency-Key` is answered without the
+    client secret, because a stranger behind the same address may have sent the same.
     """
     body = call.given(CreatePayment)
     guest = body.guest_data

@@ -123,3 +123,14 @@ async def test_the_shop_tells_the_secret_again_to_the_browser_that_ordered_and_t
     refused = await guest.post(elsewhere, json={"token": other["token"], "payment_id": made["id"]})
     assert refused.status_code == 404
     assert mine["token"] not in (await guest.get(f"/shop/orders/{mine['number']}")).text
+
+
+async def test_the_switches_break_what_their_buttons_say(sandbox: Sandbox, guest: httpx.AsyncClient) -> None:
+    for fault, status in (("error_before", 503), ("error_after", 500)):
+        told = await guest.post("/live/switch", json={"fault": fault}, headers={"x-sandbox": "1"})
+        assert told.status_code == 200
+        refused = await guest.post(INTENTS, json=wish(None))
+        assert (refused.status_code, int(refused.headers["retry-after"]) > 0) == (503, True)
+        asked = (await guest.get("/live/state")).json()["gateway"]["requests"]
+        [broken] = [request for request in asked if request["fault"] == fault]
+        assert (broken["path"], broken["status"]) == ("/v1/payment_intents", status)
