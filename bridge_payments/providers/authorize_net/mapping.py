@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from ...models import CaptureMethod, Money, Noun, PaymentStatus, ProviderEvent, RefundStatus
+from ...models import CaptureMethod, DisputeStatus, Money, Noun, PaymentStatus, ProviderEvent, RefundStatus
 from ..base import (
     UNRECOGNISED,
     Decline,
     KnownPayment,
+    ProviderDispute,
     ProviderPayment,
     ProviderRefund,
     ProviderStatus,
@@ -104,6 +105,7 @@ _REFUNDS: Final[Mapping[str, RefundStatus]] = {
     "settlementError": RefundStatus.FAILED,
     "returnedItem": RefundStatus.FAILED,
 }
+_DISPUTES: Final = {"chargeback": DisputeStatus.OPEN, "chargebackReversal": DisputeStatus.WON}
 _GONE: Final = frozenset({RefundStatus.FAILED, RefundStatus.CANCELED})
 
 
@@ -340,6 +342,7 @@ def payment_from(
         captured=captured,
         refunded=min(given, max(captured, known.captured)),
         disputed=captured if word == "chargeback" else 0,
+        disputes=_disputes(word, charge or "", Money(captured, currency)),
         charge=None if decline else charge,
         livemode=livemode,
         our_reference=invoice_of(transaction) if subscription is None else None,
@@ -352,6 +355,22 @@ def payment_from(
         provider_status=word,
         created_at=moment_of(transaction.get("submitTimeUTC")),
         raw=transaction,
+    )
+
+
+def _disputes(word: str, charge: str, amount: Money) -> tuple[ProviderDispute, ...] | None:
+    """Read a charge back off the status, which is all that is shown of one: it has no number of its own.
+
+    It is of the whole amount as far as that says, and won when it is reversed.
+    """
+    status = _DISPUTES.get(word)
+    if status is None:
+        return None
+    reference = f"chargeback-{charge}"
+    return (
+        ProviderDispute(
+            reference=reference, amount=amount, status=status, charge=charge, provider_status=word
+        ),
     )
 
 

@@ -53,7 +53,7 @@ class PaymentMethods:
         number = text_of(answer.get("customerPaymentProfileId"))
         if not is_ok(answer):
             # The customer has this card already: then that is the method, and nothing was made.
-            number = profiles.duplicate_of(answer, "customerPaymentProfileId")
+            number = await self._first_of(answer, customer, budget)
             if number is None:
                 raise profiles.refusal_from(answer, repeat=step.repeat, attempt=step.reference)
         return await self._shown(customer, number, request, budget)
@@ -197,6 +197,16 @@ class PaymentMethods:
         return Absent("the method itself is as it was")
 
     # --- reading ----------------------------------------------------------------------------------
+
+    async def _first_of(self, answer: Json, customer: str, budget: Budget) -> str | None:
+        """Return the method of which the new one would be a duplicate; it is not always named (recorded)."""
+        named = profiles.duplicate_of(answer, "customerPaymentProfileId")
+        if named is not None or not profiles.is_duplicate(answer):
+            return named
+        profile = await self._customers.profile(customerProfileId=customer, deadline=budget.left)
+        return profiles.mine_among(
+            readable(lambda: profiles.methods_in(profile)), *profiles.digits_of(answer)
+        )
 
     async def _numbers(self, customer: str, budget: Budget) -> list[str]:
         profile = await before_writing(

@@ -28,6 +28,7 @@ __all__ = [
     "checked_profile",
     "customer_from",
     "customer_payload",
+    "digits_of",
     "duplicate_of",
     "is_duplicate",
     "method_from",
@@ -254,6 +255,13 @@ def duplicate_of(answer: Json, name: str) -> str | None:
             field = listed[0] if listed and name == "customerPaymentProfileId" else answer.get(name)
             return text_of(field) or (named[1] if named and name == "customerProfileId" else None)
     return None
+
+
+def digits_of(answer: Json) -> tuple[str | None, str | None]:
+    """Return last four digits and brand of what was tried, where its issuer's line shows them."""
+    direct = text_of(answer.get("validationDirectResponse")) or ""
+    parts = direct.split(direct[1]) if re.match(r"[1-4]\W", direct) else []
+    return (_last_four(parts[50]), parts[51] or None) if len(parts) > 51 else (None, None)
 
 
 def is_duplicate(answer: Json) -> bool:

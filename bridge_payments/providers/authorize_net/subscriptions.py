@@ -12,6 +12,7 @@ from ...errors import (
     InvalidRequest,
     ProviderError,
     ProviderNotFound,
+    ProviderRejected,
     ProviderStateConflict,
     ProviderUnknown,
 )
@@ -101,7 +102,11 @@ class Subscriptions:
             raise ProviderStateConflict(
                 "another subscription is like this one", provider_code=schedules.DUPLICATE
             )
-        raise readable(lambda: error_from(answer, repeat=step.repeat, attempt=step.reference))
+        error = readable(lambda: error_from(answer, repeat=step.repeat, attempt=step.reference))
+        if isinstance(error, ProviderNotFound):
+            # It is the customer or the method that is not there, or not yet: profiles take a while to show.
+            error = ProviderRejected(error.message, provider_code=error.provider_code)
+        raise error
 
     async def update(self, request: SubscriptionUpdate, *, step: Step) -> ProviderSubscription:
         budget = Budget(step.deadline)

@@ -16,10 +16,11 @@ from bridge_payments.errors import (
     ProviderNeverSent,
     ProviderNotFound,
     ProviderRejected,
+    ProviderStateConflict,
     ProviderUnknown,
 )
 from bridge_payments.messages import Request
-from bridge_payments.models import PAYMENT_VERBS, Money, PaymentStatus, Verb
+from bridge_payments.models import PAYMENT_VERBS, BillingInterval, Money, PaymentStatus, Verb
 from bridge_payments.providers import registry
 from bridge_payments.providers.authorize_net import AuthorizeNetProvider
 from bridge_payments.providers.authorize_net.listings import Listings
@@ -30,12 +31,14 @@ from bridge_payments.providers.base import (
     Capability,
     CaptureRequest,
     ConfirmRequest,
+    CustomerRequest,
     Evidence,
     IntentRequest,
     KnownPayment,
     PaymentProvider,
     RefundRequest,
     Step,
+    SubscriptionRequest,
     UpdateRequest,
 )
 from bridge_payments.transport import Transport
@@ -287,6 +290,54 @@ async def test_nothing_secret_is_logged(
     assert "hushhush" in scripted.received[0].content.decode(), "it was sent"
     assert "hushhush" not in caplog.text
     assert "abcdefgh" not in caplog.text
+
+
+# --- duplicates that are somebody else's ----------------------------------------------------------
+
+
+def refused(code: str, sentence: str) -> dict[str, Any]:
+    return {"messages": {"resultCode": "Error", "message": [{"code": code, "text": sentence}]}}
+
+
+OK_HEAD = {"messages": {"resultCode": "Ok", "message": [{"code": "I00001", "text": "Successful."}]}}
+
+
+async def test_another_customer_or_subscription_that_is_alike_is_not_taken_for_ours(
+    account: AuthorizeNetProvider, scripted: Any, step: Callable[..., Step]
+) -> None:
+    scripted.answer(refused("E00039", "A duplicate record with ID 31 already exists."))
+    scripted.answer({**OK_HEAD, "profile": {"merchantCustomerId": "somebody", "customerProfileId": "31"}})
+    request = CustomerRequest(customer_id="cus_1", reference=REFERENCE)
+    with pytest.raises(ProviderStateConflict):
+        await account.create_customer(request, step=step())
+    scripted.answer(refused("E00012", "You have submitted a duplicate of Subscription 51."))
+    schedule = {"interval": {"length": 1, "unit": "months"}, "startDate": "2026-01-01"}
+    other = {"paymentSchedule": schedule, "status": "active", "order": {"invoiceNumber": "s" * 20}}
+    scripted.answer({**OK_HEAD, "subscription": other})
+    asked = SubscriptionRequest(
+        subscription_id="sub_1", reference=REFERENCE, amount=USD, interval=BillingInterval.MONTHLY,
+        customer="31", payment_method="31:41",
+    )  # fmt: skip
+    with pytest.raises(ProviderStateConflict):
+        await account.create_subscription(asked, step=step())
+    scripted.answer(refused("E00040", "The record cannot be found."))
+    with pytest.raises(ProviderRejected) as gone:
+        await account.create_subscription(asked, step=step())
+    assert type(gone.value) is ProviderRejected
+
+
+async def test_a_subscriptions_charge_that_is_not_shown_yet_is_not_a_missing_subscription(
+    account: AuthorizeNetProvider, scripted: Any
+) -> None:
+    schedule = {"interval": {"length": 1, "unit": "months"}, "startDate": "2026-01-01"}
+    shown = {
+        "paymentSchedule": schedule, "status": "active",
+        "arbTransactions": [{"transId": "60001", "submitTimeUTC": "2026-01-02T10:00:00"}],
+    }  # fmt: skip
+    scripted.answer({**OK_HEAD, "subscription": shown})
+    scripted.answer(refused("E00040", "The record cannot be found."))
+    with pytest.raises(ProviderUnknown):
+        await account.sync_subscription("51")
 
 
 # --- reading --------------------------------------------------------------------------------------

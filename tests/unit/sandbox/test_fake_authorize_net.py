@@ -335,3 +335,224 @@ def test_the_switches_are_there_for_another_process(anet: FakeAuthorizeNet, call
     assert anet.transaction_key not in json.dumps(seen)
     caller.http.request("DELETE", "/_control/books", headers=desk)
     assert anet.transactions() == []
+
+
+# --- profiles and subscriptions -------------------------------------------------------------------
+
+
+def profile(caller: Caller, mark: str = "m-1", **more: Any) -> str:
+    answer = caller.ask(
+        "createCustomerProfileRequest", profile={"merchantCustomerId": mark, "email": "a@b.example", **more}
+    )
+    return str(answer["customerProfileId"])
+
+
+def keep(caller: Caller, customer: str, token: str | None = None, mode: str = "none", **billing: Any) -> Any:
+    opaque = {"dataDescriptor": "COMMON.ACCEPT.INAPP.PAYMENT", "dataValue": token or caller.gateway.token()}
+    return caller.ask(
+        "createCustomerPaymentProfileRequest", customerProfileId=customer,
+        paymentProfile={"billTo": {"zip": "1", **billing}, "payment": {"opaqueData": opaque}},
+        validationMode=mode,
+    )  # fmt: skip
+
+
+def subscribe(caller: Caller, customer: str, method: str, **more: Any) -> Any:
+    today = caller.gateway.clock().date().isoformat()
+    schedule = {"interval": {"length": 1, "unit": "months"}, "startDate": today, "totalOccurrences": 9999}
+    wish = {
+        "name": "n", "paymentSchedule": schedule, "amount": "20.00", "order": {"invoiceNumber": "s-1"},
+        "profile": {"customerProfileId": customer, "customerPaymentProfileId": method}, **more,
+    }  # fmt: skip
+    return caller.ask("ARBCreateSubscriptionRequest", subscription=wish)
+
+
+def test_a_second_customer_with_the_same_marks_is_refused_and_the_first_is_named_in_words(
+    anet: FakeAuthorizeNet, caller: Caller
+) -> None:
+    first = profile(caller)
+    answer = caller.ask(
+        "createCustomerProfileRequest", profile={"merchantCustomerId": "m-1", "email": "a@b.example"}
+    )
+    assert error_of(answer) == "E00039"
+    assert first in answer["messages"]["message"][0]["text"]
+    assert "customerProfileId" not in answer
+    assert profile(caller, description="another") != first
+    assert error_of(caller.ask("createCustomerProfileRequest", profile={})) == "E00041"
+    read = caller.ask("getCustomerProfileRequest", merchantCustomerId="m-1")["profile"]
+    assert read["customerProfileId"] == first
+    for which in ({"customerProfileId": "7"}, {"merchantCustomerId": "m-7"}, {}):
+        assert error_of(caller.ask("getCustomerProfileRequest", **which)) == "E00040"
+
+
+def test_a_card_is_kept_once_per_customer_and_billing_and_ten_at_most(
+    anet: FakeAuthorizeNet, caller: Caller
+) -> None:
+    customer = profile(caller)
+    first = keep(caller, customer)["customerPaymentProfileId"]
+    again = keep(caller, customer)
+    assert (error_of(again), again["customerPaymentProfileId"]) == ("E00039", first)
+    token = anet.token()
+    assert keep(caller, customer, token, zip="2")["messages"]["resultCode"] == "Ok"
+    assert error_of(keep(caller, customer, token, zip="3")) == "E00114", "a token makes one method"
+    for number in range(8):
+        assert keep(caller, customer, zip=f"9{number}")["messages"]["resultCode"] == "Ok"
+    assert error_of(keep(caller, customer, zip="99")) == "E00042"
+
+
+def test_a_card_is_asked_about_only_if_it_is_wished(anet: FakeAuthorizeNet, caller: Caller) -> None:
+    customer = profile(caller)
+    refused = keep(caller, customer, anet.token("declined"), "liveMode")
+    assert (error_of(refused), refused["validationDirectResponse"][:5]) == ("E00027", "2,1,2")
+    assert "customerPaymentProfileId" not in refused
+    assert keep(caller, customer, anet.token("declined"), "testMode")["messages"]["resultCode"] == "Ok"
+
+
+def test_what_is_not_sent_with_a_change_is_taken_off(anet: FakeAuthorizeNet, caller: Caller) -> None:
+    customer = profile(caller, description="d")
+    caller.ask(
+        "updateCustomerProfileRequest", profile={"email": "b@c.example", "customerProfileId": customer}
+    )
+    read = caller.ask("getCustomerProfileRequest", customerProfileId=customer)["profile"]
+    assert (read.get("merchantCustomerId"), read["email"]) == (None, "b@c.example")
+    method = keep(caller, customer, city="B")["customerPaymentProfileId"]
+    change = {"billTo": {"zip": "2"}, "customerPaymentProfileId": method}
+    for number, code in (("XXXX1111", "I00001"), ("XXXX2222", "E00014"), ("4111111111111111", "E00014")):
+        card = {"creditCard": {"cardNumber": number, "expirationDate": "XXXX"}}
+        asked = {"billTo": {"zip": "2"}, "payment": card, "customerPaymentProfileId": method}
+        answer = caller.ask(
+            "updateCustomerPaymentProfileRequest", customerProfileId=customer, paymentProfile=asked
+        )
+        assert error_of(answer) == code
+    assert change["billTo"] == anet.customers()[0]["methods"][0]["billing"]
+
+
+def test_a_charge_can_be_kept_unless_a_wallet_paid(anet: FakeAuthorizeNet, caller: Caller) -> None:
+    customer, paid = profile(caller), caller.paid()
+    made = caller.ask("createCustomerProfileFromTransactionRequest", transId=paid, customerProfileId=customer)
+    assert len(made["customerPaymentProfileIdList"]) == 1
+    for which, code in (
+        ({"transId": paid, "customerProfileId": customer}, "E00039"),
+        ({"transId": "7", "customerProfileId": customer}, "E00099"),
+        ({"transId": paid}, "E00102"),
+        ({"transId": paid, "customerProfileId": "7"}, "E00040"),
+    ):
+        assert error_of(caller.ask("createCustomerProfileFromTransactionRequest", **which)) == code
+    opaque = {"dataDescriptor": "COMMON.APPLE.INAPP.PAYMENT", "dataValue": "abcdefgh" * 9}
+    wallet = caller.paid(payment={"opaqueData": opaque})
+    refused = caller.ask(
+        "createCustomerProfileFromTransactionRequest", transId=wallet, customerProfileId=customer
+    )
+    assert error_of(refused) == "E00103"
+
+
+def test_a_stored_method_is_charged_by_its_numbers_and_not_with_another_ones_data(caller: Caller) -> None:
+    customer = profile(caller)
+    method = keep(caller, customer)["customerPaymentProfileId"]
+    stored = {"customerProfileId": customer, "paymentProfile": {"paymentProfileId": method}}
+    order = {"invoiceNumber": "x"}
+    made = caller.make("authCaptureTransaction", amount="5.00", profile=stored, order=order)
+    assert made["transactionResponse"]["profile"]["customerPaymentProfileId"] == method
+    assert caller.details(made["transactionResponse"]["transId"])["profile"]["customerProfileId"] == customer
+    again = caller.make("authCaptureTransaction", amount="5.00", profile=stored, order=order)
+    assert error_of(again) == "11", "the window looks at stored cards as well"
+    mixed = caller.make("authCaptureTransaction", amount="5.00", profile=stored, billTo={"zip": "1"})
+    assert error_of(mixed) == "E00090"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "code"),
+    [
+        ({"interval": {"length": 6, "unit": "days"}}, "E00022"),
+        ({"interval": {"length": 13, "unit": "months"}}, "E00022"),
+        ({"startDate": "2020-01-01"}, "E00017"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused(caller: Caller, schedule: dict[str, Any], code: str) -> None:
+    customer = profile(caller)
+    method = keep(caller, customer)["customerPaymentProfileId"]
+    today = caller.gateway.clock().date().isoformat()
+    whole = {"interval": {"length": 1, "unit": "months"}, "startDate": today, "totalOccurrences": 9999}
+    answer = subscribe(caller, customer, method, paymentSchedule={**whole, **schedule})
+    assert error_of(answer) == code
+    assert caller.gateway.subscriptions() == []
+
+
+def test_a_subscription_is_refused_twice_changed_ended_and_listed(
+    anet: FakeAuthorizeNet, caller: Caller
+) -> None:
+    customer = profile(caller)
+    method = keep(caller, customer)["customerPaymentProfileId"]
+    number = subscribe(caller, customer, method)["subscriptionId"]
+    again = subscribe(caller, customer, method)
+    assert error_of(again) == "E00012"
+    assert number in again["messages"]["message"][0]["text"]
+    assert "subscriptionId" in subscribe(caller, customer, method, order={"invoiceNumber": "s-2"})
+
+    def change(**more: Any) -> str:
+        return error_of(caller.ask("ARBUpdateSubscriptionRequest", subscriptionId=number, subscription=more))
+
+    assert change(amount="9.00") == "I00001"
+    assert change(paymentSchedule={"interval": {"length": 2, "unit": "months"}}) == "E00034"
+    assert change(paymentSchedule={"startDate": "2030-01-01"}) == "E00033"
+    assert change(profile={"customerProfileId": customer, "customerPaymentProfileId": "7"}) == "E00040"
+    assert error_of(caller.ask("ARBGetSubscriptionRequest", subscriptionId="7")) == "E00035"
+    deletion = {"customerProfileId": customer, "customerPaymentProfileId": method}
+    assert error_of(caller.ask("deleteCustomerPaymentProfileRequest", **deletion)) == "E00105"
+
+    def names(search: str) -> list[str]:
+        answer = caller.ask("ARBGetSubscriptionListRequest", searchType=search)
+        return [each["invoice"] for each in answer["subscriptionDetails"]]
+
+    assert set(names("subscriptionActive")) == {"s-1", "s-2"}
+    for _ in range(2):
+        assert error_of(caller.ask("ARBCancelSubscriptionRequest", subscriptionId=number)) == "I00001"
+    assert change(amount="8.00") == "E00037"
+    assert (names("subscriptionActive"), names("subscriptionInactive")) == (["s-2"], ["s-1"])
+    anet.lag(timedelta(hours=1))
+    assert names("subscriptionActive") == []
+
+
+def test_nights_collect_once_each_and_stop_where_it_ends(anet: FakeAuthorizeNet, caller: Caller) -> None:
+    customer = profile(caller)
+    method = keep(caller, customer)["customerPaymentProfileId"]
+    schedule = {
+        "interval": {"length": 7, "unit": "days"}, "startDate": anet.clock().date().isoformat(),
+        "totalOccurrences": 3,
+    }  # fmt: skip
+    number = subscribe(caller, customer, method, paymentSchedule=schedule)["subscriptionId"]
+    anet.clock.move(timedelta(days=2))
+    for _ in range(2):
+        anet.collect()
+    assert len(anet.charges()) == 1
+    anet.clock.move(timedelta(days=100))
+    read = caller.ask("ARBGetSubscriptionRequest", subscriptionId=number, includeTransactions=True)
+    assert read["subscription"]["status"] == "expired"
+    tried = read["subscription"]["arbTransactions"]
+    assert [each["payNum"] for each in tried] == [1, 2, 3]
+    made = caller.details(tried[0]["transId"])
+    assert (str(made["subscription"]["id"]), made["order"]["invoiceNumber"]) == (number, "s-1")
+    assert {each["status"] for each in anet.charges()} == {"settledSuccessfully"}
+    events = [event["eventType"] for event in anet.events()]
+    assert events.count("net.authorize.payment.authcapture.created") == 3
+
+
+def test_a_later_decline_is_skipped_and_a_first_one_suspends(anet: FakeAuthorizeNet, caller: Caller) -> None:
+    customer = profile(caller)
+    good = keep(caller, customer)["customerPaymentProfileId"]
+    bad = keep(caller, customer, anet.token("declined"))["customerPaymentProfileId"]
+    number = subscribe(caller, customer, good)["subscriptionId"]
+    anet.clock.move(timedelta(days=2))
+    anet.collect()
+    with anet.books.lock:  # the card that paid is declined from now on
+        anet.books.customers[customer].methods[good].number = "4000000000000002"
+    anet.clock.move(timedelta(days=32))
+    anet.collect()
+    (seen,) = anet.subscriptions()
+    assert (seen["status"], [each.get("transId") is not None for each in seen["attempts"]]) == (
+        "active", [True, False],
+    )  # fmt: skip
+    update = {"profile": {"customerProfileId": customer, "customerPaymentProfileId": bad}}
+    caller.ask("ARBUpdateSubscriptionRequest", subscriptionId=number, subscription=update)
+    anet.clock.move(timedelta(days=32))
+    anet.collect()
+    assert anet.subscriptions()[0]["status"] == "suspended"
