@@ -12,10 +12,14 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from pydantic_core import CoreSchema, core_schema
 
 from ..errors import (
+    AccessDenied,
     BridgeError,
     InvalidRequest,
+    NotAuthenticated,
     NotFound,
     PayloadTooLarge,
+    RateLimited,
+    Unavailable,
 )
 from .problems import ValidationFailed, status_of
 from .route import UNSAFE, Access, Key, Route
@@ -135,6 +139,12 @@ def refusals(route: Route) -> dict[int, str]:
         errors.extend((InvalidRequest, PayloadTooLarge))
     if "{" in route.path:
         errors.append(NotFound)
+    if route.access in (Access.SIGNED_IN, Access.ADMIN):
+        errors.append(NotAuthenticated)
+    if route.access is Access.ADMIN:
+        errors.append(AccessDenied)
+    if route.limited:  # whoever says who asks may be away, and everybody is counted
+        errors.extend((RateLimited, Unavailable))
     reasons: dict[int, list[str]] = {}
     for error in errors:
         sentence = (error.__doc__ or "").strip().split("\n")[0]

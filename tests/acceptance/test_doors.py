@@ -1,0 +1,297 @@
+"""Every route, as everybody who should not get in would try it: generated from the route table.
+
+A new route is tried without a line here. One with a new path variable says in `SPECIMENS` how to make the
+thing that it names.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bridge_payments import AuthBridge, Bridge, PaymentEngine, Settings
+from bridge_payments.http import ROUTES, Access, Route, Router
+from bridge_payments.http.openapi import operations
+from bridge_payments.messages import Request, Response
+from bridge_payments.providers.dummy import DummyGateway, DummyProvider
+from bridge_payments.sandbox.flowless import FakeFlowless
+from bridge_payments.stores import MemoryStore
+
+pytestmark = pytest.mark.anyio
+
+OWNER = "owner@example.com"
+CARD = "4242424242424242"
+CREATE = {"total_cents": 5500, "currency": "USD"}
+
+REVEALING = {
+    # Where the contract fixes 403 for somebody else's object (money rule 31). A route that is not in this
+    # list says 404, word for word as for an object that is not there.
+    "GET /payments/{payment_id}",
+    "PUT /payments/intents/{payment_id}",
+    "POST /payments/intents/{payment_id}/confirm",
+    "POST /payments/intents/{payment_id}/sync",
+    "POST /payments/{payment_id}/cancel",
+}
+
+BODIES: dict[str, dict[str, Any]] = {
+    "create_payment_intent": {**CREATE, "guest_data": {"email": OWNER, "name": "Owner"}},
+    "refund_payment": {"amount_cents": 100},
+    "confirm_payment": {"payment_method_id": "dummy_ok"},
+    "update_payment_intent": {"description": "changed"},
+    "create_endpoint": {"name": "shop", "url": "https://shop.example/hooks", "events": ["payment.*"]},
+}
+
+
+@dataclass
+class World:
+    """A shop with Flowless in front: everybody signs in there."""
+
+    flowless: FakeFlowless
+    gateway: DummyGateway = field(default_factory=DummyGateway)
+
+    def __post_init__(self) -> None:
+        settings = Settings(
+            allow_sandbox=True,
+            default_provider="dummy",
+            inprocess_worker=False,
+            rate_limit_enabled=False,
+            guest_max_payments_per_email=0,
+            flowless_api_url=self.flowless.url,
+            bridge_validation_secret=self.flowless.secret,
+        )
+        engine = PaymentEngine(MemoryStore(), {"dummy": DummyProvider(self.gateway)}, settings=settings)
+        self.bridge = Bridge(engine, auth=AuthBridge.from_settings(settings), settings=settings)
+        self.router = Router(self.bridge)
+        stale = self.flowless.sign_in("late", lasts=timedelta(seconds=-1))
+        self.callers: dict[str, dict[str, str]] = {
+            "anonymous": {},
+            "guest with a stale session": {"x-session-id": stale},
+            "other user": {"x-session-id": self.flowless.sign_in("other")},
+            "unverified namesake": {
+                "x-session-id": self.flowless.sign_in("eve", email=OWNER, verified=False)
+            },
+            "other guest": {"x-guest-token": self.flowless.guest("other@example.com")},
+            "owner": {"x-session-id": self.flowless.sign_in("owner", email=OWNER)},
+            "admin": {"x-session-id": self.flowless.sign_in("root", user_type="admin")},
+        }
+
+    async def ask(self, caller: str, method: str, path: str, body: object = None, **query: str) -> Response:
+        sent = {
+            "content-type": "application/json",
+            "idempotency-key": uuid.uuid4().hex,
+            **self.callers[caller],
+        }
+        content = b"" if body is None else json.dumps(body).encode()
+        asked = Request(method=method, path=path, headers=sent, body=content, peer="192.0.2.7", query=query)
+        return await self.router.answer(asked)
+
+    async def payment(self) -> str:
+        """Return an open payment of the owner's."""
+        made = await self.ask(
+            "owner", "POST", "/payments/intents", {**CREATE, "reference_code": "the-owners"}
+        )
+        assert made.status == 201, made.body
+        return str(json.loads(made.body)["data"]["id"])
+
+
+async def _of(name: str) -> str:
+    return name
+
+
+SPECIMENS: dict[str, Callable[[World], Awaitable[str]]] = {
+    "payment_id": World.payment,
+    "email": lambda world: _of(OWNER),
+    "provider_id": lambda world: _of("dummy"),
+    # Only admins come that far, and what there is none of is 404 to them.
+    "id": lambda world: _of("whe_1"),
+    "delivery_id": lambda world: _of("whd_1"),
+    "entry_id": lambda world: _of("inb_1"),
+}
+
+
+@pytest.fixture(scope="module")
+def flowless() -> Iterator[FakeFlowless]:
+    with FakeFlowless() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def world(flowless: FakeFlowless) -> AsyncIterator[World]:
+    world = World(flowless)
+    yield world
+    await world.bridge.aclose()
+
+
+EVERY = [pytest.param(*found, id=f"{found[1]} {found[2]}") for found in operations(ROUTES)]
+OWNED = [one for one in EVERY if "{payment_id}" in one.values[2]]  # type: ignore[operator]
+STRANGERS = ("other user", "unverified namesake", "other guest")
+NOBODIES = ("anonymous", "guest with a stale session")
+
+
+async def spelled(world: World, path: str) -> str:
+    for name, make in SPECIMENS.items():
+        if f"{{{name}}}" in path:
+            path = path.replace(f"{{{name}}}", await make(world))
+    assert "{" not in path, f"say in SPECIMENS how to make what {path} names"
+    return path
+
+
+def body_of(route: Route) -> dict[str, Any] | None:
+    return BODIES.get(route.operation_id, {}) if route.takes else None
+
+
+def told(answer: Response) -> dict[str, Any]:
+    """Return what an answer says, without the moment."""
+    return {name: value for name, value in json.loads(answer.body).items() if name != "timestamp"}
+
+
+def test_the_routes_that_reveal_are_those_that_the_contract_fixes() -> None:
+    assert {f"{route.methods[0]} {route.path}" for route in ROUTES if route.reveals} == REVEALING
+
+
+def test_whatever_an_admin_changes_needs_a_fresh_look() -> None:
+    for route, method, _ in operations(ROUTES):
+        if route.access is Access.ADMIN:
+            assert route.needs_fresh(method) is (method != "GET")
+
+
+@pytest.mark.parametrize(("route", "method", "path"), EVERY)
+async def test_everybody_meets_the_door_that_the_table_says(
+    world: World, route: Route, method: str, path: str
+) -> None:
+    target = await spelled(world, path)
+    for caller in world.callers:
+        answer = await world.ask(caller, method, target, body_of(route))
+        where = f"{caller}: {answer.status} {answer.body!r}"
+        assert answer.status < 500, where
+        if route.access is Access.OPEN:
+            assert answer.status not in (403, 429), where
+        elif route.access is Access.ADMIN:
+            expected = {"admin": (200, 201, 400, 404), **dict.fromkeys(NOBODIES, (401,))}
+            assert answer.status in expected.get(caller, (403,)), where
+        elif route.access is Access.SIGNED_IN and caller in NOBODIES:
+            assert answer.status == 401, where
+        elif caller in ("owner", "admin"):
+            assert answer.status in (200, 201, 400), where
+
+
+@pytest.mark.parametrize(("route", "method", "path"), OWNED)
+async def test_somebody_elses_object_is_not_revealed_and_nothing_is_sent(
+    world: World, route: Route, method: str, path: str
+) -> None:
+    """Strangers hear what they hear of what is not there, or the contract's 403; nothing is sent."""
+    target = await spelled(world, path)
+    absent = path.replace("{payment_id}", "pay_01938e5f-0000-7000-8000-000000000000")
+    before = list(world.gateway.requests)
+    for caller in (*STRANGERS, *NOBODIES):
+        answer = await world.ask(caller, method, target, body_of(route))
+        if route.access is not Access.ANYONE and caller in NOBODIES:
+            assert answer.status == 401
+        elif route.access is Access.ADMIN or route.reveals:
+            assert answer.status == 403, f"{caller}: {answer.body!r}"
+        else:
+            nothing = await world.ask(caller, method, absent, body_of(route))
+            assert (answer.status, nothing.status) == (404, 404)
+            assert json.dumps(told(answer)).replace(target, absent) == json.dumps(told(nothing))
+        assert b"the-owners" not in answer.body
+        assert b"secret" not in answer.body
+    assert world.gateway.requests == before
+
+
+@pytest.mark.parametrize(("route", "method", "path"), EVERY)
+async def test_lists_hold_only_what_is_the_callers(
+    world: World, route: Route, method: str, path: str
+) -> None:
+    payment = await world.payment()
+    if route.access is not Access.SIGNED_IN or not route.many:
+        return
+    target = await spelled(world, path)
+    for caller in STRANGERS:
+        assert payment.encode() not in (await world.ask(caller, method, target)).body
+    assert b"client_secret" not in (await world.ask("owner", method, target)).body
+
+
+@pytest.mark.parametrize("caller", [*STRANGERS, *NOBODIES])
+async def test_a_guests_payment_is_the_guests(world: World, caller: str) -> None:
+    """Who knows its id may go on paying; reading it takes a proof of the address."""
+    made = await world.ask("anonymous", "POST", "/payments/intents", BODIES["create_payment_intent"])
+    payment = json.loads(made.body)["data"]["id"]
+    read = await world.ask(caller, "GET", f"/payments/{payment}")
+    assert read.status == (401 if caller in NOBODIES else 403)
+    listed = await world.ask(caller, "GET", f"/payments/guest/{OWNER}")
+    assert listed.status == (401 if caller in NOBODIES else 403)
+    world.callers["the guest"] = {"x-guest-token": world.flowless.guest(OWNER.upper())}
+    assert (await world.ask("the guest", "GET", f"/payments/{payment}")).status == 200
+
+
+# --- card numbers (money rule 27) -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("route", "method", "path"), EVERY)
+async def test_a_card_number_is_refused_on_every_route_before_anybody_hears_of_it(
+    world: World, route: Route, method: str, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    if route.raw:
+        return  # what a provider signed is the provider's to say
+    target = await spelled(world, path)
+    before = list(world.gateway.requests)
+    answers = [await world.ask("admin", method, target, body_of(route), search=CARD)]
+    if route.takes:
+        places = ({"description": CARD}, {"card": {"number": CARD}}, {"card_number": int(CARD)})
+        bodies = [{**(body_of(route) or {}), **place} for place in places]
+        answers.extend([await world.ask("admin", method, target, body) for body in bodies])
+    if "{" in path:
+        answers.append(await world.ask("admin", method, path[: path.index("{")] + CARD, body_of(route)))
+    for answer in answers:
+        assert answer.status == 400, answer.body
+        assert CARD.encode() not in answer.body
+    assert world.gateway.requests == before
+    assert CARD not in caplog.text
+
+
+# --- bodies as the published clients send them -------------------------------------------------------------
+
+
+def every_field_null(route: Route) -> dict[str, Any]:
+    assert route.takes is not None
+    needed = body_of(route) or {}
+    return {**dict.fromkeys(route.takes.model_fields), **needed}
+
+
+@pytest.mark.parametrize(("route", "method", "path"), [one for one in EVERY if one.values[0].takes])  # type: ignore[union-attr]
+async def test_every_route_reads_what_the_published_clients_send(
+    world: World, route: Route, method: str, path: str
+) -> None:
+    """Nulls for what is unset (Rust), extra organization_id and project_id (JavaScript): as if not there."""
+    answers = []
+    for body in (
+        body_of(route),
+        every_field_null(route),
+        {**(body_of(route) or {}), "organization_id": "org_1", "project_id": "proj_1"},
+    ):
+        answer = await world.ask("admin", method, await spelled(world, path), body)
+        answers.append((answer.status, sorted(json.loads(answer.body))))
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[0][0] in (200, 201, 400, 404)
+
+
+@pytest.mark.parametrize(("route", "method", "path"), EVERY)
+async def test_an_empty_body_with_a_json_content_type_is_an_empty_object(
+    world: World, route: Route, method: str, path: str
+) -> None:
+    if route.raw:
+        return
+    target = await spelled(world, path)
+    empty, braces = [await world.ask("admin", method, target, body) for body in (None, {})]
+    if empty.status < 300 and method != "GET":
+        assert empty.status in (200, 201), "and never 204: a published client cannot read it"
+    assert isinstance(json.loads(empty.body), dict)
+    if empty.status >= 400:
+        assert isinstance(json.loads(empty.body)["error"], str)
+        assert empty.status == braces.status
