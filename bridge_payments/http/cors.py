@@ -27,6 +27,8 @@ class Cors:
     headers: tuple[str, ...] = _NEEDED_HEADERS
     credentials: bool = True
     max_age: int = 86_400
+    explicit: tuple[str, ...] = _EXPLICIT
+    """Headers with a credential: a page has to set them itself, and so passed a preflight."""
 
     @classmethod
     def of(
@@ -37,14 +39,16 @@ class Cors:
         headers: Iterable[str],
         credentials: bool,
         max_age: int,
+        session_header: str = "X-Session-ID",
     ) -> Cors:
         """Read the settings; what the published clients need is always allowed."""
         return cls(
             origins=frozenset(origin.strip().rstrip("/").lower() for origin in origins if origin.strip()),
             methods=_with(methods, ("PATCH", "OPTIONS")),
-            headers=_with(headers, _NEEDED_HEADERS),
+            headers=_with(headers, (*_NEEDED_HEADERS, session_header)),
             credentials=credentials,
             max_age=max_age,
+            explicit=(*_EXPLICIT, session_header.lower()),
         )
 
     def answer(self, request: Request) -> dict[str, str]:
@@ -83,7 +87,7 @@ class Cors:
         if principal.is_anonymous or "cookie" not in request.headers:
             return
         scheme = request.headers.get("authorization", "").partition(" ")[0].lower()
-        if scheme in ("bearer", "token") or any(name in request.headers for name in _EXPLICIT):
+        if scheme in ("bearer", "token") or any(name in request.headers for name in self.explicit):
             return
         origin = request.header("origin")
         if origin is None:

@@ -75,6 +75,7 @@ class Router:
             headers=settings.cors_headers,
             credentials=settings.cors_credentials,
             max_age=settings.cors_max_age,
+            session_header=settings.session_header_name,
         )
 
     def ask_here(self, request: Request) -> Heard | None:

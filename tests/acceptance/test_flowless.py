@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -389,3 +391,11 @@ def test_without_it_everybody_is_anonymous() -> None:
     bridge = Bridge.from_env({"ENABLED_PROVIDERS": "dummy", "ALLOW_SANDBOX": "true"}, store=MemoryStore())
     assert bridge.call(bridge.auth.identify, Request(method="GET", path="/")).is_anonymous
     bridge.close()
+
+
+def test_the_guides_example_works_as_it_is_written() -> None:
+    page = Path(__file__).parents[2] / "docs" / "guides" / "flowless.md"
+    [code] = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert names["session"] != names["token"]

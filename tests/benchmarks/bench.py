@@ -30,6 +30,7 @@ from typing import Any, Final
 import hooks
 import imports
 import load
+import sessions
 from load import Ask
 from seed import BUYER, READER, seed
 from serve import ASGI, WSGI
@@ -211,9 +212,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", choices=("imports", "calls", "http", "hooks"), action="append")
+    parser.add_argument("--only", choices=("imports", "auth", "calls", "http", "hooks"), action="append")
     options = parser.parse_args()
-    size, parts = (QUICK if options.quick else FULL), options.only or ("imports", "calls", "http", "hooks")
+    size, parts = (
+        (QUICK if options.quick else FULL),
+        options.only or ("imports", "auth", "calls", "http", "hooks"),
+    )
     table, began, busy = Table(), time.monotonic(), os.getloadavg()[0]
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bridge-bench-")))
@@ -224,6 +228,8 @@ def main() -> None:
             print(f"without PostgreSQL: {missing}", file=sys.stderr)
         if "imports" in parts:
             measure_imports(table, size)
+        if "auth" in parts:
+            sessions.measure(table, rounds=size.rounds)
         if "calls" in parts:
             measure_calls(table, size, folder, postgres)
         if "http" in parts and postgres is not None:
