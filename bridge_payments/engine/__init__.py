@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from .drafts import Approve, PaymentDraft
+from .customers import CustomerResult
+from .drafts import Approve, PaymentDraft, Recurring
 from .engine import PaymentEngine
 from .inbox import WebhookReceipt
+from .payment_methods import UNSET
 
-__all__ = ["Approve", "PaymentDraft", "PaymentEngine", "WebhookReceipt"]
+__all__ = [
+    "UNSET",
+    "Approve",
+    "CustomerResult",
+    "PaymentDraft",
+    "PaymentEngine",
+    "Recurring",
+    "WebhookReceipt",
+]

@@ -10,9 +10,21 @@ from datetime import datetime
 from typing import Any
 
 from ..errors import InvalidRequest
-from ..models import CaptureMethod, GuestData, Money, Pricing, Principal
+from ..models import BillingInterval, CaptureMethod, GuestData, Money, Pricing, Principal
 
-__all__ = ["Approve", "PaymentDraft", "approved", "full_price"]
+__all__ = ["Approve", "PaymentDraft", "Recurring", "approved", "full_price"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recurring:
+    """The terms of a subscription: the draft's price is what is charged each time."""
+
+    interval: BillingInterval
+    interval_multiplier: int = 1
+    trial_days: int = 0
+    product_id: str | None = None
+    subscription_id: str | None = None
+    """Set when an existing subscription is about to cost something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +62,8 @@ class PaymentDraft:
     manual_payment_method: str | None = None
     manual_payment_reference: str | None = None
     manual_payment_date: datetime | None = None
+    recurring: Recurring | None = None
+    """Set when this is no payment but a subscription."""
     claims_accepted: bool = False
     """Whether the host vouches for `organization_id` and `project_id`; else they stay mere claims."""
 
@@ -71,7 +85,10 @@ class PaymentDraft:
 
 
 Approve = Callable[[PaymentDraft, Principal], PaymentDraft | Awaitable[PaymentDraft]]
-"""Runs before every create and update; returns the draft to go on with, or raises a refusal."""
+"""Runs before every create and update, and before a subscription begins or its price changes.
+
+Returns the draft to go on with, or raises a refusal.
+"""
 
 
 def full_price(total: int) -> Pricing:

@@ -16,12 +16,12 @@ from .addresses import AddressVerbs
 from .drafts import Approve
 from .inbox import InboxWork
 from .intents import IntentVerbs
-from .payment_methods import PaymentMethodVerbs
 from .payments import PaymentVerbs
 from .reads import Reads
 from .reconcile import Reconciliation
 from .refunds import RefundVerbs
 from .retention import RetentionWork
+from .subscriptions import SubscriptionVerbs
 from .sweep import SweepWork
 
 __all__ = ["PaymentEngine"]
@@ -32,7 +32,7 @@ class PaymentEngine(
     PaymentVerbs,
     RefundVerbs,
     Reads,
-    PaymentMethodVerbs,
+    SubscriptionVerbs,
     AddressVerbs,
     InboxWork,
     Reconciliation,

@@ -17,11 +17,11 @@ from typing import Final
 
 from ..errors import NotFound, ProviderError, ProviderNotFound
 from ..messages import Request
-from ..models import SYSTEM, InboxEntry, InboxState, Payment, Principal, ProviderEvent, new_id
+from ..models import SYSTEM, InboxEntry, InboxState, Noun, Payment, Principal, ProviderEvent, new_id
 from ..stores.base import Unit
 from ..stores.grouping import Grouped
 from .asking import CALL_DEADLINE
-from .operations import Operations
+from .refreshing import Refreshing
 
 __all__ = ["InboxWork", "WebhookReceipt"]
 
@@ -52,7 +52,7 @@ class _NotApplied(Exception):
     """An event that is true and not for us to act on."""
 
 
-class InboxWork(Operations):
+class InboxWork(Refreshing):
     """The part of the engine that listens."""
 
     @cached_property
@@ -87,9 +87,9 @@ class InboxWork(Operations):
                 limit=limit, lease_seconds=LEASE_SECONDS, token=token, provider_id=provider_id
             )
         )
-        groups: dict[tuple[str, str | None], list[InboxEntry]] = defaultdict(list)
+        groups: dict[tuple[str, Noun, str | None], list[InboxEntry]] = defaultdict(list)
         for entry in entries:
-            groups[entry.provider_id, entry.reference].append(entry)
+            groups[entry.provider_id, entry.noun, entry.reference].append(entry)
         waiting = list(groups.values())
 
         async def work_off() -> None:
@@ -130,6 +130,7 @@ class InboxWork(Operations):
             state=InboxState.RECEIVED,
             created_at=self.clock(),
             reference=event.reference,
+            noun=event.noun,
             our_reference=event.our_reference,
             livemode=event.livemode,
             api_version=event.api_version,
@@ -141,7 +142,7 @@ class InboxWork(Operations):
     async def _process(self, entries: Sequence[InboxEntry], token: str) -> None:
         first = entries[0]
         try:
-            payment = await self._apply(first)
+            subject_id = await self._apply(first)
         except _NotApplied as reason:
             for entry in entries:
                 await self._finish_entry(entry, token, InboxState.IGNORED, error=str(reason))
@@ -153,15 +154,15 @@ class InboxWork(Operations):
             await self._retry(entries, token, traceback.format_exc(limit=20))
         else:
             for entry in entries:
-                if payment is not None:
-                    await self._finish_entry(entry, token, InboxState.PROCESSED, payment_id=payment.id)
+                if subject_id is not None:
+                    await self._finish_entry(entry, token, InboxState.PROCESSED, payment_id=subject_id)
                 elif entry.reference is None:
                     await self._finish_entry(entry, token, InboxState.IGNORED)
                 else:
                     await self._park(entry, token)
 
-    async def _apply(self, entry: InboxEntry) -> Payment | None:
-        """Read the payment that an event hints at; None if it is not known here."""
+    async def _apply(self, entry: InboxEntry) -> str | None:
+        """Read what an event hints at; return our id of it, None if it is not known here."""
         if entry.reference is None:
             return None
         if entry.livemode is not None and self.provider(entry.provider_id).livemode not in (
@@ -170,6 +171,8 @@ class InboxWork(Operations):
         ):
             log.error("inbox entry %s: its livemode is not that of account %s", entry.id, entry.provider_id)
             raise _NotApplied("its livemode is not that of the account: stored, never applied")
+        if entry.noun is not Noun.PAYMENT:
+            return await self.apply_event(entry)
         reference, ours = entry.reference, entry.our_reference
 
         def find(unit: Unit) -> Payment | None:
@@ -189,10 +192,10 @@ class InboxWork(Operations):
             # Ours, and the answer to its create is still on its way: the operation is finished first.
             return None
         try:
-            return await self.refresh(payment.id, hint=reference) or payment
+            await self.refresh(payment.id, hint=reference)
         except ProviderNotFound:
             log.warning("payment %s: its provider does not know %s", payment.id, reference)
-            return payment
+        return payment.id
 
     async def _park(self, entry: InboxEntry, token: str) -> None:
         """An object that we do not know: perhaps not yet. Asked again for a while, then left with a word."""

@@ -20,6 +20,7 @@ from ..models import (
     Subscription,
     SubscriptionStatus,
     Verb,
+    is_own_id,
     new_id,
 )
 from ..providers.base import (
@@ -32,7 +33,9 @@ from ..providers.base import (
 
 __all__ = [
     "Change",
+    "adopted",
     "customer_answered",
+    "customer_synced",
     "customer_undone",
     "method_answered",
     "method_synced",
@@ -112,6 +115,23 @@ def customer_undone(row: Customer, operation: Operation, now: datetime) -> Chang
     if operation.verb is Verb.CREATE_CUSTOMER and row.provider_customer_id is None and not row.is_deleted:
         return Change(row=replace(row, deleted_at=now, updated_at=now))
     return Change(row=row, changed=False)
+
+
+def customer_synced(row: Customer, truth: ProviderCustomer, now: datetime) -> Change[Customer]:
+    """Apply what the provider shows of a customer."""
+    if row.is_deleted:
+        return Change(row=row, changed=False)
+    if truth.deleted:
+        return Change(row=replace(row, deleted_at=now, updated_at=now), events=(("customer.deleted", {}),))
+    seen = replace(
+        row,
+        email=truth.email or row.email,
+        name=truth.name or row.name,
+        phone=truth.phone or row.phone,
+    )
+    if seen == row:
+        return Change(row=row, changed=False)
+    return Change(row=replace(seen, updated_at=now), events=(("customer.updated", {}),))
 
 
 # --- payment methods ------------------------------------------------------------------------------
@@ -389,16 +409,41 @@ def next_subscription_sync(row: Subscription, now: datetime) -> datetime | None:
         return None
     if row.status is SubscriptionStatus.INCOMPLETE:
         return now + min(max(now - row.created_at, timedelta(minutes=2)), _DAY)
-    moments = [now + 30 * _DAY]
-    if row.current_period_end is not None:
-        moments.append(row.current_period_end + _DAY)
+    moments = [(row.current_period_end or now) + _DAY]
     if row.status is SubscriptionStatus.TRIALING and row.trial_end is not None:
         moments.append(row.trial_end - _TRIAL_NOTICE)
     if row.status in (SubscriptionStatus.PAST_DUE, SubscriptionStatus.UNPAID):
         moments.append(now + _DAY)
     ahead = [moment for moment in moments if moment > now]
-    overdue = row.current_period_end is not None and row.current_period_end + _DAY <= now
-    return now + _DAY if overdue else min(ahead)
+    return min(ahead, default=now + _DAY)
+
+
+def adopted(
+    truth: ProviderSubscription, owner: Customer | None, provider_id: str, now: datetime
+) -> Subscription | None:
+    """Return a row for a subscription of ours that has none, if its customer and its price are known."""
+    if owner is None or truth.amount is None or truth.interval is None:
+        return None
+    named = truth.subscription_id
+    return Subscription(
+        id=named if named is not None and is_own_id("sub", named) else new_id("sub"),
+        provider_id=provider_id,
+        customer_id=owner.id,
+        status=SubscriptionStatus.INCOMPLETE,
+        subtotal_cents=truth.amount.minor_units,
+        total_cents=truth.amount.minor_units,
+        currency=truth.amount.currency,
+        billing_interval=truth.interval,
+        interval_multiplier=truth.interval_count,
+        created_at=truth.created_at or now,
+        updated_at=now,
+        reference=truth.our_reference,
+        user_id=owner.user_id,
+        organization_id=owner.organization_id,
+        category="subscription",
+        is_guest_subscription=owner.user_id is None and owner.guest_email is not None,
+        guest_email=owner.guest_email,
+    )
 
 
 def trial_ends_soon(row: Subscription, now: datetime) -> bool:

@@ -12,7 +12,7 @@ from ..errors import BridgeError, ProviderNotFound
 from ..models import SYSTEM, Payment, PaymentFlag, PaymentStatus, Principal
 from ..stores.base import Unit
 from . import settlement
-from .operations import Operations
+from .refreshing import Refreshing
 
 __all__ = ["SweepWork"]
 
@@ -25,7 +25,7 @@ _CHALLENGE_GRACE: Final = timedelta(minutes=50)
 """How much longer a secret lives while its payer stands before a challenge; the job runs often enough."""
 
 
-class SweepWork(Operations):
+class SweepWork(Refreshing):
     """The part of the engine that asks by itself."""
 
     async def cancel_payment(self, payment_id: str, *, principal: Principal = SYSTEM) -> Payment:
@@ -35,7 +35,7 @@ class SweepWork(Operations):
         raise NotImplementedError
 
     async def sweep(self, *, limit: int = 50) -> int:
-        """Read every payment that is due and not final at its provider; return how many were read."""
+        """Read every payment and subscription that is due at its provider; return how many were read."""
         due = await self.store.run(
             lambda unit: unit.payments.claim_due(limit=limit, lease_seconds=LEASE_SECONDS)
         )
@@ -45,7 +45,8 @@ class SweepWork(Operations):
             async with gate:
                 return await self.shielded(self._look_at(payment))
 
-        return sum(await asyncio.gather(*(one(payment) for payment in due)))
+        read = sum(await asyncio.gather(*(one(payment) for payment in due)))
+        return read + await self.sweep_subscriptions(limit=limit)
 
     async def _look_at(self, payment: Payment) -> bool:
         try:
@@ -95,7 +96,8 @@ class SweepWork(Operations):
         stale = await self.store.run(
             lambda unit: unit.payments.with_stale_secrets(before=now, limit=limit), write=False
         )
-        return sum([await self.shielded(self._clean(payment)) for payment in stale])
+        cleaned = sum([await self.shielded(self._clean(payment)) for payment in stale])
+        return cleaned + await self.clean_other_secrets(limit=limit)
 
     async def _clean(self, payment: Payment) -> bool:
         now = self.clock()

@@ -354,6 +354,10 @@ class PaymentProvider(ABC):
         """Make the provider forget a payer. One that it does not know any more is a success."""
         raise self._unsupported(Verb.DELETE_CUSTOMER)
 
+    async def sync_customer(self, reference: str) -> ProviderCustomer:
+        """Read a customer as it is now. Raises as `sync_payment_status`."""
+        raise UnsupportedOperation(provider=self.kind, capability="sync_customer")
+
     async def create_payment_method(self, request: PaymentMethodRequest, *, step: Step) -> ProviderMethod:
         """Keep a method for later: attach a one-time token, or begin a set-up that the payer agrees to.
 

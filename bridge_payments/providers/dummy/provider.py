@@ -129,6 +129,11 @@ class DummyProvider(PaymentProvider):
             await self._post("customers/delete", {"customer": request.customer}, step)
         )
 
+    async def sync_customer(self, reference: str) -> ProviderCustomer:
+        return records.customer_from(
+            await self._ask(lambda: dict(self.gateway.customer(reference)), repeat=False)
+        )
+
     async def create_payment_method(self, request: PaymentMethodRequest, *, step: Step) -> ProviderMethod:
         return records.method_from(await self._post("methods", records.body_for_method(request), step))
 
