@@ -1,4 +1,4 @@
-"""bridge-payments sandbox: a shop, a fake gateway and switches that break it. No account, no network."""
+"""bridge-payments sandbox: a shop, fake gateways and switches that break them. No account, no network."""
 
 from __future__ import annotations
 
@@ -24,16 +24,19 @@ if TYPE_CHECKING:
 
 __all__ = ["HELP", "configure", "run"]
 
-HELP = "try everything: a shop, a fake payment gateway, and switches that break it"
+HELP = "try everything: a shop, fake payment gateways, and switches that break them"
 
-PROVIDERS: Final = ("stripe",)
+PROVIDERS: Final = ("stripe", "paypal", "authorize_net")
+ALL: Final = "all"
 DATABASE: Final = "sqlite:///bridge-sandbox.db"
 _NEEDED: Final = ("starlette", "uvicorn", "stripe", "alembic")
 
 
 def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8080, help="of the shop and the API (default 8080)")
-    parser.add_argument("--provider", choices=PROVIDERS, default="stripe", help="which gateway is faked")
+    parser.add_argument(
+        "--provider", choices=(*PROVIDERS, ALL), default=ALL, help="which gateway is faked (default: all)"
+    )
     parser.add_argument("--database", metavar="URL", default=DATABASE, help=f"default {DATABASE}")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
 
@@ -55,7 +58,8 @@ def _serve(arguments: Namespace) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     with _listening(arguments.port) as door:
         asyncio.run(_reach(arguments.database))
-        sandbox = Sandbox(database_url=arguments.database, port=arguments.port)
+        chosen = PROVIDERS if arguments.provider == ALL else (arguments.provider,)
+        sandbox = Sandbox(database_url=arguments.database, port=arguments.port, providers=chosen)
         return _open(sandbox, door, arguments)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,13 +15,13 @@ from starlette.routing import Route
 
 from ..errors import BridgeError, InvalidRequest
 from ..models import EXPONENTS, Delivery, Event, InboxEntry, Operation, Payment, Refund
-from ..providers.stripe.forms import PAYMENT_ID
 from ..stores.base import PaymentQuery, Unit
 from .catalogue import NAME
+from .faults import FaultKind
 from .pages import page
-from .stripe import FaultKind
 
 if TYPE_CHECKING:
+    from .tills import Till
     from .world import Sandbox
 
 __all__ = ["live_routes"]
@@ -45,34 +45,31 @@ def live_routes(sandbox: Sandbox) -> list[Route]:
 class _Desk:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
-        self._references: dict[str, str | None] = {}
+        self._references: dict[tuple[str, str], str | None] = {}
         """The merchant's reference of every payment that was charged; it never changes."""
 
     async def page(self, _: Request) -> Response:
-        gateway = self._sandbox.gateway.url
-        return page(
-            "live", title=f"Behind the scenes · {NAME}", gateway=gateway, data={"exponents": dict(EXPONENTS)}
-        )
+        titles = {name: till.title for name, till in self._sandbox.tills.items()}
+        data = {"exponents": dict(EXPONENTS), "gateways": titles}
+        return page("live", title=f"Behind the scenes · {NAME}", data=data)
 
     # --- what there is ----------------------------------------------------------------------------
 
     async def state(self, _: Request) -> Response:
-        gateway = self._sandbox.gateway
-        collected = [charge for charge in gateway.charges(paid=True) if charge["captured"]]
-        owners = {intent["id"]: intent["metadata"].get(PAYMENT_ID, "") for intent in gateway.intents()}
-        unseen = {owners[charge["payment_intent"]] for charge in collected} - self._references.keys()
+        tills = self._sandbox.tills
+        collected = [(name, charge) for name, till in tills.items() for charge in till.charges()]
+        unseen = {(name, charge.intent) for name, charge in collected} - self._references.keys()
         found = await self._sandbox.store.run(lambda unit: _Found(unit, unseen), write=False)
         self._references |= found.references
-        charged = {charge["payment_intent"]: charge["amount_captured"] for charge in collected}
+        charged: Counter[tuple[str, str]] = Counter()
+        for name, charge in collected:
+            charged[name, charge.intent] += charge.amount
         twice = too_many(
-            (charge["payment_intent"], self._references.get(owners[charge["payment_intent"]]))
-            for charge in collected
-            if not charge["refunded"]
+            (f"{name} {charge.intent}", self._references.get((name, charge.intent)))
+            for name, charge in collected
+            if not charge.given_back
         )
-        payments = [
-            _payment(payment, found, charged.get(payment.provider_intent_id or "", 0))
-            for payment in found.payments
-        ]
+        payments = [_payment(payment, found, self._charged(payment, charged)) for payment in found.payments]
         return JSONResponse(
             {
                 "payments": payments,
@@ -93,43 +90,51 @@ class _Desk:
             headers={"cache-control": "no-store"},
         )
 
+    def _charged(self, payment: Payment, charged: Mapping[tuple[str, str], int]) -> int:
+        till = self._sandbox.tills.get(payment.provider_id or "")
+        if till is None or not till.knows(payment):
+            return payment.captured_cents  # its gateway's books are not open: there is nothing to compare
+        return charged.get((till.name, payment.provider_intent_id or ""), 0)
+
     def _gateway(self) -> dict[str, Any]:
-        gateway = self._sandbox.gateway
-        hooks = gateway.webhooks
+        """One summary of all gateways: the switches are turned at each of them."""
+        tills = self._sandbox.tills.values()
+        hooks = [till.courier for till in tills]
+        armed = {fault["kind"]: fault for till in tills for fault in till.faults.describe()}
         return {
-            "faults": gateway.faults.describe(),
+            "faults": list(armed.values()),
             "webhooks": {
-                "off": hooks.off,
-                "paused": hooks.paused,
-                "copies": hooks.copies,
-                "reorder": hooks.reorder,
-                "held": len(hooks.held()),
+                "off": any(each.off for each in hooks),
+                "paused": any(each.paused for each in hooks),
+                "copies": max(each.copies for each in hooks),
+                "reorder": any(each.reorder for each in hooks),
+                "held": sum(len(each.held()) for each in hooks),
             },
             "requests": [
-                {
-                    "method": exchange.method,
-                    "path": exchange.path,
-                    "caller": exchange.caller,
-                    "key": exchange.key,
-                    "status": exchange.status,
-                    "replayed": exchange.replayed,
-                    "fault": exchange.fault,
-                }
-                for exchange in gateway.requests()[-_SHOWN:][::-1]
+                {**exchange, "gateway": till.name}
+                for till in tills
+                for exchange in till.requests()[-_SHOWN:][::-1]
             ],
         }
 
     # --- what can be done -------------------------------------------------------------------------
 
     async def switch(self, _: Request, wish: dict[str, Any]) -> dict[str, Any]:
-        gateway, sink = self._sandbox.gateway, self._sandbox.sink
-        hooks = gateway.webhooks
+        for till in self._sandbox.tills.values():
+            await self._turn(till, wish)
+        if health := wish.get("subscriber"):
+            self._sandbox.sink.broken = health == "broken"
+        return {"done": True}
+
+    async def _turn(self, till: Till, wish: dict[str, Any]) -> None:
+        """Turn one switch at one gateway."""
+        hooks = till.courier
         match wish:
             case {"fault": str(kind)} if kind in tuple(FaultKind):
                 status = 503 if kind == FaultKind.ERROR_BEFORE else 500  # as its button says
-                gateway.faults.add(kind, path=str(wish.get("path", "*")), seconds=3.0, status=status)
+                till.faults.add(kind, path=str(wish.get("path", "*")), seconds=3.0, status=status)
             case {"clear": True}:
-                gateway.faults.clear()
+                till.faults.clear()
             case {"webhooks": "on"}:
                 hooks.off, hooks.copies, hooks.reorder, hooks.delay = False, 1, False, 0.0
                 hooks.resume()
@@ -143,11 +148,10 @@ class _Desk:
                 hooks.reorder = True
             case {"release": ("oldest" | "newest" | "shuffled") as order}:
                 await anyio.to_thread.run_sync(hooks.deliver_all, order)
-            case {"subscriber": "broken" | "well" as health}:
-                sink.broken = health == "broken"
+            case {"subscriber": "broken" | "well"}:
+                pass  # of our webhooks, and not of a gateway's
             case _:
                 raise InvalidRequest("there is no such switch")
-        return {"done": True}
 
     async def instruct(self, request: Request, wish: dict[str, Any]) -> dict[str, Any]:
         """What an admin of the shop would do; the engine decides whether it may be done."""
@@ -175,7 +179,7 @@ class _Desk:
 class _Found:
     """One reading of the store, in one transaction."""
 
-    def __init__(self, unit: Unit, unseen: Iterable[str]) -> None:
+    def __init__(self, unit: Unit, unseen: Iterable[tuple[str, str]]) -> None:
         query = PaymentQuery(limit=_SHOWN)
         listed = unit.payments.list(query)
         self.payments = listed.items
@@ -185,7 +189,7 @@ class _Found:
         self.events = {one.id: unit.events.for_subject(one.id) for one in self.payments}
         self.inbox = unit.inbox.list(limit=_SHOWN)
         self.deliveries = unit.deliveries.list(limit=_SHOWN * 2)
-        known = {one: unit.payments.get(one) for one in unseen}
+        known = {one: unit.payments.get_by_reference(*one) for one in unseen}
         self.references = {one: payment.reference_code for one, payment in known.items() if payment}
 
 
@@ -209,6 +213,7 @@ def _payment(payment: Payment, found: _Found, charged: int) -> dict[str, Any]:
         "charged_cents": charged,
         "apart": charged != payment.captured_cents,
         "unknown": bool(unknown),
+        "provider_id": payment.provider_id,
         "reference_code": payment.reference_code,
         "provider_intent_id": payment.provider_intent_id,
         "decline_code": payment.decline_code,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any, Final
@@ -32,13 +32,25 @@ def part(name: str, /, **values: object) -> Markup:
     return markup(_read(f"parts/{name}.html"), **values)
 
 
-def page(name: str, *, title: str, gateway: str, data: Mapping[str, Any], **values: object) -> Response:
-    """Return the page *name* with *data* for its script. The gateway's origin is the only foreign one."""
-    inner = markup(_read(f"{name}.html"), gateway=gateway, page=_json(data), **values)
+def page(
+    name: str,
+    *,
+    title: str,
+    data: Mapping[str, Any],
+    gateways: Sequence[str] = (),
+    script: str = "",
+    **values: object,
+) -> Response:
+    """Return the page *name* with *data* for its script.
+
+    The origins of *gateways* are the only foreign ones, and *script* is the one that may run code here.
+    """
+    inner = markup(_read(f"{name}.html"), page=_json(data), **values)
     whole = markup(_read("base.html"), title=title, kind=name, head=_head(name), body=inner)
+    foreign = " ".join(gateways)
     policy = (
-        f"default-src 'self'; script-src 'self' {gateway}; frame-src {gateway}; "
-        f"connect-src 'self' {gateway}; form-action 'self' {gateway}; base-uri 'none'; frame-ancestors 'none'"
+        f"default-src 'self'; script-src 'self' {script}; frame-src 'self' {foreign}; "
+        f"connect-src 'self' {foreign}; form-action 'self' {foreign}; base-uri 'none'; frame-ancestors 'none'"
     )
     headers = {
         "cache-control": "no-store",

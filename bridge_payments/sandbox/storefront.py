@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +18,7 @@ from ..models import EXPONENTS, Money, Payment
 from .catalogue import CURRENCIES, NAME, PRODUCTS
 from .pages import Markup, markup, page, part
 from .shop import Order
+from .tills import Till
 
 if TYPE_CHECKING:
     from .world import Sandbox
@@ -182,6 +183,7 @@ class _Storefront:
             "payment_id": payment.id,
             "email": payment.guest_email,
             "asking": any(operation.is_open for operation in operations),
+            "provider": payment.provider_id,
             "facts": {"fact-status": payment.status},
             "heard": [
                 {
@@ -202,16 +204,26 @@ class _Storefront:
     def _page(
         self, name: str, title: str, *, kind: str = "", data: dict[str, Any] | None = None, **values: str
     ) -> Response:
-        gateway = self._sandbox.gateway
-        shared = {
-            "kind": kind,
-            "api": "/bridge-payment",
-            "publishable_key": gateway.publishable_key,
-            "exponents": _EXPONENTS,
-        }
+        tills = self._sandbox.tills
+        shared: dict[str, Any] = {"kind": kind, "api": "/bridge-payment", "exponents": _EXPONENTS}
         if kind:
             shared["products"] = self._products
-        return page(name, title=title, gateway=gateway.url, data={**shared, **(data or {})}, **values)
+        if name == "checkout":
+            shared["ways"] = {one.name: one.browser() for one in tills.values()}
+            values["ways"] = _ways(tills.values(), (data or {}).get("currency"))
+        script = tills["stripe"].gateway.url if "stripe" in tills else ""
+        if name == "checkout" and script:
+            values["elements"] = markup('<script src="$origin/_static/elements.js"></script>', origin=script)
+        elif name == "checkout":
+            values["elements"] = Markup("")
+        return page(
+            name,
+            title=title,
+            gateways=[one.gateway.url for one in tills.values()],
+            script=script,
+            data={**shared, **(data or {})},
+            **values,
+        )
 
 
 _STATES: Final = {
@@ -222,6 +234,17 @@ _STATES: Final = {
     "failed": "failed",
     "canceled": "failed",
 }
+
+
+def _ways(tills: Iterable[Till], currency: str | None) -> Markup:
+    """Return what a payer may choose; a way that does not take the order's currency is left out."""
+    taken = [one for one in tills if currency is None or currency in one.currencies]
+    return Markup(
+        "".join(
+            part("way", name=one.name, title=one.title, checked=Markup(" checked" if not number else ""))
+            for number, one in enumerate(taken)
+        )
+    )
 
 
 def _options() -> Markup:

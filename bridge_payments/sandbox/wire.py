@@ -117,7 +117,7 @@ def build_app(
     return app
 
 
-_CHANGING: Final = ("POST", "DELETE")
+_CHANGING: Final = ("POST", "PATCH", "DELETE")
 
 
 def _keeping(keep: Callable[[], None], send: Send) -> Send:

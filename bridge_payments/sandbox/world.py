@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from ..auth import AuthBridge
 from ..bridge import Bridge
@@ -14,16 +13,17 @@ from ..engine import PaymentEngine
 from ..errors import ConfigurationError
 from ..messages import Request
 from ..models import Event, Principal
-from ..providers.stripe import StripeProvider
 from ..settings import Settings
 from ..stores.sql import SQLStore
 from ..transport import Transport
 from ..webhooks import Endpoint, WebhookDispatcher
-from .catalogue import NAME
 from .notebook import Notebook
 from .shop import Shop
 from .sink import Sink
-from .stripe import FakeStripe
+from .tills import TILLS, Till, open_tills
+
+if TYPE_CHECKING:
+    from .stripe import FakeStripe
 
 __all__ = ["ADMIN_SESSION", "USER_SESSION", "Sandbox", "refuse_live_keys"]
 
@@ -54,19 +54,31 @@ async def who(request: Request) -> Principal:
 
 
 class Sandbox:
-    """The fake gateway, the bridge on a real database, the shop and a subscriber. Use `lifespan`."""
+    """The fake gateways, the bridge on a real database, the shop and a subscriber. Use `lifespan`."""
 
-    def __init__(self, *, database_url: str, port: int, notebook: Notebook | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        database_url: str,
+        port: int,
+        notebook: Notebook | None = None,
+        providers: Sequence[str] = tuple(TILLS),
+    ) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.notebook = notebook or Notebook.beside(database_url)
         self.notebook.claim()
         saved = self.notebook.read()
         self.shop = Shop(saved.get("shop"))
+        self._unopened = {
+            name: books for name, books in (saved.get("gateways") or {}).items() if name not in providers
+        }
+        """The books of gateways that this run does without."""
         self.sink = Sink()
-        self.gateway = _gateway(port + 1, saved.get("gateway"))
-        self.gateway.keep = self.save
-        # A webhook secret like Stripe's; it never leaves this process.
-        hook = self.gateway.add_webhook(f"{self.url}/bridge-payment/webhooks/stripe")
+        self.tills: Mapping[str, Till] = open_tills(
+            providers, port=port + 1, saved=saved.get("gateways") or {"stripe": saved.get("gateway")}
+        )
+        for till in self.tills.values():
+            till.keep_with(self.save)
         settings = Settings(
             environment="sandbox",
             allow_sandbox=True,
@@ -81,16 +93,13 @@ class Sandbox:
         self.store = SQLStore(database_url)
         # Somebody is watching: a gateway that hangs is given up after six seconds instead of twenty-five.
         self.transport = Transport(connect_timeout=2, total_timeout=6)
-        provider = StripeProvider(
-            secret_key=self.gateway.secret_key,
-            webhook_secrets=[hook.secret],
-            publishable_key=self.gateway.publishable_key,
-            transport=self.transport,
-            api_base=self.gateway.url,
-        )
+        accounts = {
+            name: till.account(self.transport, f"{self.url}/bridge-payment/webhooks/{name}")
+            for name, till in self.tills.items()
+        }
         engine = PaymentEngine(
             self.store,
-            {"stripe": provider},
+            accounts,
             approve=self.shop.approve,
             settings=settings,
             transport=self.transport,
@@ -110,7 +119,8 @@ class Sandbox:
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
         """Bring the schema up to date and run everything until the end."""
         await self.store.upgrade()
-        self.gateway.serve()
+        for till in self.tills.values():
+            till.gateway.serve()
         saving = asyncio.create_task(self._save_now_and_then())
         try:
             async with self.bridge:
@@ -118,13 +128,19 @@ class Sandbox:
         finally:
             saving.cancel()
             await asyncio.wait({saving})
-            await asyncio.to_thread(self.gateway.stop)
+            for till in self.tills.values():
+                await asyncio.to_thread(till.gateway.stop)
             await self.transport.aclose()
             self.save()
             self.notebook.release()
 
+    @property
+    def gateway(self) -> FakeStripe:
+        """The fake Stripe, for whoever tries things with it."""
+        return cast("FakeStripe", self.tills["stripe"].gateway)
+
     def save(self) -> None:
-        """Write down what gateway and shop know; when this returns, a kill forgets none of it."""
+        """Write down what gateways and shop know; when this returns, a kill forgets none of it."""
         self.notebook.write(self._content)
 
     def _hear(self, event: Event) -> None:
@@ -137,16 +153,5 @@ class Sandbox:
             await asyncio.to_thread(self.save)
 
     def _content(self) -> dict[str, Any]:
-        return {"shop": self.shop.dump(), "gateway": self.gateway.dump()}
-
-
-def _gateway(port: int, saved: dict[str, Any] | None) -> FakeStripe:
-    """Listen one port above the shop, so that links into the gateway outlive a restart; else anywhere."""
-    try:
-        return FakeStripe(port=port, merchant=NAME, saved=saved)
-    except OverflowError:  # the shop has the last port there is
-        return FakeStripe(merchant=NAME, saved=saved)
-    except OSError as error:
-        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-            raise
-        return FakeStripe(merchant=NAME, saved=saved)
+        books = {name: till.dump() for name, till in self.tills.items() if till.remembers}
+        return {"shop": self.shop.dump(), "gateways": {**self._unopened, **books}}

@@ -590,3 +590,119 @@ def test_nothing_went_wrong_behind_the_guests_back(shop: Shop) -> None:
     """Runs last: the log of the whole visit has no traceback, and nobody was charged twice."""
     assert "Traceback" not in shop.output
     assert shop.state()["balance"]["charged_twice"] == 0
+
+
+# --- other ways to pay ------------------------------------------------------------------------------
+
+ACCEPT = "iframe[title='Card details at Authorize.net']"
+
+
+def chooses(guest: Guest, title: str) -> None:
+    guest.page.get_by_role("radio", name=title, exact=True).check()
+
+
+def agrees(guest: Guest, title: str | None = None, *, button: str = "Agree and pay") -> None:
+    """What the payer does on PayPal's page."""
+    expect(guest.page.get_by_role("heading", name="Pay ")).to_be_visible(timeout=15_000)
+    if title is not None:
+        guest.page.get_by_label(title, exact=True).check()
+    guest.page.get_by_role("button", name=button).click()
+
+
+def types_card_at_accept(guest: Guest, number: str) -> None:
+    fields = guest.page.frame_locator(ACCEPT)
+    fields.get_by_label("Card number").fill(number)
+    fields.get_by_label("Expiry date").fill("12 / 30")
+    fields.get_by_label("Security code").fill("123")
+
+
+@pytest.mark.parametrize("title", [None, "Venmo balance"])
+def test_a_guest_pays_with_paypal_and_comes_back_paid(guest: Guest, shop: Shop, title: str | None) -> None:
+    order = shop.order()
+    guest.goes_to_checkout(order)
+    chooses(guest, "PayPal or Venmo")
+    guest.pays()
+    agrees(guest, title)
+    guest.sees("Thank you. Your payment arrived.")
+    payment = shop.payment_of(order)
+    assert (payment["provider_id"], payment["status"]) == ("paypal", "succeeded")
+    assert payment["charged_cents"] == payment["captured_cents"] == payment["total_cents"]
+    assert shop.heard(order)["state"] == "paid"
+
+
+def test_who_comes_back_without_agreeing_is_not_charged_and_may_pay_by_card(guest: Guest, shop: Shop) -> None:
+    order = shop.order()
+    guest.goes_to_checkout(order)
+    chooses(guest, "PayPal or Venmo")
+    guest.pays()
+    agrees(guest, button="Cancel and return")
+    guest.sees("You came back without agreeing.")
+    chooses(guest, "Card")
+    guest.types_card("4242424242424242")
+    guest.pays()
+    guest.sees("Thank you. Your payment arrived.")
+    found = [one for one in shop.state()["payments"] if one["reference_code"] == order]
+    assert {one["provider_id"]: one["status"] for one in found} == {
+        "paypal": "canceled",
+        "stripe": "succeeded",
+    }
+    assert sum(one["charged_cents"] for one in found) == found[0]["total_cents"]
+
+
+def test_what_paypal_refuses_may_be_paid_another_way_there(guest: Guest, shop: Shop) -> None:
+    order = shop.order()
+    guest.goes_to_checkout(order)
+    chooses(guest, "PayPal or Venmo")
+    guest.pays()
+    agrees(guest, "Bank account that refuses")
+    guest.sees("PayPal did not accept this.")
+    guest.pays()
+    agrees(guest)
+    guest.sees("Thank you. Your payment arrived.")
+    found = [one for one in shop.state()["payments"] if one["reference_code"] == order]
+    assert sorted(one["status"] for one in found) == ["canceled", "succeeded"]
+
+
+def test_a_confirmation_whose_answer_is_lost_takes_the_money_once(guest: Guest, shop: Shop) -> None:
+    order = shop.order()
+    guest.goes_to_checkout(order)
+    chooses(guest, "PayPal or Venmo")
+    guest.pays()
+    expect(guest.page.get_by_role("heading", name="Pay ")).to_be_visible(timeout=15_000)
+    shop.switch(fault="drop_after", path="*/capture")
+    agrees(guest)
+    guest.sees("Thank you. Your payment arrived.")
+    payment = shop.payment_of(order)
+    assert payment["charged_cents"] == payment["captured_cents"] == payment["total_cents"]
+    assert shop.state()["balance"]["charged_twice"] == 0
+
+
+def test_a_guest_pays_through_authorize_net_after_a_declined_card(guest: Guest, shop: Shop) -> None:
+    order = shop.order()
+    guest.goes_to_checkout(order)
+    chooses(guest, "Card, through Authorize.net")
+    types_card_at_accept(guest, "4000000000000002")
+    guest.pays()
+    guest.sees("Your card was declined.")
+    types_card_at_accept(guest, "4111111111111111")
+    guest.pays()
+    guest.sees("Thank you. Your payment arrived.")
+    payment = shop.payment_of(order)
+    assert (payment["provider_id"], payment["status"]) == ("authorize_net", "succeeded")
+    assert payment["charged_cents"] == payment["captured_cents"] == payment["total_cents"]
+    assert all("4111111111111111" not in sent for sent in guest.sent)
+
+
+def test_a_way_that_does_not_take_the_currency_is_not_offered(guest: Guest, shop: Shop) -> None:
+    guest.goes_to_checkout(shop.order(currency="EUR"))
+    expect(guest.page.get_by_role("radio")).to_have_count(2)
+
+
+def test_a_free_amount_is_paid_with_paypal(guest: Guest, shop: Shop) -> None:
+    guest.page.goto(f"{shop.url}/pay")
+    guest.page.locator("#amount").fill("12.50")
+    guest.introduces_themselves()
+    chooses(guest, "PayPal or Venmo")
+    guest.pays()
+    agrees(guest)
+    guest.sees("Thank you. Your payment arrived.")

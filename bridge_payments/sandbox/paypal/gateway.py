@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -54,6 +54,8 @@ class FakePayPal(Listening):
         self.merchant = merchant
         self.clock = clock if isinstance(clock, MovableClock) else MovableClock(clock)
         self.faults = Faults()
+        self.keep: Callable[[], None] = lambda: None
+        """Called after every change and before its answer leaves: whoever keeps a `dump` writes it here."""
         self.books = Books(self.clock)
         self.webhooks = Webhooks(self.clock)
         self.books.url = self.webhooks.url = self.url
@@ -81,6 +83,7 @@ class FakePayPal(Listening):
                 Mount("/_static", StaticFiles(directory=pages.STATIC)),
             ],
             cors={},
+            keep=lambda: self.keep(),  # noqa: PLW0108 - replaced after the app is built
         )
 
     # --- what happened ----------------------------------------------------------------------------

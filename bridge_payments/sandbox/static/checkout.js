@@ -35,14 +35,16 @@
     duplicate_reference: ["This order is already being paid.", "Press Pay to go on with the same payment. You pay once."],
   };
 
+  /** Payments that were given up here; the shop hears of it a moment later. */
+  const ended = new Set();
   let payment = recall();
 
-  const cards = window.SandboxGateway.cardFields(document.getElementById("card"), {
-    key: page.publishable_key,
-    onSubmit: () => form.requestSubmit(),
-  });
+  const ways = window.shopWays(page, () => form.requestSubmit());
   for (const chip of document.querySelectorAll("[data-card]")) {
-    chip.addEventListener("click", () => cards.fill(chip.dataset.card));
+    chip.addEventListener("click", () => ways.stripe.fill(chip.dataset.card));
+  }
+  for (const choice of form.elements.way.length ? form.elements.way : [form.elements.way]) {
+    choice.addEventListener("change", () => { hide(); choose(); idle(); });
   }
   form.addEventListener("submit", (event) => { event.preventDefault(); pay(); });
   for (const field of form.querySelectorAll("input, select")) {
@@ -55,8 +57,22 @@
     for (const name of ["amount", "currency"]) document.getElementById(name).addEventListener("input", () => { forget(); idle(); });
   }
   restoreContact();
+  choose(payment.provider);
   idle();
-  if (page.payment_id) resume(page.payment_id);
+  if (page.payment_id) resume(page.payment_id === "back" ? payment.id : page.payment_id);
+
+  // --- with what ----------------------------------------------------------------------------------
+
+  function chosen() { return form.elements.way.value || Object.keys(page.ways)[0]; }
+  function way() { return ways[chosen()]; }
+
+  /** Show what belongs to the way that is chosen, or choose *name*. */
+  function choose(name) {
+    if (name && page.ways[name]) form.elements.way.value = name;
+    for (const part of document.querySelectorAll("[data-way]")) part.hidden = part.dataset.way !== chosen();
+    if (way().show) way().show();
+    document.getElementById("lock").textContent = way().lock || "The card fields belong to the payment gateway. This shop never sees the number.";
+  }
 
   // --- what is remembered in this tab -----------------------------------------------------------
 
@@ -108,24 +124,61 @@
   }
 
   async function intent() {
+    if (payment.id && !payment.provider) payment.provider = await providerOf(payment.id);
+    if (payment.id && (payment.spent || payment.provider !== chosen())) await giveUp();
     if (payment.id) return;
-    payment.key = payment.key || crypto.randomUUID();
+    await begin();
+    // Another tab may have begun with another way: that one is given up for this.
+    if (payment.provider !== chosen()) { await giveUp(); await begin(); }
+  }
+
+  async function providerOf(id) {
+    const answer = await fetch(`/shop/payments/${id}`);
+    return answer.ok ? (await answer.json()).provider : chosen();
+  }
+
+  /** An order is paid once, by one way: the payment that was begun with another one ends first. */
+  async function giveUp() {
+    await regain();
+    const { problem } = await insist(`/payments/${payment.id}/cancel`, { client_secret: payment.secret });
+    if (problem) throw new Refused(problem);
+    ended.add(payment.id);
+    forget();
+  }
+
+  async function begin() {
+    for (let attempt = 0; ; attempt += 1) {
+      payment.key = payment.key || crypto.randomUUID();
+      remember();
+      const { data, problem } = await insist("/payments/intents", wish(), payment.key);
+      const other = problem && problem.code === "duplicate_reference" && problem.details.payment_id;
+      if (other && ended.has(other) && attempt < 20) {
+        forget();
+        await pause(300);
+        continue;
+      }
+      if (other) payment = { id: other, provider: await providerOf(other) };
+      else if (problem) {
+        if (!IN_THE_WAY.has(problem.code)) forget();
+        throw new Refused(problem);
+      } else payment = { id: data.id, secret: data.client_secret, provider: chosen() };
+      break;
+    }
     remember();
+    hide();
+  }
+
+  function wish() {
     const { total, currency } = priced();
-    const { data, problem } = await insist("/payments/intents", {
+    return {
       total_cents: total,
       currency,
+      provider_id: chosen(),
+      return_url: way().away ? returnUrl("back") : undefined,
       reference_code: page.order || undefined,
       description: page.order ? `Order ${page.order}` : "A free amount",
       guest_data: contact(),
-    }, payment.key);
-    if (problem && problem.code === "duplicate_reference" && problem.details.payment_id) payment = { id: problem.details.payment_id };
-    else if (problem) {
-      if (!IN_THE_WAY.has(problem.code)) forget();
-      throw new Refused(problem);
-    } else payment = { id: data.id, secret: data.client_secret };
-    remember();
-    hide();
+    };
   }
 
   /** The API tells a guest the secret once. If that answer was lost, the shop tells it to the browser that ordered. */
@@ -155,17 +208,40 @@
     hide();
     busy("Paying …");
     try {
-      const card = await cards.tokenize(contact());
+      const card = await way().token(contact());
       if (card.error) { idle(); return; }
       await intent();
       await regain();
-      if (document.getElementById("directly").checked && payment.secret) await payDirectly(card);
+      if (way().away) await goAway();
+      else if (way().directly && document.getElementById("directly").checked && payment.secret) await payDirectly(card);
       else await payThroughUs(card);
     } catch (error) {
       if (error instanceof Refused) await refused(error.problem);
       else say("We could not reach the shop.", "Nothing is lost: press Pay again and the same payment goes on.", true);
       idle();
     }
+  }
+
+  /** Send the payer to the gateway's own page; who has agreed there before only confirms. */
+  async function goAway() {
+    const { data, problem } = await sync();
+    if (problem) throw new Refused(problem);
+    if (data.status === "requires_confirmation") await agreed();
+    else await follow(data);
+  }
+
+  /** The payer agreed at the gateway; only now does money move. */
+  async function agreed() {
+    busy("Paying …");
+    const { data, problem } = await insist(`/payments/intents/${payment.id}/confirm`, { client_secret: payment.secret }, confirmKey());
+    if (problem) { await refused(problem); idle(); } else await follow(data);
+  }
+
+  /** One key for one agreement, however often this page is loaded. */
+  function confirmKey() {
+    payment.confirmKey = payment.confirmKey || crypto.randomUUID();
+    remember();
+    return payment.confirmKey;
   }
 
   async function payThroughUs(card) {
@@ -179,15 +255,15 @@
 
   async function payDirectly(card) {
     const answer = await window.SandboxGateway.confirmPayment({
-      key: page.publishable_key, clientSecret: payment.secret, paymentMethod: card.id,
+      key: page.ways.stripe.key, clientSecret: payment.secret, paymentMethod: card.id,
     });
     const { data } = await sync();
     if (answer.error) { declined(answer.error.decline_code || answer.error.code); idle(); } else await follow(data);
   }
 
-  function returnUrl() {
+  function returnUrl(which = payment.id) {
     const back = new URL(page.order ? `/checkout/${page.order}` : "/pay", location.origin);
-    back.searchParams.set("payment", payment.id);
+    back.searchParams.set("payment", which);
     return back.href;
   }
 
@@ -195,7 +271,7 @@
   async function follow(data) {
     if (["succeeded", "requires_capture", "refunded", "partially_refunded"].includes(data.status)) { done(); return; }
     if (data.status === "requires_action" && data.next_action && data.next_action.url) {
-      busy("Your bank asks you to confirm …");
+      busy(way().away ? "Taking you to PayPal …" : "Your bank asks you to confirm …");
       location.assign(data.next_action.url);
       return;
     }
@@ -247,13 +323,22 @@
   }
 
   async function resume(id) {
+    history.replaceState(null, "", location.pathname);
+    if (!id) return;
     payment = { ...payment, id };
     remember();
-    history.replaceState(null, "", location.pathname);
     busy("Checking your payment …");
     try {
+      payment.provider = payment.provider || await providerOf(id);
+      choose(payment.provider);
+      await regain();
       const { data, problem } = await sync(id);
-      if (problem) { await refused(problem); idle(); } else await follow(data);
+      if (problem) { await refused(problem); idle(); }
+      else if (data.status === "requires_confirmation") await agreed();
+      else if (way().away && data.status === "requires_action") {
+        say("You came back without agreeing.", "You have not been charged. Press the button to go to PayPal again, or pay another way.", true);
+        idle();
+      } else await follow(data);
     } catch {
       idle();
     }
@@ -337,8 +422,11 @@
   }
 
   function declined(code) {
-    say("Your card was declined.", `${REASONS[code] || "The bank gives no further reason."} You have not been charged. Try another card.`);
-    cards.focus();
+    say(way().declined, `${REASONS[code] || "The bank gives no further reason."} You have not been charged. ${way().another || "Try another card."}`);
+    // What was agreed on the gateway's page was agreed for this one: the next is a payment of its own.
+    if (way().away) payment.spent = true;
+    remember();
+    way().focus();
   }
 
   function say(title, text, calm = false) {
@@ -359,7 +447,7 @@
     const { total, currency } = priced();
     button.disabled = false;
     button.classList.remove("spin");
-    buttonText.textContent = total ? `Pay ${money(total, currency, page.exponents)}` : "Pay";
+    buttonText.textContent = `${way().button || "Pay"}${total ? ` ${way().button ? "· " : ""}${money(total, currency, page.exponents)}` : ""}`;
     progress.textContent = "";
   }
   function done() {

@@ -92,7 +92,7 @@
       h("summary", {},
         h("span", {}, tag(one.unknown ? "unknown" : one.status)),
         h("span", { class: "order" }, one.reference_code || "free amount"),
-        h("span", { class: "who" }, one.guest_email || ""),
+        h("span", { class: "who" }, one.guest_email || "", one.provider_id ? h("small", {}, ` · ${page.gateways[one.provider_id] || one.provider_id}`) : null),
         h("span", { class: "sum" }, cash(one.total_cents, one.currency)),
         h("time", {}, clock(one.created_at))),
       h("div", { class: "inner" },
@@ -164,7 +164,7 @@
       : none("Nothing was told yet.", 4)));
     draw("requests", state.gateway.requests, () => (state.gateway.requests.length
       ? state.gateway.requests.map((one) => row(
-        h("code", {}, `${one.method} ${one.path}`), one.caller === "server" ? "our server" : one.caller,
+        h("code", {}, `${one.method} ${one.path}`, Object.keys(page.gateways).length > 1 ? h("small", {}, ` · ${page.gateways[one.gateway]}`) : null), one.caller === "server" ? "our server" : one.caller,
         h("code", {}, one.key || "–"),
         h("span", {}, one.status ? String(one.status) : "none", one.replayed ? " · repeated" : "", one.fault ? ` · ${one.fault.replaceAll("_", " ")}` : "")))
       : none("Nobody has knocked yet.", 4)));
