@@ -14,6 +14,7 @@ from databases import (  # noqa: E402 - after the line above
     mysql,
     pgbouncer,
     postgres,
+    sqld,
 )
 
-__all__ = ["database", "emptied", "mariadb", "migrated", "mysql", "pgbouncer", "postgres"]
+__all__ = ["database", "emptied", "mariadb", "migrated", "mysql", "pgbouncer", "postgres", "sqld"]

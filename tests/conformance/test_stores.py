@@ -11,7 +11,8 @@ from databases import Lending
 from bridge_payments.models import Clock
 from bridge_payments.stores import MemoryStore, Store
 from bridge_payments.stores.sql import SQLStore
-from bridge_payments.testing.servers import MySQL, Postgres
+from bridge_payments.stores.sql.tables import TABLES
+from bridge_payments.testing.servers import MySQL, Postgres, Sqld
 from bridge_payments.testing.stores import StoreConformance
 
 
@@ -103,3 +104,14 @@ class TestMySQL(OnMySQL):
     @pytest.fixture
     def server(self, mysql: MySQL) -> MySQL:
         return mysql
+
+
+class TestLibSQL(StoreConformance):
+    @pytest.fixture(autouse=True)
+    def database(self, sqld: Sqld) -> Iterator[None]:
+        self.url = sqld.url
+        yield
+        sqld.execute(*(f"DELETE FROM {table}" for table in sorted(TABLES)))
+
+    def make_store(self, clock: Clock) -> Store:
+        return SQLStore(self.url, clock=clock)

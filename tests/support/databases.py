@@ -17,10 +17,12 @@ from bridge_payments.stores.sql.tables import TABLES
 from bridge_payments.testing.servers import (
     MySQL,
     Postgres,
+    Sqld,
     running_mariadb,
     running_mysql,
     running_pgbouncer,
     running_postgres,
+    running_sqld,
 )
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "mysql",
     "pgbouncer",
     "postgres",
+    "sqld",
 ]
 
 Lending = Callable[[MySQL], AbstractContextManager[str]]
@@ -106,3 +109,11 @@ def emptied() -> Iterator[Lending]:
             mine.append(name)
 
         yield lend
+
+
+@pytest.fixture(scope="session")
+def sqld(require: Callable[[str], Path]) -> Iterator[Sqld]:
+    """A libSQL server with a migrated database; a test that fills it empties it."""
+    with running_sqld(require("sqld")) as server:
+        migrate(server.url)
+        yield server

@@ -15,24 +15,27 @@ _NOW: Final = {
     "postgresql": sa.text("SELECT clock_timestamp()"),
     "mysql": sa.text("SELECT UTC_TIMESTAMP(6)"),
     "mariadb": sa.text("SELECT UTC_TIMESTAMP(6)"),
+    "libsql": sa.text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')"),
 }
 
 
 def clock_skew(connection: sa.Connection, *, clock: Clock = utc_now) -> float:
     """Return by how many seconds the database's clock is ahead; SQLite uses this machine's."""
-    ask = _NOW.get(connection.dialect.name)
+    ask = _NOW.get(_kind(connection))
     if ask is None:
         return 0.0
     before = clock()
     theirs = connection.execute(ask).scalar_one()
     middle = before + (clock() - before) / 2
+    if isinstance(theirs, str):
+        theirs = datetime.fromisoformat(theirs)
     assert isinstance(theirs, datetime)
     return (theirs.replace(tzinfo=theirs.tzinfo or UTC) - middle).total_seconds()
 
 
 def hints(connection: sa.Connection) -> list[str]:
     """Return, a sentence each, what lets this database forget a commit that it confirmed."""
-    match connection.dialect.name:
+    match _kind(connection):
         case "postgresql":
             return _of_postgresql(connection)
         case "mysql" | "mariadb":
@@ -41,6 +44,11 @@ def hints(connection: sa.Connection) -> list[str]:
             return _of_sqlite(connection)
         case _:
             return []
+
+
+def _kind(connection: sa.Connection) -> str:
+    """Return the dialect's name, or ``libsql``: a SQLite whose files and clock are another machine's."""
+    return "libsql" if connection.dialect.driver == "libsql" else connection.dialect.name
 
 
 def _of_postgresql(connection: sa.Connection) -> list[str]:

@@ -17,14 +17,16 @@ from sqlalchemy.pool import SingletonThreadPool, StaticPool
 from sqlalchemy.util import greenlet_spawn
 
 from ...errors import MissingExtra
+from ...transport import Transport
 from .session import refused
 from .urls import normal_url, preset
 
-__all__ = ["AsyncLane", "Lane", "ThreadLane", "lane_for"]
+__all__ = ["AsyncLane", "HttpLane", "Lane", "ThreadLane", "lane_for"]
 
 T = TypeVar("T")
 
 _BUSY_SECONDS: Final = 15.0
+_HTTP_SECONDS: Final = 20.0
 _WORKERS: Final = 5
 """As many as the default pool has connections, which is what SQLite gets."""
 _IN_MEMORY: Final = (None, "", ":memory:")
@@ -88,6 +90,32 @@ class AsyncLane(Lane):
         self._made.clear()
 
 
+class HttpLane(AsyncLane):
+    """LibSQL: the connections are those of an HTTP client, one for each event loop."""
+
+    def __init__(self, url: sa.URL, *, connections: int | None = None) -> None:
+        super().__init__(url, connections=connections)
+        self._transport = Transport(total_timeout=_HTTP_SECONDS)
+
+    def engine(self) -> AsyncEngine:
+        loop = asyncio.get_running_loop()
+        if loop not in self._made:
+            engine = super().engine()
+            sa.event.listen(engine.sync_engine, "do_connect", self._connect)
+        return self._made[loop]
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        await self._transport.aclose()
+
+    def forget(self) -> None:
+        super().forget()
+        self._transport.forget()
+
+    def _connect(self, _dialect: object, _record: object, _args: object, options: dict[str, Any]) -> None:
+        options["transport"] = self._transport
+
+
 class ThreadLane(Lane):
     """SQLite, and any synchronous engine: one hop to a worker thread per unit of work."""
 
@@ -146,6 +174,8 @@ def lane_for(
     url = normal_url(given)
     if url.get_driver_name() == "pysqlite":
         return ThreadLane(_create_sqlite(url), owned=True)
+    if url.get_driver_name() == "libsql":
+        return HttpLane(url, connections=connections)
     if find_spec(_MODULES.get(url.get_driver_name(), url.get_driver_name())) is None:
         extra = {"postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql"}
         backend = url.get_backend_name()

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from ...errors import ConfigurationError
+from . import libsql
 
 __all__ = ["normal_url", "preset"]
 
@@ -41,6 +42,8 @@ def normal_url(given: str | sa.URL) -> sa.URL:
             url = url.set(drivername=f"{url.drivername}+{_installed('asyncmy', 'pymysql')}")
         case "sqlite":
             url = url.set(drivername="sqlite+pysqlite")
+        case "libsql" | "sqlite+libsql":
+            url = _libsql(url)
     try:
         driver = url.get_driver_name()
     except NoSuchModuleError:
@@ -70,6 +73,8 @@ def preset(
         "isolation_level": "READ COMMITTED",
     }
     backend, driver = url.get_backend_name(), url.get_driver_name()
+    if driver == "libsql":  # what there is to keep of a connection is kept by the HTTP client
+        return url, {name: options[name] for name in ("pool_size", "max_overflow", "hide_parameters")}
     if backend == "postgresql":
         pooled = _is_pooled(url) if pooler is None else pooler
         url = url.difference_update_query(["pgbouncer"])
@@ -101,6 +106,14 @@ def _postgresql(url: sa.URL, driver: str, *, pooled: bool) -> tuple[sa.URL, dict
     if driver == "psycopg" and pooled:
         connect |= {"prepare_threshold": None}
     return url, connect
+
+
+def _libsql(url: sa.URL) -> sa.URL:
+    """Return it with the token where passwords are: nothing prints those."""
+    libsql.register()
+    token = url.query.get("authToken")
+    url = url.difference_update_query(["authToken"]).set(drivername="sqlite+libsql")
+    return url.set(password=str(token)) if token else url
 
 
 def _mysql(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from .private import PrivateServer, ServerMissing, free_port, private_folder
 
@@ -22,6 +24,21 @@ class Sqld:
         """``libsql://…``"""
         self._process = process
 
+    def execute(self, *statements: str) -> list[tuple[Any, ...]]:
+        """Run statements over HTTP, each by itself; return the rows of the last."""
+        requests: list[Any] = [{"type": "execute", "stmt": {"sql": sql}} for sql in statements]
+        body = json.dumps({"baton": None, "requests": [*requests, {"type": "close"}]}).encode()
+        request = urllib.request.Request(  # noqa: S310 - our own, on loopback
+            self._address + "/v2/pipeline", body, {"content-type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            results = json.loads(answer.read())["results"]
+        for result in results:
+            if result["type"] != "ok":
+                raise RuntimeError(result["error"]["message"])
+        last = results[-2]["response"]["result"]
+        return [tuple(cell.get("value") for cell in row) for row in last["rows"]]
+
     def stop(self) -> None:
         """Stop the server. Only for one that we started."""
         self._own.stop()
@@ -32,12 +49,15 @@ class Sqld:
         self._own.wait_until(self.answers)
 
     def answers(self) -> bool:
-        address = self.url.replace("libsql://", "http://").partition("?")[0] + "/health"
         try:
-            with urllib.request.urlopen(address, timeout=1) as answer:  # noqa: S310 - our own, on loopback
+            with urllib.request.urlopen(f"{self._address}/health", timeout=1) as answer:  # noqa: S310 - our own, on loopback
                 return bool(answer.status == 200)
         except OSError:
             return False
+
+    @property
+    def _address(self) -> str:
+        return self.url.replace("libsql://", "http://").partition("?")[0]
 
     @property
     def _own(self) -> PrivateServer:
