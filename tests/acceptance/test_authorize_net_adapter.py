@@ -691,8 +691,8 @@ async def test_another_currency_sends_nothing_and_writes_nothing(
     assert gateway.requests() == []
 
 
-@pytest.mark.parametrize("method", ["1234567:7654321", "4111111111111111", "profile:1", "short", None])
-async def test_a_stored_profile_or_a_card_number_is_refused_before_a_byte_is_sent(
+@pytest.mark.parametrize("method", ["4111111111111111", "profile:1", "short", None])
+async def test_a_card_number_or_nonsense_is_refused_before_a_byte_is_sent(
     shop: Shop, gateway: FakeAuthorizeNet, method: str | None
 ) -> None:
     payment = await shop.begin()

@@ -183,7 +183,7 @@ async def test_what_the_gateway_cannot_bill_is_refused_with_zero_bytes(
         {"interval": BillingInterval.YEARLY, "interval_count": 2},
         {"amount": Money(2000, "CAD")},
         {"payment_method": None},
-        {"customer": None},
+        {"customer": None, "payment_method": gateway.token()},
         {"customer": "31"},
         {"payment_method": "sepa:abcdefgh"},
     ):

@@ -112,11 +112,12 @@ def charge_payload(
 ) -> dict[str, Any]:
     """Return the transaction that charges a one-time token or a stored method, or only authorises it.
 
-    *customer* is whose stored method it has to be; *keep*: the token's card will be charged again.
+    *customer* is whose stored method it has to be, where that is known; *keep*: the token's card will be
+    charged again.
     """
     stored = pair_of(payment_method)
-    if stored is not None and stored[0] != customer:
-        # A pair of ids is no secret: it counts only together with the customer of our own record (rule 22).
+    if stored is not None and customer not in (None, stored[0]):
+        # A pair of ids is no secret: the engine decides who may name one, and it has to fit (rule 22).
         raise InvalidRequest("is not a stored method of this customer", field=_FIELD)
     payload: dict[str, Any] = {
         "transactionType": (

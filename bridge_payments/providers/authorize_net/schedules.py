@@ -125,8 +125,6 @@ def list_payload(search: str, page: int) -> dict[str, Any]:
 
 
 def _profile(method: str, customer: str | None) -> dict[str, str]:
-    if customer is None:
-        raise InvalidRequest("is required with Authorize.net: the customer who pays", field="customer_id")
     profile, number = checked_pair(method, customer)
     return {"customerProfileId": profile, "customerPaymentProfileId": number}
 

@@ -255,6 +255,8 @@ def _any_pair(request: SubscriptionRequest) -> str:
     """Return the stored method, or one as it will be called: the rest is checked before it is made."""
     if pair_of(request.payment_method) is not None:
         return str(request.payment_method)
+    if request.customer is None:
+        raise InvalidRequest("is required: the customer who is to keep the method", field="customer_id")
     return f"{request.customer}:1"
 
 

@@ -310,15 +310,16 @@ def test_a_change_is_seen_only_if_all_of_it_is_there() -> None:
 # --- payments -------------------------------------------------------------------------------------
 
 
-def test_a_stored_method_needs_the_customer_whose_it_is() -> None:
+def test_a_stored_method_is_not_another_customers() -> None:
     facts: dict[str, Any] = {
         "amount": USD, "invoice": MARK, "capture_method": CaptureMethod.AUTOMATIC, "description": None,
         "payment_method": "31:41",
     }  # fmt: skip
-    for customer in (None, "", "3", "32", "31:41"):
+    for customer in ("", "3", "32", "31:41"):
         with pytest.raises(InvalidRequest):
             forms.charge_payload(customer=customer, **facts)
     payload = forms.charge_payload(customer="31", **facts)
+    assert forms.charge_payload(customer=None, **facts) == payload, "a method may belong to none of our rows"
     assert payload["profile"] == {"customerProfileId": "31", "paymentProfile": {"paymentProfileId": "41"}}
     assert "payment" not in payload
 

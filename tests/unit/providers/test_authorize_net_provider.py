@@ -170,7 +170,6 @@ async def test_an_intent_before_its_charge_is_ours(
         {"amount": Money(2000, "CAD")},
         {"extra": {"customerIP": "192.0.2.1"}},
         {"confirm": True},
-        {"confirm": True, "payment_method": "1:2"},
         {"confirm": True, "payment_method": "1:2", "customer": "2"},
         {"confirm": True, "payment_method": "1:2", "customer": "1", "extra": {"billTo": {"zip": "1"}}},
         {"confirm": True, "payment_method": "abcdefgh", "extra": {"amount": "1"}},
