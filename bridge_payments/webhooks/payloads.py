@@ -6,11 +6,12 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Any, Final
 
 from ..models import Event, GuestData, Payment, Refund
 
-__all__ = ["body_for", "payment_data", "refund_data"]
+__all__ = ["body_for", "payment_data", "refund_data", "snapshot"]
 
 _NEVER: Final = frozenset({"client_secret", "clientsecret"})
 """Dropped at any depth, whoever put it there."""
@@ -107,10 +108,50 @@ def refund_data(refund: Refund) -> dict[str, Any]:
     }
 
 
+_TOLD: Final[Mapping[str, Sequence[str]]] = {
+    # What is not named here is not told: client secrets, the payer's next action, what the provider charges.
+    "dispute": (
+        "id version payment_id provider_id provider_dispute_id amount_cents currency status provider_status"
+        " reason evidence_due_by created_at updated_at closed_at"
+    ).split(),
+    "customer": (
+        "id version provider_id provider_customer_id user_id organization_id email name phone is_guest"
+        " guest_email guest_name default_payment_method_id metadata created_at updated_at"
+    ).split(),
+    "payment_method": (
+        "id version provider_id payment_type status customer_id user_id organization_id wallet_type"
+        " card_brand last_four expiry_month expiry_year alias is_default billing_address_id is_guest"
+        " guest_email guest_name decline_code error_message metadata created_at updated_at"
+    ).split(),
+    "subscription": (
+        "id version status livemode provider_id provider_subscription_id provider_status currency"
+        " subtotal_cents tax_cents discount_cents total_cents billing_interval interval_multiplier user_id"
+        " organization_id project_id customer_id payment_method_id product_id billing_address_id"
+        " current_period_start current_period_end cancel_at_period_end canceled_at trial_end"
+        " next_billing_date decline_code error_message description concept reference_code category tags"
+        " is_guest_subscription guest_email metadata created_at updated_at"
+    ).split(),
+}
+
+
+def snapshot(noun: str, row: object) -> dict[str, Any]:
+    """Return the snapshot of a dispute, a customer, a payment method or a subscription."""
+    return {name: _plain(getattr(row, name, None)) for name in _TOLD[noun]}
+
+
 def _envelope(event: Event) -> dict[str, Any]:
-    data: dict[str, Any] = payment_data(event.payment) if event.payment else {}
-    if event.refund:
-        data["refund"] = refund_data(event.refund)
+    parts: dict[str, dict[str, Any]] = {}
+    if event.payment is not None:
+        parts["payment"] = payment_data(event.payment)
+    if event.refund is not None:
+        parts["refund"] = refund_data(event.refund)
+    for noun in _TOLD:
+        if (row := getattr(event, noun)) is not None:
+            parts[noun] = snapshot(noun, row)
+    # `data` is what the event is about; refunds and disputes are told with their payment.
+    family = event.type.partition(".")[0]
+    subject = family if family in parts and family not in ("refund", "dispute") else "payment"
+    data = parts.pop(subject, {}) | parts
     for name, value in event.data.items():
         # What the type adds fills gaps only: a snapshot field always says what the row said.
         if data.get(name) is None and name not in _NEVER:
@@ -132,6 +173,8 @@ def _guest(guest: GuestData | None) -> dict[str, str | None] | None:
 def _plain(value: Any) -> Any:
     """Return *value* as JSON values; what JSON does not know becomes its text."""
     match value:
+        case Enum():
+            return value.value
         case None | bool() | str() | int():
             return value
         case float():

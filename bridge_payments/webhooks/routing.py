@@ -20,10 +20,10 @@ def concerns(
 
     What is empty asks for nothing. An event about nobody in particular concerns only who asks for nothing.
     """
-    payment = event.payment
-    if users and (payment is None or payment.user_id not in users):
+    row = event.payment or event.subscription or event.payment_method or event.customer
+    if users and (row is None or row.user_id not in users):
         return False
-    if organizations and (payment is None or payment.organization_id not in organizations):
+    if organizations and (row is None or row.organization_id not in organizations):
         return False
-    known = payment.metadata if payment is not None else {}
+    known = row.metadata if row is not None else {}
     return all(name in known and str(known[name]) == value for name, value in metadata.items())

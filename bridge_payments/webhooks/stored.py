@@ -31,14 +31,6 @@ OVERLAP: Final = timedelta(hours=24)
 """How long the old secret signs beside the new one."""
 _MOST: Final = 1000
 _TRIES: Final = 50
-_LATER: Final = (
-    # Families that the published contract names; a subscription to them is no mistake.
-    *(f"subscription.{word}" for word in ("created", "updated", "renewed", "cancelled", "payment_failed")),
-    "subscription.trial_will_end",
-    *(f"payment_method.{word}" for word in ("created", "updated", "deleted")),
-    *(f"customer.{word}" for word in ("created", "updated", "deleted")),
-    *(f"dispute.{word}" for word in ("opened", "closed")),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +206,7 @@ class StoredEndpoints:
         if stored.concurrency > _TRIES:
             raise InvalidRequest(f"concurrency: between 1 and {_TRIES}", field="concurrency")
         for pattern in stored.events:
-            if not any(matches([pattern.strip()], known) for known in (*EVENT_TYPES, *_LATER)):
+            if not any(matches([pattern.strip()], known) for known in EVENT_TYPES):
                 raise InvalidRequest("events: a pattern matches no event that there is", field="events")
         return stored
 

@@ -5,14 +5,29 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from bridge_payments.models import Event, Payment, Refund, RefundStatus
+from bridge_payments.models import (
+    BillingInterval,
+    Customer,
+    Dispute,
+    DisputeStatus,
+    Event,
+    Payment,
+    PaymentMethod,
+    PaymentMethodStatus,
+    Refund,
+    RefundStatus,
+    Subscription,
+    SubscriptionStatus,
+)
 from bridge_payments.webhooks.formats import body_for_discord, body_for_slack
 from bridge_payments.webhooks.payloads import body_for
 
 MakeEvent = Callable[..., Event]
+SECRET = "sub_1_secret_NOBODYSEESTHIS"
 
 
 def refund_of(payment: Payment) -> Refund:
@@ -106,4 +121,39 @@ def test_an_event_without_a_payment_is_told_with_its_own_facts(make_event: MakeE
     event = make_event("payment.mismatch", payment=None, data={"reference": "pi_9"})
     assert json.loads(body_for(event))["data"] == {"reference": "pi_9"}
     for render in (body_for_slack, body_for_discord):
-        assert b"Payment mismatch" in render(event)
+        assert b"Payment does not match our books" in render(event)
+
+
+def test_what_is_told_of_payers_methods_and_subscriptions_is_the_whole_row_but_its_secrets(
+    make_event: Any, payment: Payment
+) -> None:
+    now = payment.created_at
+    common: dict[str, Any] = {"provider_id": "stripe", "created_at": now, "updated_at": now}
+    subscription = Subscription(
+        id="sub_1", customer_id="cus_1", status=SubscriptionStatus.ACTIVE, subtotal_cents=999,
+        total_cents=999, currency="EUR", billing_interval=BillingInterval.MONTHLY, client_secret=SECRET,
+        **common,
+    )  # fmt: skip
+    method = PaymentMethod(
+        id="pm_1", payment_type="credit_card", status=PaymentMethodStatus.ACTIVE, client_secret=SECRET,
+        provider_payment_method_id="pm_CHARGEABLE", last_four="4242", **common,
+    )  # fmt: skip
+    customer = Customer(id="cus_1", email="ada@example.com", **common)
+    dispute = Dispute(
+        id="dp_1", payment_id=payment.id, provider_dispute_id="du_1", amount_cents=500, currency="USD",
+        status=DisputeStatus.OPEN, **common,
+    )  # fmt: skip
+
+    def told(type_: str, **parts: Any) -> Any:
+        body = body_for(make_event(type_, **({"payment": None} | parts)))
+        assert SECRET.encode() not in body
+        assert b"CHARGEABLE" not in body
+        return json.loads(body)["data"]
+
+    renewed = told("subscription.renewed", subscription=subscription, payment=payment)
+    assert (renewed["id"], renewed["status"], renewed["billing_interval"]) == ("sub_1", "active", "monthly")
+    assert renewed["payment"]["id"] == payment.id
+    assert told("payment_method.created", payment_method=method)["last_four"] == "4242"
+    assert told("customer.created", customer=customer)["email"] == "ada@example.com"
+    opened = told("dispute.opened", payment=payment, dispute=dispute)
+    assert (opened["id"], opened["dispute"]["amount_cents"]) == (payment.id, 500)
