@@ -13,15 +13,18 @@ from typing import Any, Final
 
 from ..faults import FaultKind
 from ..wire import Call
-from . import shapes
+from . import billing_shapes, shapes
 from .books import API_VERSION, Books, Json
 from .forms import Params, decode
 from .idempotency import Keys
 from .intents import Intents
+from .invoices import Invoices
 from .listings import found, page
 from .methods import Methods
 from .problems import Problem, invalid, missing_object
 from .refunds import Refunds
+from .setups import Setups
+from .subscriptions import Products, Subscriptions
 
 __all__ = ["Answer", "Api", "Exchange"]
 
@@ -76,7 +79,8 @@ class Ask:
 Handler = Callable[[Ask], Json]
 
 _BROWSER_MAY: Final = re.compile(
-    r"POST /v1/payment_methods|GET /v1/payment_intents/[^/]+|POST /v1/payment_intents/[^/]+/confirm"
+    r"POST /v1/payment_methods|GET /v1/(payment|setup)_intents/[^/]+"
+    r"|POST /v1/(payment|setup)_intents/[^/]+/confirm"
 )
 
 
@@ -91,6 +95,11 @@ class Api:
         self.methods = Methods(books)
         self.intents = Intents(books, self.methods, url=url)
         self.refunds = Refunds(books, self.methods)
+        self.setups = Setups(books, self.methods, url=url)
+        self.disputes = self.intents.attempts.disputes
+        self.products = Products(books)
+        self.invoices = Invoices(books, self.intents.attempts)
+        self.subscriptions = Subscriptions(books, self.methods, self.products, self.setups, self.invoices)
         self._routes = [(verb, re.compile(pattern), handler) for verb, pattern, handler in self._table()]
 
     # --- one request ------------------------------------------------------------------------------
@@ -270,8 +279,8 @@ class Api:
 
     def _browser_knows(self, ask: Ask) -> None:
         """With a publishable key an intent exists only for whoever holds its client secret."""
-        intent = self.intents.get(ask.id)
-        if ask.params.text("client_secret") != intent["client_secret"]:
+        intents = self.setups if ask.path.startswith("/v1/setup_intents/") else self.intents
+        if ask.params.text("client_secret") != intents.get(ask.id)["client_secret"]:
             raise missing_object("payment_intent", ask.id, param="intent")
 
     # --- what is where ----------------------------------------------------------------------------
@@ -283,11 +292,12 @@ class Api:
         except UnicodeDecodeError:
             raise invalid("The request body is not valid UTF-8") from None
         params = Params(decode(text))
+        self.invoices.run()
         for verb, pattern, handler in self._routes:
             if verb == call.method and (match := pattern.fullmatch(call.path)):
                 ask = Ask(path=call.path, params=params, id="".join(match.groups()), caller=caller)
                 found = copy.deepcopy(handler(ask))
-                if caller == "browser" and found["object"] == "payment_intent":
+                if caller == "browser" and found["object"] in ("payment_intent", "setup_intent"):
                     return shapes.for_browser(found)
                 return shapes.expand(found, params.strings("expand"), self._look_up)
         raise invalid(f"Unrecognized request URL ({call.method}: {call.path}).", status=404)
@@ -298,10 +308,50 @@ class Api:
             refunds = self.books.refunds_of(charge_id)[::-1]
             return copy.deepcopy(shapes.listing(f"/v1/charges/{charge_id}/refunds", refunds, has_more=False))
         books = self.books
-        for shelf in (books.intents, books.charges, books.refunds, books.methods, books.customers):
+        owner, _, part = identity.partition("/")
+        if owner in books.invoices and part:
+            return copy.deepcopy(self._part_of_invoice(books.invoices[owner], part))
+        for shelf in (
+            books.intents, books.charges, books.refunds, books.methods, books.customers, books.invoices,
+            books.setups, books.subscriptions, books.products,
+        ):  # fmt: skip
             if identity in shelf:
                 return copy.deepcopy(shelf[identity])
         return None
+
+    def _part_of_invoice(self, made: Json, part: str) -> Json | None:
+        intents = self.books.intents_of(made["id"])
+        if part == "confirmation_secret":
+            return billing_shapes.confirmation_secret(intents[0]) if intents else None
+        paid = [billing_shapes.invoice_payment(made, intent) for intent in intents]
+        return shapes.listing(f"/v1/invoice_payments?invoice={made['id']}", paid, has_more=False)
+
+    def _invoices_of(self, ask: Ask) -> Json:
+        wanted = ask.params.text("subscription")
+        shelf = {
+            identity: made
+            for identity, made in self.books.invoices.items()
+            if wanted in (None, made["parent"]["subscription_details"]["subscription"])
+        }
+        return page(ask.path, shelf, ask.params)
+
+    def _subscriptions(self, ask: Ask) -> Json:
+        return page(ask.path, self.subscriptions.listed(ask.params), ask.params)
+
+    def _delete_customer(self, ask: Ask) -> Json:
+        deleted = self.methods.delete_customer(ask.id)
+        self.subscriptions.forget_customer(ask.id)
+        return deleted
+
+    def _retrieve_setup(self, ask: Ask) -> Json:
+        if ask.caller == "browser":
+            self._browser_knows(ask)
+        return self.setups.get(ask.id)
+
+    def _confirm_setup(self, ask: Ask) -> Json:
+        if ask.caller == "browser":
+            self._browser_knows(ask)
+        return self.setups.confirm(ask.id, ask.params, from_browser=ask.caller == "browser")
 
     def _confirm(self, ask: Ask) -> Json:
         if ask.caller == "browser":
@@ -318,6 +368,7 @@ class Api:
 
     def _table(self) -> list[tuple[str, str, Handler]]:
         intents, methods, refunds, books = self.intents, self.methods, self.refunds, self.books
+        setups, subscriptions = self.setups, self.subscriptions
         one = "([^/]+)"
         return [
             ("POST", "/v1/payment_intents", lambda ask: intents.create(ask.params)),
@@ -343,12 +394,32 @@ class Api:
             ("GET", "/v1/customers", lambda ask: _page(ask, books.customers)),
             ("GET", f"/v1/customers/{one}", lambda ask: methods.customer(ask.id)),
             ("POST", f"/v1/customers/{one}", lambda ask: methods.update_customer(ask.id, ask.params)),
-            ("DELETE", f"/v1/customers/{one}", lambda ask: methods.delete_customer(ask.id)),
+            ("DELETE", f"/v1/customers/{one}", self._delete_customer),
             (
                 "GET",
                 f"/v1/customers/{one}/payment_methods",
                 lambda ask: _page(ask, books.methods, customer=ask.id),
             ),
+            ("POST", f"/v1/payment_methods/{one}", lambda ask: methods.update(ask.id, ask.params)),
+            ("GET", f"/v1/confirmation_tokens/{one}", lambda ask: methods.token(ask.id)),
+            ("POST", "/v1/setup_intents", lambda ask: setups.create(ask.params)),
+            ("GET", "/v1/setup_intents", lambda ask: _page(ask, books.setups)),
+            ("GET", f"/v1/setup_intents/{one}", self._retrieve_setup),
+            ("POST", f"/v1/setup_intents/{one}/confirm", self._confirm_setup),
+            ("POST", f"/v1/setup_intents/{one}/cancel", lambda ask: setups.cancel(ask.id, ask.params)),
+            ("GET", "/v1/disputes", lambda ask: _page(ask, books.disputes)),
+            ("GET", f"/v1/disputes/{one}", lambda ask: found(books.disputes, "dispute", ask.id)),
+            ("POST", "/v1/products", lambda ask: self.products.create(ask.params)),
+            ("GET", "/v1/products", lambda ask: _page(ask, books.products)),
+            ("GET", f"/v1/products/{one}", lambda ask: self.products.get(ask.id)),
+            ("POST", "/v1/subscriptions", lambda ask: subscriptions.create(ask.params)),
+            ("GET", "/v1/subscriptions", self._subscriptions),
+            ("GET", f"/v1/subscriptions/{one}", lambda ask: subscriptions.get(ask.id)),
+            ("POST", f"/v1/subscriptions/{one}", lambda ask: subscriptions.update(ask.id, ask.params)),
+            ("DELETE", f"/v1/subscriptions/{one}", lambda ask: subscriptions.cancel(ask.id, ask.params)),
+            ("POST", f"/v1/subscriptions/{one}/resume", lambda ask: subscriptions.resume(ask.id, ask.params)),
+            ("GET", "/v1/invoices", self._invoices_of),
+            ("GET", f"/v1/invoices/{one}", lambda ask: found(books.invoices, "invoice", ask.id)),
             ("GET", "/v1/events", lambda ask: _page(ask, books.events)),
             ("GET", f"/v1/events/{one}", lambda ask: found(books.events, "event", ask.id)),
             ("GET", "/v1/account", lambda _: _account(books)),

@@ -9,11 +9,12 @@ from urllib.parse import urlencode
 from . import shapes
 from .books import Books, Json
 from .cards import Behaviour, Card
+from .disputes import Disputes
 from .forms import Params
 from .methods import Methods
 from .problems import Problem, declined
 
-__all__ = ["Attempts"]
+__all__ = ["Attempts", "message_of"]
 
 _MESSAGES: Final[Mapping[str, str]] = {
     "insufficient_funds": "Your card has insufficient funds.",
@@ -24,11 +25,16 @@ _MESSAGES: Final[Mapping[str, str]] = {
 }
 
 
+def message_of(decline_code: str) -> str:
+    return _MESSAGES.get(decline_code, "Your card was declined.")
+
+
 class Attempts:
     def __init__(self, books: Books, methods: Methods, *, url: str) -> None:
         self._books = books
         self._methods = methods
         self._url = url
+        self.disputes = Disputes(books)
         self.held = 0
         """How many of the next collections stay in `processing` until they are settled by hand."""
 
@@ -65,20 +71,9 @@ class Attempts:
     def _challenge(self, intent: Json, method: Json, params: Params, from_browser: bool) -> None:
         return_url = params.text("return_url")
         page = f"{self._url}/_3ds/{intent['id']}?" + urlencode({"client_secret": intent["client_secret"]})
-        if return_url and not (from_browser or params.flag("use_stripe_sdk")):
-            action: Json = {
-                "type": "redirect_to_url",
-                "redirect_to_url": {"return_url": return_url, "url": page},
-            }
-        else:
-            action = {
-                "type": "use_stripe_sdk",
-                "use_stripe_sdk": {
-                    "type": "three_d_secure_redirect",
-                    "stripe_js": page,
-                    "source": "src_sandbox",
-                },
-            }
+        action = shapes.challenge(
+            page, return_url=return_url, in_script=from_browser or params.flag("use_stripe_sdk")
+        )
         self._books.return_urls[intent["id"]] = return_url
         intent |= {"status": "requires_action", "payment_method": method["id"], "next_action": action}
         self._books.emit("payment_intent.requires_action", intent)
@@ -90,7 +85,7 @@ class Attempts:
         refusal = {
             "code": code,
             "decline_code": decline,
-            "message": _MESSAGES.get(decline, "Your card was declined."),
+            "message": message_of(decline),
         }
         charge = self._charge(intent, method, refusal=refusal, authenticated=card.then_decline)
         problem = declined(
@@ -121,6 +116,9 @@ class Attempts:
         else:
             intent |= {"status": "succeeded", "amount_received": intent["amount"]}
             self._books.emit("payment_intent.succeeded", intent)
+        if self._methods.card_of(method["id"]).disputed:
+            # Succeeds, only to be disputed (2026-11, https://docs.stripe.com/testing#disputes).
+            self.disputes.open(charge, inquiry=self._methods.card_of(method["id"]).disputed == "inquiry")
 
     def _charge(
         self, intent: Json, method: Json, *, refusal: Mapping[str, Any] | None, authenticated: bool

@@ -31,6 +31,16 @@ class Books:
         self.refunds: dict[str, Json] = {}
         self.methods: dict[str, Json] = {}
         self.customers: dict[str, Json] = {}
+        self.setups: dict[str, Json] = {}
+        self.disputes: dict[str, Json] = {}
+        self.products: dict[str, Json] = {}
+        self.subscriptions: dict[str, Json] = {}
+        self.invoices: dict[str, Json] = {}
+        self.tokens: dict[str, Json] = {}
+        """Confirmation tokens."""
+        self.token_methods: dict[str, str] = {}
+        self.invoice_intents: dict[str, str] = {}
+        """Which invoice an intent pays."""
         self.events: dict[str, Json] = {}
         self.cards: dict[str, str] = {}
         """Which listed card a payment method is, by the name of its test token."""
@@ -38,11 +48,15 @@ class Books:
         """Payment methods whose holder agreed to later use."""
         self.spent: set[str] = set()
         """Payment methods that were used once, without a customer."""
+        self.forgotten: set[str] = set()
+        """Customers that were deleted."""
         self.return_urls: dict[str, str | None] = {}
         """Where the challenge of an intent sends its payer afterwards."""
         self.request: tuple[str | None, str | None] = (None, None)
         """Id and key of the request that is being executed, for its events."""
         self.announce: Callable[[Json], None] = lambda _: None
+        self.watch: Callable[[str, Json], None] = lambda *_: None
+        """Hears of everything in this account, as it happens: an invoice is paid when its intent is."""
 
     def now(self) -> int:
         return int(self.clock().timestamp())
@@ -79,9 +93,14 @@ class Books:
         del event["account"]  # present on events of connected accounts only
         self.events[event["id"]] = event
         self.announce(event)
+        self.watch(kind, subject)
 
     def charges_of(self, intent_id: str) -> list[Json]:
         return [charge for charge in self.charges.values() if charge["payment_intent"] == intent_id]
+
+    def intents_of(self, invoice_id: str) -> list[Json]:
+        """Return what pays, or was to pay, an invoice."""
+        return [self.intents[intent] for intent, paid in self.invoice_intents.items() if paid == invoice_id]
 
     def refunds_of(self, charge_id: str) -> list[Json]:
         return [refund for refund in self.refunds.values() if refund["charge"] == charge_id]
@@ -98,7 +117,8 @@ class Books:
     def load(self, saved: Json) -> None:
         self.account = saved["account"]
         for name in (*_SHELVES, *_SETS):
-            getattr(self, name).update(saved[name])
+            # Books of an earlier release have fewer of them.
+            getattr(self, name).update(saved.get(name, ()))
 
 
 _SHELVES: Final[Iterable[str]] = (
@@ -107,11 +127,19 @@ _SHELVES: Final[Iterable[str]] = (
     "refunds",
     "methods",
     "customers",
+    "setups",
+    "disputes",
+    "products",
+    "subscriptions",
+    "invoices",
+    "tokens",
+    "token_methods",
+    "invoice_intents",
     "events",
     "cards",
     "return_urls",
 )
-_SETS: Final[Iterable[str]] = ("authenticated", "spent")
+_SETS: Final[Iterable[str]] = ("authenticated", "spent", "forgotten")
 
 
 def _random(length: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -34,6 +34,10 @@ class Card:
     """No further challenge after it was attached with one (set up for later use)."""
     blocked: bool = False
     """Refused by the gateway's own risk check; the issuer is never asked."""
+    can_be_kept: bool = False
+    """Stored with a customer although every charge of it is declined."""
+    disputed: str | None = None
+    """``fraudulent`` or ``inquiry``: what the payer's bank opens as soon as it is charged."""
     refund: str = "succeeded"
     """The status with which its refunds begin."""
 
@@ -68,7 +72,9 @@ NUMBERS: Final[Mapping[str, Card]] = {
     "4000000000000119": _declines("0119", "processing_error", "processing_error"),
     "4100000000000019": _declines("0019", "fraudulent", blocked=True),
     # Can be attached to a customer; every charge of it fails.
-    "4000000000000341": _declines("0341", "generic_decline"),
+    "4000000000000341": replace(_declines("0341", "generic_decline"), can_be_kept=True),
+    "4000000000000259": Card(last4="0259", disputed="fraudulent"),
+    "4000000000001976": Card(last4="1976", disputed="inquiry"),
     "4000000000003220": Card(last4="3220", behaviour=Behaviour.CHALLENGE),
     "4000000000003063": Card(last4="3063", behaviour=Behaviour.CHALLENGE),
     "4000002760003184": Card(last4="3184", behaviour=Behaviour.CHALLENGE, country="DE"),
@@ -115,6 +121,8 @@ TOKENS: Final[Mapping[str, Card]] = {
     "pm_card_authenticationRequiredOnSetup": NUMBERS["4000002500003155"],
     "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds": NUMBERS["4000008260003178"],
     "pm_card_threeDSecureRequiredChargeDeclined": NUMBERS["4000008400001629"],
+    "pm_card_createDispute": NUMBERS["4000000000000259"],
+    "pm_card_createDisputeInquiry": NUMBERS["4000000000001976"],
     "pm_card_pendingRefund": NUMBERS["4000000000007726"],
     "pm_card_refundFail": NUMBERS["4000000000005126"],
     **{

@@ -112,6 +112,13 @@ class Params:
             raise invalid(f"Invalid object: {path}", code="parameter_invalid_empty", param=path)
         return Params(value, within=self._path(name))
 
+    def items(self, name: str) -> list[Params]:
+        """Return a list of objects; there is at least one."""
+        value = self.data.get(name)
+        if not isinstance(value, list) or not value or not all(isinstance(each, dict) for each in value):
+            raise invalid(f"Invalid array: {self._path(name)}", param=self._path(name))
+        return [Params(each, within=f"{self._path(name)}[{place}]") for place, each in enumerate(value)]
+
     def strings(self, name: str) -> list[str]:
         value = self.data.get(name, [])
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):

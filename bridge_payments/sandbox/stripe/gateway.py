@@ -19,6 +19,7 @@ from ..listening import Listening
 from ..wire import App
 from .api import Api, Exchange
 from .books import Books, Json
+from .forms import Params
 from .idempotency import Keys, Saved
 from .server import build_app
 from .webhooks import Endpoint, Webhooks
@@ -71,6 +72,28 @@ class FakeStripe(Listening):
     def intents(self) -> list[Json]:
         return self._copies(self.books.intents)
 
+    def setups(self) -> list[Json]:
+        return self._copies(self.books.setups)
+
+    def customers(self) -> list[Json]:
+        return self._copies(self.books.customers)
+
+    def methods(self, *, stored: bool = False) -> list[Json]:
+        """Return every payment method; with *stored* those that belong to a customer."""
+        return [each for each in self._copies(self.books.methods) if each["customer"] or not stored]
+
+    def products(self) -> list[Json]:
+        return self._copies(self.books.products)
+
+    def subscriptions(self) -> list[Json]:
+        return self._copies(self.books.subscriptions)
+
+    def invoices(self) -> list[Json]:
+        return self._copies(self.books.invoices)
+
+    def disputes(self) -> list[Json]:
+        return self._copies(self.books.disputes)
+
     def charges(self, *, paid: bool | None = None) -> list[Json]:
         """Return every charge, oldest first; with ``paid=True`` those that took or hold money."""
         charges = self._copies(self.books.charges)
@@ -107,8 +130,12 @@ class FakeStripe(Listening):
         return self.faults.add(FaultKind.DROP_AFTER, path=path, times=times)
 
     def authenticate(self, intent_id: str, *, passed: bool = True) -> Json:
-        """Answer the 3-D Secure challenge for the payer."""
+        """Answer the 3-D Secure challenge for the payer: of a payment, or of a set-up."""
         with self.books.lock:
+            if intent_id in self.books.setups:
+                setup = self.api.setups.get(intent_id)
+                self.api.setups.authenticate(setup, passed=passed)
+                return copy.deepcopy(setup)
             intent = self.api.intents.get(intent_id)
             self.api.intents.attempts.authenticate(intent, passed=passed)
             return copy.deepcopy(intent)
@@ -126,6 +153,44 @@ class FakeStripe(Listening):
             intent = self.api.intents.get(identity)
             self.api.intents.attempts.settle(intent, succeeded=succeeded)
             return copy.deepcopy(intent)
+
+    def new_method(self, name: str = "pm_card_visa") -> str:
+        """Return a method as a payer's browser makes one of the hosted fields: it belongs to nobody."""
+        with self.books.lock:
+            return str(self.api.methods.get(name)["id"])
+
+    def new_token(self, name: str = "pm_card_visa") -> str:
+        """Return a confirmation token of such a method, or of the stored one that is named."""
+        with self.books.lock:
+            return str(self.api.methods.create_token(self.api.methods.get(name))["id"])
+
+    def pay_in_browser(self, intent_id: str, method: str = "pm_card_visa") -> Json:
+        """Let the payer's browser confirm an intent, or a set-up, with nothing but its client secret."""
+        setup = intent_id in self.books.setups
+        params = Params({"payment_method": method})
+        with self.books.lock:
+            confirm = self.api.setups.confirm if setup else self.api.intents.confirm
+            return copy.deepcopy(confirm(intent_id, params, from_browser=True))
+
+    def bill(self) -> None:
+        """Renew what has come to the end of its period on the gateway's clock; every request does so, too."""
+        with self.books.lock:
+            self.api.invoices.run()
+
+    def stop_subscription(self, identity: str) -> Json:
+        """Let it stop, as a trial that ends without a method may: only the resume call brings it back."""
+        with self.books.lock:
+            return copy.deepcopy(self.api.subscriptions.stop(identity))
+
+    def dispute(self, intent_id: str, amount: int | None = None, *, inquiry: bool = False) -> Json:
+        """Let the payer's bank dispute a payment, or ask about it first."""
+        with self.books.lock:
+            charge = self.books.charges[self.api.intents.get(intent_id)["latest_charge"]]
+            return copy.deepcopy(self.api.disputes.open(charge, amount=amount, inquiry=inquiry))
+
+    def close_dispute(self, identity: str, *, won: bool) -> Json:
+        with self.books.lock:
+            return copy.deepcopy(self.api.disputes.close(identity, won=won))
 
     def refund_in_dashboard(self, intent_id: str, amount: int | None = None) -> Json:
         """Refund behind the merchant's back, as a person in the gateway's dashboard does."""

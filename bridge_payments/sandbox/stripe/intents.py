@@ -10,7 +10,7 @@ from .amounts import amount_of
 from .attempts import Attempts
 from .books import Books, Json
 from .forms import Params
-from .methods import Methods
+from .methods import Methods, accepted_methods
 from .problems import invalid, missing_object, wrong_state
 
 __all__ = ["Intents"]
@@ -44,11 +44,17 @@ class Intents:
         params.allow(parameters.CREATE)
         amount, currency = amount_of(params)
         confirm = params.flag("confirm")
+        if params.flag("off_session") and params.text("setup_future_usage"):
+            # (2026-11, https://docs.stripe.com/api/payment_intents/create#create_payment_intent-off_session)
+            raise invalid(
+                "You cannot set `setup_future_usage` while the customer is off session.",
+                param="setup_future_usage",
+            )
         for name in ("return_url", "off_session", "error_on_requires_action"):
             if name in params and not confirm:
                 raise invalid(f"`{name}` can only be passed when `confirm` is true", param=name)
         fields = self._fields(params, {"customer": None, "metadata": {}})
-        fields |= _accepted_methods(params)
+        fields |= accepted_methods(params)
         method = self._methods.usable(params, customer=fields.get("customer"), by_browser=from_browser)
         if confirm:
             self._may_confirm(fields, method, params, from_browser)
@@ -234,26 +240,3 @@ class Intents:
                 raise missing_object("customer", customer, param="customer")
             fields["customer"] = customer
         return fields
-
-
-def _accepted_methods(params: Params) -> Json:
-    if "payment_method_types" in params:
-        if "automatic_payment_methods" in params:
-            raise invalid(
-                "You may only specify one of these parameters: automatic_payment_methods, "
-                "payment_method_types.",
-                param="payment_method_types",
-            )
-        types = params.strings("payment_method_types")
-        if "card" not in types:
-            raise invalid(
-                "This gateway knows cards only",
-                code="payment_intent_invalid_parameter",
-                param="payment_method_types",
-            )
-        return {"payment_method_types": types}
-    automatic = params.nested("automatic_payment_methods")
-    if "enabled" in automatic and not automatic.flag("enabled"):
-        return {}
-    redirects = automatic.text("allow_redirects", one_of=("always", "never")) or "always"
-    return {"automatic_payment_methods": {"enabled": True, "allow_redirects": redirects}}

@@ -6,11 +6,11 @@ from typing import Final
 
 from . import parameters, shapes
 from .books import Books, Json
-from .cards import NUMBERS, TOKENS, Card, brand_of, passes_luhn
+from .cards import NUMBERS, TOKENS, Behaviour, Card, brand_of, passes_luhn
 from .forms import Params
 from .problems import declined, invalid, missing_object, wrong_state
 
-__all__ = ["Methods"]
+__all__ = ["Methods", "accepted_methods"]
 
 _NAMES: Final = {number: f"card_{card.brand}_{card.last4}" for number, card in NUMBERS.items()}
 _BY_NAME: Final = {**TOKENS, **{_NAMES[number]: card for number, card in NUMBERS.items()}}
@@ -35,6 +35,8 @@ class Methods:
         """Return the method that a request names, if it names one and may use it."""
         if "payment_method_data" in params:
             return self.create(params.nested("payment_method_data"), by_browser=by_browser)
+        if token := params.text("confirmation_token"):
+            return self._behind(token)
         identity = params.text("payment_method")
         if identity is None:
             return None
@@ -59,11 +61,35 @@ class Methods:
             )
         return method
 
+    def _behind(self, token: str) -> Json:
+        """Return the method that a confirmation token stands for; a token is good for one use."""
+        found = self.token(token)
+        if found["payment_intent"] or found["setup_intent"]:
+            raise wrong_state(
+                "This ConfirmationToken has already been used.",
+                code="confirmation_token_already_used",
+                param="confirmation_token",
+            )
+        found["payment_intent"] = "pi_used"
+        return self._books.methods[self._books.token_methods[token]]
+
+    def token(self, identity: str) -> Json:
+        found = self._books.tokens.get(identity)
+        if found is None:
+            raise missing_object("confirmation_token", identity, param="confirmation_token")
+        return found
+
+    def create_token(self, method: Json) -> Json:
+        """What the payer's browser makes of the hosted fields."""
+        token = shapes.confirmation_token(self._books.new_short_id("ctoken"), method, now=self._books.now())
+        self._books.tokens[token["id"]] = token
+        self._books.token_methods[token["id"]] = method["id"]
+        return token
+
     def used(self, method: Json, *, customer: str | None, keep: bool) -> None:
         """Note a successful use: the method is kept with its customer, or spent."""
         if method["customer"] is None and customer is not None and keep:
-            method["customer"] = customer
-            self._books.emit("payment_method.attached", method)
+            self.belongs_to(method, customer)
         elif method["customer"] is None:
             self._books.spent.add(method["id"])
 
@@ -123,8 +149,49 @@ class Methods:
                 code="payment_method_unexpected_state",
                 param="payment_method",
             )
+        card = self.card_of(method["id"])
+        if card.behaviour is Behaviour.DECLINE and not card.can_be_kept:
+            # Attaching the card to a customer fails, too (2026-11, https://docs.stripe.com/testing#declined-payments).
+            raise declined(
+                "Your card was declined.",
+                code=card.code or "card_declined",
+                decline_code=card.decline_code,
+                payment_method=dict(method),
+            )
+        if method["id"] in self._books.spent:
+            raise wrong_state(
+                "This PaymentMethod was previously used without being attached to a Customer or was detached "
+                "from a Customer, and may not be used again.",
+                code="payment_method_unexpected_state",
+                param="payment_method",
+            )
+        self.belongs_to(method, customer)
+        return method
+
+    def belongs_to(self, method: Json, customer: str) -> None:
         method["customer"] = customer
         self._books.emit("payment_method.attached", method)
+
+    def update(self, identity: str, params: Params) -> Json:
+        """Change who is billed (2026-11, https://docs.stripe.com/api/payment_methods/update)."""
+        params.allow(parameters.UPDATE_METHOD)
+        method = self.get(identity)
+        if method["customer"] is None:
+            raise wrong_state(
+                "You must save this PaymentMethod to a customer before you can update it.",
+                code="payment_method_unexpected_state",
+            )
+        billing = params.nested("billing_details")
+        address = billing.nested("address")
+        metadata = params.metadata(method["metadata"])
+        for name in ("email", "name", "phone"):
+            if name in billing:
+                method["billing_details"][name] = billing.text(name)
+        for name in method["billing_details"]["address"]:
+            if name in address:
+                method["billing_details"]["address"][name] = address.text(name)
+        method["metadata"] = metadata
+        self._books.emit("payment_method.updated", method)
         return method
 
     def detach(self, identity: str, params: Params) -> Json:
@@ -141,6 +208,12 @@ class Methods:
         return method
 
     def customer(self, identity: str) -> Json:
+        """A deleted one can be read, and says nothing but that (https://docs.stripe.com/api/customers/retrieve)."""
+        if identity in self._books.forgotten:
+            return {"id": identity, "object": "customer", "deleted": True}
+        return self._present(identity)
+
+    def _present(self, identity: str) -> Json:
         found = self._books.customers.get(identity)
         if found is None:
             raise missing_object("customer", identity, param="id")
@@ -156,14 +229,15 @@ class Methods:
 
     def update_customer(self, identity: str, params: Params) -> Json:
         params.allow(parameters.CUSTOMER)
-        customer = self.customer(identity)
+        customer = self._present(identity)
         customer |= _about(params, customer["metadata"])
         self._books.emit("customer.updated", customer)
         return customer
 
     def delete_customer(self, identity: str) -> Json:
-        customer = self.customer(identity)
+        customer = self._present(identity)
         del self._books.customers[identity]
+        self._books.forgotten.add(identity)
         for method in self._books.methods.values():
             if method["customer"] == identity:
                 method["customer"] = None
@@ -204,3 +278,27 @@ def _bad_card(message: str, code: str, param: str) -> Exception:
     problem = declined(message, code=code, param=param)
     problem.remembered = False
     return problem
+
+
+def accepted_methods(params: Params) -> Json:
+    """Read which kinds of methods an intent or a set-up takes."""
+    if "payment_method_types" in params:
+        if "automatic_payment_methods" in params:
+            raise invalid(
+                "You may only specify one of these parameters: automatic_payment_methods, "
+                "payment_method_types.",
+                param="payment_method_types",
+            )
+        types = params.strings("payment_method_types")
+        if "card" not in types:
+            raise invalid(
+                "This gateway knows cards only",
+                code="payment_intent_invalid_parameter",
+                param="payment_method_types",
+            )
+        return {"payment_method_types": types}
+    automatic = params.nested("automatic_payment_methods")
+    if "enabled" in automatic and not automatic.flag("enabled"):
+        return {}
+    redirects = automatic.text("allow_redirects", one_of=("always", "never")) or "always"
+    return {"automatic_payment_methods": {"enabled": True, "allow_redirects": redirects}}

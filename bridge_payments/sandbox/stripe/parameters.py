@@ -1,4 +1,7 @@
-"""Which parameters each endpoint knows, from Stripe's published OpenAPI document (API 2026-07-29)."""
+"""Which parameters each endpoint knows, from Stripe's published OpenAPI document (API 2026-07-29).
+
+Of subscriptions only what this gateway carries out: it refuses by name what it would have to pretend.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,18 @@ __all__ = [
     "CANCEL",
     "CAPTURE",
     "CONFIRM",
+    "CONFIRM_SETUP",
     "CREATE",
     "CURRENCIES",
     "CUSTOMER",
     "METHOD",
+    "PRODUCT",
     "REFUND",
+    "RESUBSCRIBE",
+    "SETUP",
+    "SUBSCRIBE",
     "UPDATE",
+    "UPDATE_METHOD",
 ]
 
 _SHARED: Final = frozenset(
@@ -42,6 +51,29 @@ CAPTURE: Final = frozenset(
     "statement_descriptor statement_descriptor_suffix transfer_data".split()
 )
 CANCEL: Final = frozenset({"cancellation_reason"})
+SETUP: Final = frozenset(
+    "allowed_payment_method_types attach_to_self automatic_payment_methods confirm confirmation_token "
+    "customer customer_account description excluded_payment_method_types flow_directions mandate_data "
+    "metadata on_behalf_of payment_method payment_method_configuration payment_method_data "
+    "payment_method_options payment_method_types return_url single_use usage use_stripe_sdk".split()
+)
+CONFIRM_SETUP: Final = frozenset(
+    "allowed_payment_method_types client_secret confirmation_token key mandate_data payment_method "
+    "payment_method_data payment_method_options return_url use_stripe_sdk".split()
+)
+PRODUCT: Final = frozenset(
+    "active default_price_data description id images marketing_features metadata name package_dimensions "
+    "shippable statement_descriptor tax_code unit_label url".split()
+)
+SUBSCRIBE: Final = frozenset(
+    "customer default_payment_method description items metadata off_session payment_behavior "
+    "payment_settings trial_period_days".split()
+)
+RESUBSCRIBE: Final = frozenset(
+    "cancel_at_period_end cancellation_details default_payment_method description items metadata "
+    "pause_collection payment_behavior proration_behavior".split()
+)
+UPDATE_METHOD: Final = frozenset("allow_redisplay billing_details card metadata us_bank_account".split())
 REFUND: Final = frozenset(
     "amount charge currency customer instructions_email metadata origin payment_intent reason "
     "refund_application_fee reverse_transfer".split()

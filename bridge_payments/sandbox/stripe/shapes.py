@@ -9,7 +9,21 @@ from typing import Any, Final
 from .books import Json
 from .cards import Card
 
-__all__ = ["CARD_OPTIONS", "charge", "customer", "for_browser", "intent", "listing", "method", "refund"]
+__all__ = [
+    "CARD_OPTIONS",
+    "challenge",
+    "charge",
+    "confirmation_token",
+    "customer",
+    "dispute",
+    "expand",
+    "for_browser",
+    "intent",
+    "listing",
+    "method",
+    "refund",
+    "setup",
+]
 
 CARD_OPTIONS: Final[Json] = {
     "installments": None,
@@ -219,6 +233,103 @@ def refund(identity: str, of: Mapping[str, Any], *, now: int, amount: int, statu
     }
 
 
+def challenge(page: str, *, return_url: str | None, in_script: bool) -> Json:
+    """The next action of a payer whose bank asks: a page to go to, or a job for Stripe's script."""
+    if return_url and not in_script:
+        return {"type": "redirect_to_url", "redirect_to_url": {"return_url": return_url, "url": page}}
+    job = {"type": "three_d_secure_redirect", "stripe_js": page, "source": "src_sandbox"}
+    return {"type": "use_stripe_sdk", "use_stripe_sdk": job}
+
+
+def setup(identity: str, secret: str, *, now: int, usage: str) -> Json:
+    return {
+        "id": identity,
+        "object": "setup_intent",
+        "application": None,
+        "automatic_payment_methods": None,
+        "cancellation_reason": None,
+        "client_secret": secret,
+        "created": now,
+        "customer": None,
+        "customer_account": None,
+        "description": None,
+        "excluded_payment_method_types": None,
+        "flow_directions": None,
+        "last_setup_error": None,
+        "latest_attempt": None,
+        "livemode": False,
+        "mandate": None,
+        "metadata": {},
+        "next_action": None,
+        "on_behalf_of": None,
+        "payment_method": None,
+        "payment_method_configuration_details": None,
+        "payment_method_options": {
+            "card": {"mandate_options": None, "network": None, "request_three_d_secure": "automatic"}
+        },
+        "payment_method_types": ["card"],
+        "single_use_mandate": None,
+        "status": "requires_payment_method",
+        "usage": usage,
+    }
+
+
+def dispute(identity: str, of: Mapping[str, Any], *, now: int, due: int, amount: int, inquiry: bool) -> Json:
+    return {
+        "id": identity,
+        "object": "dispute",
+        "amount": amount,
+        "balance_transactions": [],
+        "charge": of["id"],
+        "created": now,
+        "currency": of["currency"],
+        "enhanced_eligibility_types": [],
+        "evidence": {"enhanced_evidence": {}},
+        "evidence_details": {
+            "due_by": due,
+            "enhanced_eligibility": {},
+            "has_evidence": False,
+            "past_due": False,
+            "submission_count": 0,
+        },
+        "is_charge_refundable": inquiry,
+        "livemode": False,
+        "metadata": {},
+        "payment_intent": of["payment_intent"],
+        "payment_method_details": {
+            "card": {
+                "brand": of["payment_method_details"]["card"]["brand"],
+                "case_type": "inquiry" if inquiry else "chargeback",
+                "network": "visa",
+                "network_reason_code": "10.4",
+            },
+            "type": "card",
+        },
+        "reason": "fraudulent",
+        "status": "warning_needs_response" if inquiry else "needs_response",
+    }
+
+
+def confirmation_token(identity: str, method: Mapping[str, Any], *, now: int) -> Json:
+    shown = ("allow_redisplay", "billing_details", "card", "customer", "customer_account", "type")
+    return {
+        "id": identity,
+        "object": "confirmation_token",
+        "created": now,
+        "expires_at": now + 43_200,  # twelve hours (2026-11, https://docs.stripe.com/api/confirmation_tokens)
+        "livemode": False,
+        "mandate_data": None,
+        "payment_intent": None,
+        "payment_method_options": None,
+        "payment_method_preview": {name: method[name] for name in shown},
+        "return_url": None,
+        "setup_future_usage": None,
+        "setup_intent": None,
+        "shipping": None,
+        "use_stripe_sdk": True,
+    }
+
+
 def method(
     identity: str, card: Card, *, now: int, exp_month: int, exp_year: int, billing: Mapping[str, Any]
 ) -> Json:
@@ -295,16 +406,22 @@ def listing(url: str, items: list[Json], *, has_more: bool) -> Json:
     return {"object": "list", "data": items, "has_more": has_more, "url": url}
 
 
+# What Stripe leaves out of an object until it is asked for by `expand`.
+_ONLY_WHEN_ASKED: Final = frozenset(
+    {("charge", "refunds"), ("invoice", "payments"), ("invoice", "confirmation_secret")}
+)
+
 _SHOWN_TO_BROWSERS = (
     "id object amount automatic_payment_methods canceled_at cancellation_reason capture_method client_secret "
     "confirmation_method created currency description last_payment_error livemode next_action payment_method "
-    "payment_method_types processing receipt_email setup_future_usage shipping source status amount_details"
+    "payment_method_types processing receipt_email setup_future_usage shipping source status amount_details "
+    "last_setup_error usage"
 ).split()
 
 
 def for_browser(whole: Mapping[str, Any]) -> Json:
     """Return what a publishable key may see of an intent: no metadata, no customer, no charge."""
-    return {name: whole[name] for name in _SHOWN_TO_BROWSERS}
+    return {name: whole[name] for name in _SHOWN_TO_BROWSERS if name in whole}
 
 
 def expand(found: Json, paths: list[str], look_up: Callable[[str], Json | None]) -> Json:
@@ -324,6 +441,6 @@ def _expand_one(branch: Any, path: list[str], look_up: Callable[[str], Json | No
     head, *tail = path
     if isinstance(branch.get(head), str) and (whole := look_up(branch[head])) is not None:
         branch[head] = whole
-    if head == "refunds" and branch.get("object") == "charge" and head not in branch:
-        branch[head] = look_up(f"{branch['id']}/refunds")
+    if (branch.get("object"), head) in _ONLY_WHEN_ASKED and head not in branch:
+        branch[head] = look_up(f"{branch['id']}/{head}")
     _expand_one(branch.get(head), tail, look_up)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -145,6 +146,12 @@ def step() -> Callable[..., Step]:
         return Step(**{"key": "op_1", "reference": "ref00000000000000009", "deadline": 5.0, **changes})
 
     return make
+
+
+@pytest.fixture
+def when() -> datetime:
+    """When an operation began."""
+    return datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 @pytest.fixture
