@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .conversion import Conversion
 from .customers import CustomerResult
 from .drafts import Approve, PaymentDraft, Recurring
 from .engine import PaymentEngine
@@ -11,6 +12,7 @@ from .payment_methods import UNSET
 __all__ = [
     "UNSET",
     "Approve",
+    "Conversion",
     "CustomerResult",
     "PaymentDraft",
     "PaymentEngine",

@@ -13,6 +13,7 @@ from ..settings import Settings
 from ..stores.base import Store
 from ..transport import Transport
 from .addresses import AddressVerbs
+from .conversion import ConversionVerbs
 from .drafts import Approve
 from .inbox import InboxWork
 from .intents import IntentVerbs
@@ -34,6 +35,7 @@ class PaymentEngine(
     Reads,
     SubscriptionVerbs,
     AddressVerbs,
+    ConversionVerbs,
     InboxWork,
     Reconciliation,
     SweepWork,

@@ -1,0 +1,229 @@
+"""A guest becomes a user: what was bought under a proved e-mail address is theirs from now on (rule 23)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Final, Protocol
+
+from ..errors import AccessDenied, InvalidRequest, NotAuthenticated
+from ..models import SYSTEM, Principal, PrincipalKind
+from ..stores.base import (
+    AddressQuery,
+    CustomerQuery,
+    PaymentMethodQuery,
+    PaymentQuery,
+    SubscriptionQuery,
+    Unit,
+)
+from .operations import Operations
+
+__all__ = ["Conversion", "ConversionVerbs"]
+
+_PAGE: Final = 50
+_MOST_PASSES: Final = 20
+"""How often rows that arrived meanwhile are looked for; what comes later is caught by the next call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """What became a user's, by our ids; in a preview, what would."""
+
+    guest_email: str = field(repr=False)
+    payments: tuple[str, ...] = ()
+    payment_methods: tuple[str, ...] = ()
+    customers: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    subscriptions: tuple[str, ...] = ()
+    busy: tuple[str, ...] = ()
+    """Rows on which an operation is open: left as they are, for the next call."""
+
+    @property
+    def total(self) -> int:
+        return sum(len(getattr(self, noun)) for noun in _NOUNS)
+
+
+class ConversionVerbs(Operations):
+    """The part of the engine that gives guests' rows to the user who they turned out to be."""
+
+    async def convert_guest(
+        self,
+        guest_email: str,
+        *,
+        proof: Principal | None = None,
+        user_id: str | None = None,
+        principal: Principal = SYSTEM,
+    ) -> Conversion:
+        """Give a guest's payments, methods, customers, addresses and subscriptions to a user.
+
+        The user's own e-mail must be that address and verified, or *proof* is the principal of a guest token
+        for it. The merchant names the *user_id*. Rows keep `guest_email`, for audit. Each row is written by
+        compare-and-set, a row with an open operation is left alone and named in `busy`; rows that arrive
+        meanwhile are caught, and a second call catches what came later.
+
+        Raises: AccessDenied, InvalidRequest, NotAuthenticated.
+        """
+        owner = _new_owner(guest_email, principal, proof, user_id)
+        done: dict[str, dict[str, None]] = {noun: {} for noun in _NOUNS}
+        busy: dict[str, None] = {}
+        for _ in range(_MOST_PASSES):
+            moved = 0
+            for noun, kind in _NOUNS.items():
+                converted, left = await self._convert_all(kind, guest_email, owner)
+                done[noun].update(dict.fromkeys(converted))
+                busy.update(dict.fromkeys(left))
+                moved += len(converted)
+            if not moved:
+                break
+        converted_ids = {row_id for ids in done.values() for row_id in ids}
+        self.on_commit()
+        return Conversion(
+            guest_email=guest_email,
+            **{noun: tuple(ids) for noun, ids in done.items()},
+            busy=tuple(row_id for row_id in busy if row_id not in converted_ids),
+        )
+
+    async def preview_guest(
+        self,
+        guest_email: str,
+        *,
+        proof: Principal | None = None,
+        user_id: str | None = None,
+        principal: Principal = SYSTEM,
+    ) -> Conversion:
+        """Say what `convert_guest` would give to the user now. Nothing is written.
+
+        Raises: AccessDenied, InvalidRequest, NotAuthenticated.
+        """
+        _new_owner(guest_email, principal, proof, user_id)
+
+        def read(unit: Unit) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+            found: dict[str, tuple[str, ...]] = {}
+            busy: list[str] = []
+            for noun, kind in _NOUNS.items():
+                ids = [row.id for page in _pages(unit, kind, guest_email) for row in page]
+                held = {row_id for row_id in ids if unit.operations.holder_of(row_id) is not None}
+                found[noun] = tuple(row_id for row_id in ids if row_id not in held)
+                busy.extend(held)
+            return found, tuple(busy)
+
+        found, busy = await self.store.run(read, write=False)
+        return Conversion(guest_email=guest_email, **found, busy=busy)
+
+    async def _convert_all(self, kind: _Kind, guest_email: str, owner: str) -> tuple[list[str], list[str]]:
+        """Convert one noun's rows, a page per transaction; return what was converted, and what was left."""
+        converted: list[str] = []
+        left: list[str] = []
+        while True:
+            page = partial(
+                self._convert_page, kind=kind, guest_email=guest_email, owner=owner, skip=len(left)
+            )
+            done, busy, raced = await self.store.run(page)
+            converted += done
+            left += busy
+            if not done and not busy and not raced:
+                return converted, left
+
+    def _convert_page(
+        self, unit: Unit, kind: _Kind, guest_email: str, owner: str, *, skip: int
+    ) -> tuple[list[str], list[str], int]:
+        done: list[str] = []
+        busy: list[str] = []
+        raced = 0
+        for row in kind.page(unit, guest_email, skip):
+            if unit.operations.holder_of(row.id) is not None:
+                busy.append(row.id)
+            elif kind.save(unit, kind.owned(unit, row, owner), row.version, self.clock()):
+                done.append(row.id)
+            else:
+                raced += 1
+        return done, busy, raced
+
+
+# --- whose ------------------------------------------------------------------------------------------
+
+
+def _new_owner(guest_email: str, principal: Principal, proof: Principal | None, user_id: str | None) -> str:
+    """Return the user who is to own the rows, if they may (rule 23)."""
+    if "@" not in guest_email:
+        raise InvalidRequest("is not an e-mail address", field="guest_email")
+    if principal.is_trusted:
+        if not user_id:
+            raise InvalidRequest("is required", field="user_id")
+        return user_id
+    if principal.kind is not PrincipalKind.USER or principal.id is None:
+        raise NotAuthenticated("Authentication required")
+    if user_id not in (None, principal.id):
+        raise AccessDenied("Only the merchant converts for somebody else")
+    if not any(_proves(who, guest_email) for who in (principal, proof)):
+        raise AccessDenied("The guest's e-mail address is not proved to be yours")
+    return principal.id
+
+
+def _proves(who: Principal | None, guest_email: str) -> bool:
+    if who is None or who.email is None or not who.email_verified:
+        return False
+    return who.email.casefold() == guest_email.casefold()
+
+
+# --- the nouns --------------------------------------------------------------------------------------
+
+
+class _Kind(Protocol):
+    """One noun: which rows are the guest's, and how one changes hands."""
+
+    def page(self, unit: Unit, guest_email: str, skip: int) -> Iterable[Any]: ...
+
+    def owned(self, unit: Unit, row: Any, owner: str) -> Any: ...
+
+    def save(self, unit: Unit, row: Any, version: int, now: Any) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """A noun whose rows differ only in names."""
+
+    repository: str
+    query: Callable[..., Any]
+    guest_flag: str = "is_guest"
+    has_default: bool = False
+
+    def page(self, unit: Unit, guest_email: str, skip: int) -> Iterable[Any]:
+        query = self.query(guest_email=guest_email, limit=_PAGE, offset=skip, descending=False)
+        rows: Iterable[Any] = getattr(unit, self.repository).list(query).items
+        return rows
+
+    def owned(self, unit: Unit, row: Any, owner: str) -> Any:
+        changed = {"user_id": owner, self.guest_flag: False}
+        if self.has_default and row.is_default:
+            # The user's own choice stays the default.
+            theirs = getattr(unit, self.repository).list(self.query(user_id=owner, limit=100)).items
+            changed["is_default"] = not any(
+                other.is_default
+                and getattr(other, "address_type", None) == getattr(row, "address_type", None)
+                for other in theirs
+            )
+        return replace(row, **changed)
+
+    def save(self, unit: Unit, row: Any, version: int, now: Any) -> bool:
+        saved: bool = getattr(unit, self.repository).save(
+            replace(row, updated_at=now), expected_version=version
+        )
+        return saved
+
+
+_NOUNS: Final[dict[str, _Kind]] = {
+    "customers": _Rows("customers", CustomerQuery),
+    "payment_methods": _Rows("payment_methods", PaymentMethodQuery, has_default=True),
+    "addresses": _Rows("addresses", AddressQuery, has_default=True),
+    "subscriptions": _Rows("subscriptions", SubscriptionQuery, guest_flag="is_guest_subscription"),
+    "payments": _Rows("payments", PaymentQuery, guest_flag="is_guest_payment"),
+}
+
+
+def _pages(unit: Unit, kind: _Kind, guest_email: str) -> Iterable[list[Any]]:
+    skip = 0
+    while page := list(kind.page(unit, guest_email, skip)):
+        yield page
+        skip += len(page)
