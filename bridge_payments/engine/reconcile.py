@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from ..errors import BridgeError, ProviderError
+from ..errors import AccessDenied, BridgeError, NotFound, OperationInProgress, ProviderError
 from ..models import (
     PAYMENT_VERBS,
     SYSTEM,
@@ -110,6 +110,29 @@ class Reconciliation(Subjects):
     async def list_unknown(self, *, limit: int = 50, principal: Principal = SYSTEM) -> Sequence[Operation]:
         """Return the operations whose outcome is not known yet, oldest first: the operator's queue."""
         return await self.store.run(lambda unit: unit.operations.list_open(limit=limit), write=False)
+
+    async def look_up_operation(self, operation_id: str, *, principal: Principal = SYSTEM) -> Operation:
+        """Ask the provider now what became of an operation; return it as it is afterwards, unknown or not.
+
+        Raises: AccessDenied, NotFound, OperationInProgress while somebody else is asking.
+        """
+        if not principal.is_trusted:
+            raise AccessDenied("Admin privileges required")
+        token, leased_at = secrets.token_hex(8), time.monotonic()
+
+        def take(unit: Unit) -> tuple[Operation | None, Operation | None]:
+            leased = unit.operations.lease(operation_id, token=token, lease_seconds=LEASE_SECONDS)
+            return leased, leased or unit.operations.get(operation_id)
+
+        leased, known = await self.store.run(take)
+        if known is None:
+            raise NotFound("Operation not found")
+        if leased is None:
+            if known.is_open:
+                raise OperationInProgress(operation_id=operation_id)
+            return known
+        await self.shielded(self._finish(leased, token, leased_at))
+        return await self.store.run(lambda unit: unit.operations.get(operation_id), write=False) or known
 
     async def _finish(self, operation: Operation, token: str, leased_at: float) -> bool:
         case = await self._load(replace(operation, lease_token=token))

@@ -71,6 +71,7 @@ _NOUNS: Final = {
     "providers": "The accounts that payments can be made through.",
     "webhooks": "What providers tell us.",
     "webhook endpoints": "Whom we tell, and what became of it. Admins only.",
+    "admin": "The merchant's own view. Admins only.",
     "health": "Whether payments can be taken.",
     "documents": "What this API says about itself.",
 }

@@ -30,10 +30,10 @@ _SYNONYMS: Final = {
 }
 
 
-def read_query(request: Request) -> tuple[PaymentQuery, int]:
+def read_query(request: Request, *, most: int = MAX_LIMIT) -> tuple[PaymentQuery, int]:
     """Return the query and the number of its page."""
     given = {name: value.strip() for name, value in request.query.items() if value.strip()}
-    limit = min(max(_number(given.get("limit"), DEFAULT_LIMIT), 1), MAX_LIMIT)
+    limit = min(max(_number(given.get("limit"), DEFAULT_LIMIT), 1), most)
     offset = max(_number(given.get("offset"), 0), 0)
     page = max(_number(given.get("page"), offset // limit + 1), 1)
     page = min(page, MAX_PAGE)

@@ -63,6 +63,7 @@ __all__ = [
     "PaymentMethodRepository",
     "PaymentQuery",
     "PaymentRepository",
+    "PaymentTotals",
     "RefundRepository",
     "Store",
     "SubscriptionQuery",
@@ -106,6 +107,17 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentTotals:
+    """How many payments of one status and currency there are, and their money."""
+
+    status: PaymentStatus
+    currency: str
+    count: int
+    captured_cents: int
+    refunded_cents: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IdempotencyRecord:
     """Who used a key for what. Never the answer: that is rebuilt from the rows."""
 
@@ -138,6 +150,9 @@ class PaymentRepository(Protocol):
         """
 
     def list(self, query: PaymentQuery) -> Page: ...
+
+    def totals(self) -> Sequence[PaymentTotals]:
+        """Return the sums of every status and currency, in that order. Reads every payment."""
 
     def claim_due(self, *, limit: int, lease_seconds: float) -> Sequence[Payment]:
         """Take payments whose `next_sync_at` has come; push it *lease_seconds* ahead in the same statement.

@@ -26,6 +26,7 @@ from ..models import (
     Operation,
     Payment,
     PaymentMethod,
+    PaymentStatus,
     Refund,
     ScheduledJob,
     StoredEndpoint,
@@ -35,7 +36,16 @@ from ..models import (
 )
 from ..seam import passing
 from . import memory_records
-from .base import FINISHED_ENTRIES, NOBODY_SERVES_IT, IdempotencyRecord, Page, PaymentQuery, Store, Unit
+from .base import (
+    FINISHED_ENTRIES,
+    NOBODY_SERVES_IT,
+    IdempotencyRecord,
+    Page,
+    PaymentQuery,
+    PaymentTotals,
+    Store,
+    Unit,
+)
 from .codec import OPERATION_OUTCOME, guest_key, own_payment, own_refund, plain, told
 
 __all__ = ["MemoryStore"]
@@ -260,6 +270,23 @@ class _Payments(_Repository):
             return False
         self._unit.put(self._tables.references, key, new)
         return True
+
+    def totals(self) -> Sequence[PaymentTotals]:
+        sums: dict[tuple[PaymentStatus, str], list[int]] = {}
+        for payment in self._tables.payments.values():
+            found = sums.setdefault((payment.status, payment.currency), [0, 0, 0])
+            parts = (1, payment.captured_cents, payment.refunded_cents)
+            found[:] = [have + more for have, more in zip(found, parts, strict=True)]
+        return [
+            PaymentTotals(
+                status=status,
+                currency=currency,
+                count=found[0],
+                captured_cents=found[1],
+                refunded_cents=found[2],
+            )
+            for (status, currency), found in sorted(sums.items())
+        ]
 
     def count_recent_guest(self, guest_email: str, *, since: datetime) -> int:
         query = PaymentQuery(guest_email=guest_email, statuses=OPEN_STATUSES, created_from=since)

@@ -111,6 +111,7 @@ SPECIMENS: dict[str, Callable[[World], Awaitable[str]]] = {
     # Only admins come that far, and what there is none of is 404 to them.
     "id": lambda world: _of("whe_1"),
     "delivery_id": lambda world: _of("whd_1"),
+    "operation_id": lambda world: _of("op_1"),
     "entry_id": lambda world: _of("inb_1"),
 }
 

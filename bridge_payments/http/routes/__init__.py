@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..route import Route
+from .admin import ADMIN_ROUTES
 from .documents import DOCUMENT_ROUTES
 from .endpoints import ENDPOINT_ROUTES
 from .health import HEALTH_ROUTES
@@ -19,6 +20,7 @@ ROUTES: tuple[Route, ...] = (
     *PROVIDER_ROUTES,
     *WEBHOOK_ROUTES,
     *ENDPOINT_ROUTES,
+    *ADMIN_ROUTES,
     *HEALTH_ROUTES,
     *DOCUMENT_ROUTES,
 )

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from ...models import OPEN_STATUSES, Payment
-from ..base import Page, PaymentQuery
+from ...models import OPEN_STATUSES, Payment, PaymentStatus
+from ..base import Page, PaymentQuery, PaymentTotals
 from ..codec import guest_key
 from .claims import Claim
 from .rows import PAYMENT_FIELDS, payment_from, payment_row
@@ -53,6 +53,17 @@ _STALE: Final = (
     )
     .order_by(_C.client_secret_expires_at, _C.id)
     .limit(sa.bindparam("limit", type_=sa.Integer()))
+)
+_TOTALS: Final = (
+    sa.select(
+        _C.status,
+        _C.currency,
+        sa.func.count().label("count"),
+        sa.func.sum(_C.captured_cents).label("captured_cents"),
+        sa.func.sum(_C.refunded_cents).label("refunded_cents"),
+    )
+    .group_by(_C.status, _C.currency)
+    .order_by(_C.status, _C.currency)
 )
 _COUNT_GUEST: Final = sa.select(sa.func.count()).where(
     _C.guest_email_key == sa.bindparam("email"),
@@ -134,6 +145,18 @@ class Payments(Repository):
             return Page(items=(), total=0)
         values.pop("before_id", None)
         return Page(items=(), total=self._session.scalar("payments.count", count, **values))
+
+    def totals(self) -> Sequence[PaymentTotals]:
+        return [
+            PaymentTotals(
+                status=PaymentStatus(row["status"]),
+                currency=row["currency"],
+                count=int(row["count"]),
+                captured_cents=int(row["captured_cents"]),  # a sum of integers is a Decimal in two databases
+                refunded_cents=int(row["refunded_cents"]),
+            )
+            for row in self._session.rows("payments.totals", _TOTALS)
+        ]
 
     def claim_due(self, *, limit: int, lease_seconds: float) -> Sequence[Payment]:
         rows = _DUE.run(self._session, limit=limit, lease_seconds=lease_seconds)

@@ -53,6 +53,21 @@ class ListPromises(Promises):
             assert await _listed(store, query) == (wanted, len(wanted)), query
 
     @on_a_store
+    async def test_totals_are_counted_by_status_and_currency(self, store: Store, clock: MovableClock) -> None:
+        paid = {"status": PaymentStatus.SUCCEEDED, "authorized_cents": 5500, "captured_cents": 5500}
+        await keep(store, a_payment(**paid), a_payment(**paid, refunded_cents=500, refund_reserved_cents=500))
+        await keep(store, a_payment(**paid, currency="EUR"), a_payment(), a_payment())
+        found = await store.run(lambda unit: unit.payments.totals(), write=False)
+        assert [
+            (one.status.value, one.currency, one.count, one.captured_cents, one.refunded_cents)
+            for one in found
+        ] == [
+            ("pending", "USD", 2, 0, 0),
+            ("succeeded", "EUR", 1, 5500, 0),
+            ("succeeded", "USD", 2, 11000, 500),
+        ]
+
+    @on_a_store
     async def test_guest_addresses_fold_case_in_every_alphabet(
         self, store: Store, clock: MovableClock
     ) -> None:

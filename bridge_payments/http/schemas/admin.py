@@ -1,0 +1,107 @@
+"""What an admin sees of the whole: figures, queues, caches."""
+
+from __future__ import annotations
+
+from .base import Moment, Output
+from .payments import PaymentDetail, PaymentSummary
+
+__all__ = [
+    "AdminOverview",
+    "AdminPayments",
+    "AdminStats",
+    "CacheCleared",
+    "CacheFigures",
+    "CacheReport",
+    "CurrencyFigures",
+    "OperationOut",
+    "PagesOut",
+    "PaymentFigures",
+]
+
+
+class AdminOverview(Output):
+    endpoints: dict[str, list[str]]
+    features: dict[str, bool]
+    providers: list[str]
+
+
+class PaymentFigures(Output):
+    """How many payments there are. `failed` holds canceled ones too, `pending` whatever may still be paid."""
+
+    total: int
+    completed: int
+    failed: int
+    pending: int
+    by_status: dict[str, int]
+
+
+class CurrencyFigures(Output):
+    """Money of one currency, in its minor unit."""
+
+    currency: str
+    captured_cents: int
+    refunded_cents: int
+    net_cents: int
+
+
+class AdminStats(Output):
+    payments: PaymentFigures
+    revenue: list[CurrencyFigures]
+    """Per currency: amounts of several add up to nothing."""
+    unknown_outcomes: int
+    """Instructions whose outcome is not known yet; at most a hundred are counted."""
+    recent_payments: list[PaymentSummary]
+
+
+class PagesOut(Output):
+    page: int
+    limit: int
+    total: int
+    pages: int
+
+
+class AdminPayments(Output):
+    payments: list[PaymentDetail]
+    pagination: PagesOut
+    filters: dict[str, str | None]
+
+
+class CacheFigures(Output):
+    size: int
+    hits: int
+    misses: int
+    joined: int
+    """Requests that waited for somebody else's question."""
+    hit_rate: float
+
+
+class CacheReport(Output):
+    cache_stats: dict[str, CacheFigures]
+    """Of this process only."""
+
+
+class CacheCleared(Output):
+    message: str = "Cache cleared successfully"
+
+
+class OperationOut(Output):
+    """One instruction to a provider. Its inputs and results stay inside: they may hold a payer's data."""
+
+    id: str
+    verb: str
+    state: str
+    subject_id: str
+    refund_id: str | None
+    provider_id: str
+    principal: str
+    attempts: int
+    due_at: Moment | None
+    lease_until: Moment | None
+    error_code: str | None
+    error_message: str | None
+    decline_code: str | None
+    request_id: str | None
+    resolution: str | None
+    created_at: Moment
+    updated_at: Moment
+    finished_at: Moment | None
