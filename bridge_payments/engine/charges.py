@@ -50,6 +50,9 @@ class Charges(Operations):
                     continue
                 self.on_commit()
                 return True
+            if truth.refunds is None:
+                # A list of charges does not show what was given back of them: our books do.
+                truth = replace(truth, refunded=max(charge.refunded, known.refunded_cents))
             settled = settlement.merge(
                 known,
                 truth,

@@ -188,6 +188,12 @@ class InboxWork(Refreshing):
                 payment = await self.store.run(
                     lambda unit: unit.payments.get_by_reference(entry.provider_id, owner), write=False
                 )
+            if payment is None:
+                subscription = await self.provider(entry.provider_id).collected_for(reference)
+                if subscription is not None:
+                    return await self.apply_event(
+                        replace(entry, noun=Noun.SUBSCRIPTION, reference=subscription)
+                    )
         if payment is None or payment.provider_intent_id is None:
             # Ours, and the answer to its create is still on its way: the operation is finished first.
             return None

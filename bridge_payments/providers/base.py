@@ -314,6 +314,15 @@ class PaymentProvider(ABC):
         """
         return None
 
+    async def collected_for(self, reference: str) -> str | None:
+        """Return the subscription for which the payment *reference*, which a webhook named, was collected.
+
+        Asked when our books know no such payment, of a provider that tells a renewal as it tells any other
+        payment: the subscription is read then. Reads only; None where it was collected for none, raises
+        ProviderError where that cannot be said.
+        """
+        return None
+
     @abstractmethod
     async def read_webhook(self, request: Request) -> ProviderEvent:
         """Verify the raw bytes and read them. There is no default: an unverified event is never read.

@@ -1,4 +1,4 @@
-"""Stored methods of Authorize.net through the engine: whose they are, and what becomes of a lost call."""
+"""Stored methods and subscriptions of Authorize.net through the engine: whose they are, what is lost."""
 
 from __future__ import annotations
 
@@ -10,11 +10,27 @@ import pytest
 from anet import open_account
 
 from bridge_payments.engine import PaymentEngine
-from bridge_payments.errors import BridgeError, InvalidRequest, NotFound, PaymentDeclined, Unavailable
-from bridge_payments.models import Money, PaymentMethodStatus, PaymentStatus, Principal
+from bridge_payments.errors import (
+    BridgeError,
+    InvalidRequest,
+    NotFound,
+    PaymentDeclined,
+    Unavailable,
+    UnsupportedOperation,
+)
+from bridge_payments.messages import Request
+from bridge_payments.models import (
+    Money,
+    Payment,
+    PaymentMethodStatus,
+    PaymentStatus,
+    Principal,
+    Subscription,
+    SubscriptionStatus,
+)
 from bridge_payments.sandbox.authorize_net import FakeAuthorizeNet
 from bridge_payments.settings import Settings
-from bridge_payments.stores.base import PaymentMethodQuery
+from bridge_payments.stores.base import PaymentMethodQuery, PaymentQuery
 from bridge_payments.stores.sql import SQLStore
 from bridge_payments.transport import Transport
 
@@ -156,3 +172,104 @@ async def test_a_method_that_went_in_the_dashboard_is_read_as_gone(
     gone = await engine.sync_payment_method(method.id, principal=ADA)
     assert gone.status is PaymentMethodStatus.DELETED
     assert (await engine.list_payment_methods(PaymentMethodQuery(), principal=ADA)).items == ()
+
+
+# --- subscriptions --------------------------------------------------------------------------------
+
+
+async def hear(engine: PaymentEngine, gateway: FakeAuthorizeNet) -> None:
+    for event in gateway.events():
+        headers, body = gateway.signed_webhook(event)
+        request = Request(method="POST", path="/webhooks/anet", headers=headers, body=body)
+        await engine.receive_webhook("anet", request)
+    await engine.process_inbox()
+
+
+async def subscribed(engine: PaymentEngine, gateway: FakeAuthorizeNet) -> Subscription:
+    method = await engine.create_payment_method(token=gateway.token(), principal=ADA)
+    return await engine.create_subscription(USD, payment_method=method.id, principal=ADA)
+
+
+async def collected(engine: PaymentEngine, row: Subscription) -> list[Payment]:
+    listed = await engine.list_payments(PaymentQuery(), principal=ADA)
+    return [each for each in listed.items if each.subscription_id == row.id]
+
+
+async def a_night(gateway: FakeAuthorizeNet, **by: float) -> None:
+    gateway.clock.move(timedelta(**by))
+    gateway.collect()
+
+
+@pytest.mark.parametrize("heard", [True, False])
+async def test_each_night_becomes_one_payment_whoever_sees_it_first(
+    engine: PaymentEngine, gateway: FakeAuthorizeNet, heard: bool
+) -> None:
+    row = await subscribed(engine, gateway)
+    assert (row.status, row.total_cents) == (SubscriptionStatus.ACTIVE, 2000)
+    assert await collected(engine, row) == []
+    await a_night(gateway, days=2)
+    if heard:
+        await hear(engine, gateway)
+        assert len(await collected(engine, row)) == 1, "the event alone is enough"
+    for _ in range(2):
+        await engine.sync_subscription(row.id)
+        await hear(engine, gateway)
+    (payment,) = await collected(engine, row)
+    assert (payment.status, payment.captured_cents, payment.flag) == (PaymentStatus.SUCCEEDED, 2000, None)
+    assert payment.provider_intent_id == gateway.charges()[0]["id"]
+    told = [event.type for event in await engine.list_events(payment.id)]
+    assert told.count("payment.success") == 1
+    await a_night(gateway, days=32)
+    await engine.sweep()
+    await engine.sync_subscription(row.id)
+    assert len(await collected(engine, row)) == 2
+
+
+async def test_what_was_given_back_of_a_renewal_stays_given_back(
+    engine: PaymentEngine, gateway: FakeAuthorizeNet
+) -> None:
+    row = await subscribed(engine, gateway)
+    await a_night(gateway, days=2)
+    await engine.sync_subscription(row.id)
+    (payment,) = await collected(engine, row)
+    gateway.settle()
+    await engine.refund_payment(payment.id, amount_cents=500)
+    gateway.refund_in_dashboard(str(payment.provider_payment_id), "3.00")
+    await hear(engine, gateway)
+    for _ in range(2):
+        await engine.sync_subscription(row.id)
+        for seen in (await engine.get_payment(payment.id), await engine.sync_payment(payment.id)):
+            assert (seen.status, seen.refunded_cents) == (PaymentStatus.PARTIALLY_REFUNDED, 800)
+    assert str(gateway.balance()) == "12.00"
+
+
+async def test_a_subscription_ends_at_once_and_a_stranger_ends_nobodys(
+    engine: PaymentEngine, gateway: FakeAuthorizeNet
+) -> None:
+    row = await subscribed(engine, gateway)
+    with pytest.raises(BridgeError):
+        await engine.cancel_subscription(row.id, principal=EVE)
+    with pytest.raises(UnsupportedOperation):
+        await engine.pause_subscription(row.id, principal=ADA)
+    ended = await engine.cancel_subscription(row.id, principal=ADA)
+    assert (ended.status, ended.cancel_at_period_end) == (SubscriptionStatus.CANCELED, False)
+    assert [each["status"] for each in gateway.subscriptions()] == ["canceled"]
+
+
+@pytest.mark.parametrize("fault", ["drop_after", "drop_before"])
+async def test_a_lost_subscription_is_begun_once_or_never(
+    engine: PaymentEngine, gateway: FakeAuthorizeNet, fault: str
+) -> None:
+    method = await engine.create_payment_method(token=gateway.token(), principal=ADA)
+    gateway.spoil(fault, "ARBCreateSubscriptionRequest")
+    row = await engine.create_subscription(USD, payment_method=method.id, principal=ADA)
+    assert row.unknown_operation_id is not None
+    await resolve(engine, gateway)
+    seen = await engine.get_subscription(row.id, principal=ADA)
+    begun = gateway.subscriptions()
+    if fault == "drop_after":
+        assert (seen.status, seen.provider_subscription_id) == (SubscriptionStatus.ACTIVE, begun[0]["id"])
+    else:
+        assert begun == []
+        assert seen.has_ended
+    assert seen.unknown_operation_id is None

@@ -380,6 +380,9 @@ class AuthorizeNetProvider(PaymentProvider):
     async def owner_of(self, reference: str) -> str | None:
         return await self._reader.owner_of(reference)
 
+    async def collected_for(self, reference: str) -> str | None:
+        return await self._reader.collected_for(reference)
+
     async def read_webhook(self, request: Request) -> ProviderEvent:
         verify(request.body, request.header(SIGNATURE_HEADER), self._account.signature_keys)
         return read_event(request.body)

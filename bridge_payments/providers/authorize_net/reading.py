@@ -68,6 +68,14 @@ class Reader:
 
     async def owner_of(self, reference: str) -> str | None:
         """A refund names its charge, and a charge says what its payment is called."""
+        charge = await self._charge_of(reference)
+        return mapping.intent_from(charge) if charge is not None else None
+
+    async def collected_for(self, reference: str) -> str | None:
+        charge = await self._charge_of(reference)
+        return mapping.subscription_in(charge) if charge is not None else None
+
+    async def _charge_of(self, reference: str) -> Json | None:
         if not forms.is_transaction(reference):
             return None
         try:
@@ -76,7 +84,7 @@ class Reader:
                 transaction = await self._transactions.details(original)
         except ProviderNotFound:
             return None
-        return mapping.intent_from(transaction)
+        return transaction
 
 
 def _took_money(transaction: Json | None) -> bool:
