@@ -44,7 +44,7 @@ class Fault:
     path: str = "*"
     """A glob over the path: ``/v1/payment_intents/*/confirm``."""
     method: str = "POST"
-    """``*`` for every method."""
+    """``*`` for every method, ``POST|DELETE`` for two of them."""
     times: int = 1
     skip: int = 0
     """How many matching requests pass before it begins."""
@@ -55,7 +55,7 @@ class Fault:
 
     def matches(self, method: str, path: str, caller: str) -> bool:
         return (
-            self.method in ("*", method)
+            (self.method == "*" or method in self.method.split("|"))
             and self.caller in ("any", caller)
             and fnmatch.fnmatchcase(path, self.path)
         )

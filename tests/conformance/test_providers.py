@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ import pytest
 from bridge_lab.plugin import specs_folder
 from bridge_lab.recorder import Recorder
 
-from bridge_payments.models import Money
+from bridge_payments.models import Money, Noun
 from bridge_payments.providers.base import PaymentProvider, ProviderPayment
 from bridge_payments.providers.dummy import DummyGateway, DummyProvider
 from bridge_payments.providers.dummy.gateway import DECLINED, NEEDS_ACTION, SUCCEEDS
@@ -152,6 +152,25 @@ class StripeControl(GatewayControl):
 
     def answer_challenge(self, reference: str, *, passed: bool) -> None:
         self.fake.authenticate(reference, passed=passed)
+
+    def new_token(self, *, declined: bool = False) -> str | None:
+        return self.fake.new_method(self.declines if declined else self.succeeds)
+
+    def agree(self, reference: str) -> None:
+        if reference.startswith("seti_"):
+            self.fake.pay_in_browser(reference)
+
+    def objects(self, noun: Noun) -> Sequence[str]:
+        found = {
+            Noun.CUSTOMER: self.fake.customers(),
+            Noun.PAYMENT_METHOD: self.fake.methods(stored=True),
+            Noun.SUBSCRIPTION: self.fake.subscriptions(),
+        }
+        return [each["id"] for each in found[noun]]
+
+    def renew(self, subscription: str) -> None:
+        self.fake.clock.move(timedelta(days=31))
+        self.fake.bill()
 
     def invent_status(self, reference: str) -> None:
         self.lab.foreign.add(self.url)  # what it says from now on is not Stripe's, on purpose

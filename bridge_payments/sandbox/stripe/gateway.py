@@ -126,8 +126,8 @@ class FakeStripe(Listening):
     # --- making things happen ---------------------------------------------------------------------
 
     def lose_next_answer(self, path: str = "*", *, times: int = 1) -> Fault:
-        """The next matching POST is executed and its answer never arrives."""
-        return self.faults.add(FaultKind.DROP_AFTER, path=path, times=times)
+        """The next matching instruction is executed and its answer never arrives."""
+        return self.faults.add(FaultKind.DROP_AFTER, path=path, times=times, method="POST|DELETE")
 
     def authenticate(self, intent_id: str, *, passed: bool = True) -> Json:
         """Answer the 3-D Secure challenge for the payer: of a payment, or of a set-up."""

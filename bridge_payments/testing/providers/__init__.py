@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import pytest
 
-for _module in ("answers", "desk", "honesty", "hooks", "promises", "sums", "unknowns"):
+for _module in ("answers", "desk", "honesty", "hooks", "nouns", "promises", "sums", "unknowns"):
     pytest.register_assert_rewrite(f"{__name__}.{_module}")
 
 from .answers import AnswerPromises  # noqa: E402 - after the loop above
@@ -24,6 +24,7 @@ from .gateway import GatewayControl, Instruction, Moved, NotChecked  # noqa: E40
 from .honesty import HonestyPromises  # noqa: E402
 from .hooks import HookPromises  # noqa: E402
 from .http import HttpGateway  # noqa: E402
+from .nouns import NounPromises  # noqa: E402
 from .sums import SumPromises  # noqa: E402
 from .unknowns import UnknownPromises  # noqa: E402
 
@@ -37,5 +38,7 @@ __all__ = [
 ]
 
 
-class ProviderConformance(UnknownPromises, AnswerPromises, SumPromises, HookPromises, HonestyPromises):
+class ProviderConformance(
+    UnknownPromises, AnswerPromises, SumPromises, HookPromises, HonestyPromises, NounPromises
+):
     """Everything that the engine relies on."""

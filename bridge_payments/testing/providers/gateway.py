@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NoReturn
 
-from ...models import Money
+from ...models import Money, Noun
 
 __all__ = ["GatewayControl", "Instruction", "Moved", "NotChecked"]
 
@@ -112,6 +112,29 @@ class GatewayControl(ABC):
     def garble_next(self) -> None:
         """Carry out the next instruction and answer something that nobody can read."""
         self._cannot("answer nonsense (garble_next)")
+
+    def new_token(self, *, declined: bool = False) -> str | None:
+        """Return a one-time token, as the payer's browser would bring it to be stored.
+
+        With *declined*, one of a method that is refused. None: the gateway takes no tokens, and the payer
+        agrees on its own page (`agree`).
+        """
+        self._cannot("make a token to be stored (new_token)")
+
+    def agree(self, reference: str) -> None:
+        """Let the payer agree to a set-up, or to a subscription, on the gateway's own page."""
+        self._cannot("let a payer agree (agree)")
+
+    def objects(self, noun: Noun) -> Sequence[str]:
+        """Return the reference of each customer, stored method or subscription that is there now.
+
+        A method is stored once the payer agreed, or its set-up was begun: one or the other, and once.
+        """
+        self._cannot("say which customers, methods and subscriptions there are (objects)")
+
+    def renew(self, subscription: str) -> None:
+        """Let a period of a subscription end, and its renewal be collected."""
+        self._cannot("renew a subscription (renew)")
 
     def settle(self) -> None:
         """Let the day pass after which collected money can be refunded."""

@@ -8,6 +8,7 @@ from functools import partial
 from ...models import Verb
 from .desk import Desk, a_delivery, a_payment
 from .http import HttpGateway
+from .questions import NOUN_VERBS, any_request
 
 __all__ = ["stubs_of"]
 
@@ -35,7 +36,9 @@ def _attempts(desk: Desk) -> Iterator[Callable[[], Awaitable[object]]]:
     yield lambda: provider.read_webhook(a_delivery(b"{}", {}))
     yield lambda: provider.read_webhook(desk.delivery(b"{}"))
     for verb in Verb:
-        if verb is not Verb.CREATE and desk.can(verb):
+        if verb in NOUN_VERBS and desk.can(verb):
+            yield partial(getattr(provider, verb.value), any_request(verb), step=desk.step())
+        elif verb is not Verb.CREATE and desk.can(verb):
             yield partial(desk.call_of(verb, payment), desk.step())
     for look in (gateway.charges, gateway.refunds, gateway.requests, gateway.events):
         yield partial(_looked, look)
