@@ -355,6 +355,192 @@ def test_after_three_hours_or_a_capture_the_page_is_closed(merchant: Merchant) -
     assert merchant.client.get("/_approve/NOBODY").status_code == 404
 
 
+# --- what is kept, subscribed and disputed ------------------------------------------------------------
+
+
+def set_up(merchant: Merchant, source: str = "paypal", *, several: bool = True) -> JSON:
+    details = {"usage_type": "MERCHANT", "permit_multiple_payment_tokens": several}
+    body = {
+        "customer": {"merchant_customer_id": "pm_1"},
+        "payment_source": {
+            source: {**(details if source != "card" else {}), "experience_context": {"return_url": BACK}}
+        },
+    }
+    answer = merchant.post("/v3/vault/setup-tokens", body)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def keep(merchant: Merchant, setup: JSON, **more: Any) -> httpx.Response:
+    token = {"payment_source": {"token": {"id": setup["id"], "type": "SETUP_TOKEN"}}}
+    return merchant.post("/v3/vault/payment-tokens", token, **more)
+
+
+def subscription(merchant: Merchant, *, price: str = "10.00", **form: Any) -> JSON:
+    if not merchant.gateway.products():
+        merchant.post("/v1/catalogs/products", {"id": "CLUB-1", "name": "Club", "type": "SERVICE"})
+    cycle = {
+        "frequency": {"interval_unit": "MONTH", "interval_count": 1},
+        "tenure_type": "REGULAR",
+        "sequence": 1,
+        "total_cycles": 0,
+        "pricing_scheme": {"fixed_price": {"currency_code": "USD", "value": price}},
+    }
+    plan = {"product_id": "CLUB-1", "name": "Club", "billing_cycles": [cycle], "payment_preferences": {}}
+    made = merchant.post("/v1/billing/plans", plan).json()
+    context = {"return_url": BACK, "cancel_url": BACK}
+    body = {"plan_id": made["id"], "application_context": context, **form}
+    answer = merchant.post("/v1/billing/subscriptions", body)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def test_a_set_up_is_kept_once_and_only_after_its_payer_agreed(merchant: Merchant) -> None:
+    setup = set_up(merchant)
+    assert (setup["status"], setup["customer"]["merchant_customer_id"]) == ("PAYER_ACTION_REQUIRED", "pm_1")
+    early = keep(merchant, setup)
+    assert (early.status_code, early.json()["details"][0]["issue"]) == (422, "PAYER_ACTION_REQUIRED")
+    page = next(link["href"] for link in setup["links"] if link["rel"] == "approve")
+    assert "keep this for later" in merchant.client.get(page).text
+    agreed = merchant.client.post(page, data={"outcome": "approve", "instrument": "balance"})
+    assert f"approval_token_id={setup['id']}" in agreed.headers["location"]
+    assert merchant.client.get(page).status_code == 410
+    first = keep(merchant, setup, key="one")
+    assert first.status_code == 201
+    again = keep(merchant, setup, key="one")
+    assert (again.status_code, again.json()["id"]) == (200, first.json()["id"])
+    other = keep(merchant, setup, key="two")
+    assert other.json()["details"][0]["issue"] == "SETUP_TOKEN_ALREADY_TOKENIZED"
+    assert merchant.get(f"/v3/vault/setup-tokens/{setup['id']}").json()["status"] == "VAULTED"
+
+
+def test_without_permission_for_several_one_payer_has_one_token(merchant: Merchant) -> None:
+    tokens = []
+    for several in (False, False, True):
+        setup = set_up(merchant, several=several)
+        merchant.gateway.agree(setup["id"])
+        tokens.append(keep(merchant, setup).json()["id"])
+    assert tokens[0] == tokens[1] != tokens[2]
+
+
+def test_a_set_up_ends_after_three_days_and_a_key_of_the_vault_after_three_hours(merchant: Merchant) -> None:
+    body = {"payment_source": {"card": {}}}
+    made = [merchant.post("/v3/vault/setup-tokens", body, key="one").json()["id"] for _ in range(2)]
+    assert made[0] == made[1]
+    merchant.gateway.clock.move(timedelta(hours=3, minutes=1))
+    assert merchant.post("/v3/vault/setup-tokens", body, key="one").json()["id"] != made[0]
+    merchant.gateway.clock.move(timedelta(days=3))
+    merchant.renew()
+    assert merchant.get(f"/v3/vault/setup-tokens/{made[0]}").status_code == 404
+
+
+def test_what_is_deleted_is_gone_and_pays_nothing(merchant: Merchant) -> None:
+    setup = set_up(merchant, "card")
+    merchant.gateway.agree(setup["id"], "card")
+    token = keep(merchant, setup).json()["id"]
+    order = merchant.order()
+    source = {"payment_source": {"card": {"vault_id": token}}}
+    for _ in range(2):
+        gone = merchant.client.delete(f"/v3/vault/payment-tokens/{token}", headers=merchant.headers)
+        assert gone.status_code == 204
+    assert merchant.get(f"/v3/vault/payment-tokens/{token}").status_code == 404
+    assert merchant.post(f"/v2/checkout/orders/{order['id']}/capture", source).status_code == 404
+    assert merchant.gateway.captures() == []
+
+
+def test_a_product_has_one_name_and_a_plan_needs_a_product(merchant: Merchant) -> None:
+    product = {"id": "CLUB-1", "name": "Club", "type": "SERVICE"}
+    assert merchant.post("/v1/catalogs/products", product).status_code == 201
+    again = merchant.post("/v1/catalogs/products", product)
+    assert (again.status_code, again.json()["details"][0]["issue"]) == (422, "DUPLICATE_RESOURCE_IDENTIFIER")
+    plan = {"product_id": "OTHER-1", "name": "x", "billing_cycles": [], "payment_preferences": {}}
+    assert merchant.post("/v1/billing/plans", plan).status_code == 404
+
+
+def test_a_subscription_collects_by_the_clock_after_its_payer_agreed(merchant: Merchant) -> None:
+    made = subscription(merchant, custom_id="sub_1.x")
+    merchant.gateway.advance(days=40)
+    assert merchant.gateway.captures() == []
+    page = next(link["href"] for link in made["links"] if link["rel"] == "approve")
+    assert "10.00" in merchant.client.get(page).text
+    assert merchant.client.post(page, data={"outcome": "cancel"}).status_code == 303
+    agreed = merchant.client.post(page, data={"outcome": "approve", "instrument": "balance"})
+    assert f"subscription_id={made['id']}" in agreed.headers["location"]
+    assert len(merchant.gateway.captures(taken=True)) == 1
+    merchant.gateway.advance(days=65)
+    assert len(merchant.gateway.captures(taken=True)) == 3
+    sales = merchant.gateway.events("PAYMENT.SALE.COMPLETED")
+    assert [each["resource"]["billing_agreement_id"] for each in sales] == [made["id"]] * 3
+
+
+def test_suspend_activate_and_cancel_ask_for_a_state_and_a_reason(merchant: Merchant) -> None:
+    made = subscription(merchant)
+    path = f"/v1/billing/subscriptions/{made['id']}"
+
+    def ask(verb: str, reason: str | None = "x") -> str:
+        answer = merchant.post(f"{path}/{verb}", {"reason": reason} if reason else {}, key=None)
+        return "done" if answer.status_code == 204 else answer.json()["details"][0]["issue"]
+
+    assert [ask(verb) for verb in ("suspend", "activate", "cancel")] == ["SUBSCRIPTION_STATUS_INVALID"] * 3
+    merchant.gateway.subscribe(made["id"])
+    assert ask("suspend", None) == "MISSING_REQUIRED_PARAMETER"
+    assert [ask("suspend"), ask("suspend")] == ["done", "SUBSCRIPTION_STATUS_INVALID"]
+    merchant.gateway.advance(days=90)
+    merchant.renew()
+    assert [ask("activate"), ask("cancel"), ask("activate")] == [
+        "done",
+        "done",
+        "SUBSCRIPTION_STATUS_INVALID",
+    ]
+    merchant.gateway.advance(days=90)
+    assert len(merchant.gateway.captures(taken=True)) == 1
+
+
+def test_a_collection_is_refunded_like_a_capture_and_told_like_a_sale(merchant: Merchant) -> None:
+    made = subscription(merchant)
+    merchant.gateway.subscribe(made["id"])
+    [capture] = merchant.gateway.captures()
+    part = {"amount": {"currency_code": "USD", "value": "4.00"}}
+    for total in ("4.00", "8.00"):
+        refund = merchant.post(f"/v2/payments/captures/{capture['id']}/refund", part).json()
+        assert refund["seller_payable_breakdown"]["total_refunded_amount"]["value"] == total
+    [first, _] = merchant.gateway.events("PAYMENT.SALE.REFUNDED")
+    assert first["resource"]["sale_id"] == capture["id"]
+    over = merchant.post(f"/v2/payments/captures/{capture['id']}/refund", part)
+    assert over.json()["details"][0]["issue"] == "REFUND_AMOUNT_EXCEEDED"
+    listing = merchant.client.get(
+        f"/v1/billing/subscriptions/{made['id']}/transactions",
+        params={"start_time": "2020-01-01T00:00:00Z", "end_time": "2100-01-01T00:00:00Z"},
+        headers=merchant.headers,
+    ).json()
+    assert [each["status"] for each in listing["transactions"]] == ["PARTIALLY_REFUNDED"]
+
+
+def test_a_dispute_that_a_payer_wins_shows_on_the_capture_and_is_no_refund(merchant: Merchant) -> None:
+    capture = merchant.capture()
+    dispute = merchant.gateway.open_dispute(capture["id"])
+    about = merchant.get(f"/v1/customer/disputes?disputed_transaction_id={capture['id']}").json()
+    assert [each["dispute_id"] for each in about["items"]] == [dispute["dispute_id"]]
+    merchant.gateway.resolve_dispute(dispute["dispute_id"], "RESOLVED_BUYER_FAVOUR")
+    assert merchant.gateway.captures()[0]["status"] == "REFUNDED"
+    assert merchant.gateway.refunds() == []
+    told = [each["event_type"] for each in merchant.gateway.events()]
+    assert told[-3:] == ["CUSTOMER.DISPUTE.CREATED", "PAYMENT.CAPTURE.REVERSED", "CUSTOMER.DISPUTE.RESOLVED"]
+
+
+def test_what_was_kept_and_subscribed_outlives_a_restart(merchant: Merchant) -> None:
+    setup = set_up(merchant)
+    merchant.gateway.agree(setup["id"])
+    token = keep(merchant, setup).json()["id"]
+    made = subscription(merchant)
+    merchant.gateway.subscribe(made["id"])
+    saved = json.loads(json.dumps(merchant.gateway.dump()))
+    with FakePayPal(saved=saved) as again:
+        assert [each["id"] for each in again.payment_tokens()] == [token]
+        again.advance(days=31)
+        assert len(again.captures(taken=True)) == 2
+
+
 # --- webhooks ---------------------------------------------------------------------------------------
 
 
