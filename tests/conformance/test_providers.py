@@ -12,7 +12,7 @@ import pytest
 from bridge_lab.plugin import specs_folder
 from bridge_lab.recorder import Recorder
 
-from bridge_payments.models import Money, Noun
+from bridge_payments.models import Money, MovableClock, Noun
 from bridge_payments.providers.base import PaymentProvider, ProviderPayment
 from bridge_payments.providers.dummy import DummyGateway, DummyProvider
 from bridge_payments.providers.dummy.gateway import DECLINED, NEEDS_ACTION, SUCCEEDS
@@ -44,8 +44,27 @@ class DummyControl(GatewayControl):
     challenges = NEEDS_ACTION
     signs_time = False
 
-    def __init__(self, gateway: DummyGateway) -> None:
+    def __init__(self, gateway: DummyGateway, clock: MovableClock) -> None:
         self.gateway = gateway
+        self.clock = clock
+
+    def new_token(self, *, declined: bool = False) -> str | None:
+        return "dummy_expired" if declined else SUCCEEDS
+
+    def agree(self, reference: str) -> None:
+        self.gateway.agree(reference)
+
+    def objects(self, noun: Noun) -> Sequence[str]:
+        found = {
+            Noun.CUSTOMER: self.gateway.customers,
+            Noun.PAYMENT_METHOD: self.gateway.methods,
+            Noun.SUBSCRIPTION: self.gateway.subscriptions,
+        }
+        return list(found[noun])
+
+    def renew(self, subscription: str) -> None:
+        self.clock.move(timedelta(days=31))
+        self.gateway.bill()
 
     def charges(self) -> Sequence[Moved]:
         return [
@@ -88,7 +107,7 @@ class TestDummy(ProviderConformance):
     gateway: DummyControl
 
     def make_gateway(self) -> GatewayControl:
-        return DummyControl(DummyGateway(clock=self.clock))
+        return DummyControl(DummyGateway(clock=self.clock), self.clock)
 
     def make_provider(self, transport: Transport) -> PaymentProvider:
         return DummyProvider(self.gateway.gateway, webhook_secret=SECRET)

@@ -40,6 +40,12 @@ class _Desk(Switches):
             "intents": self._gateway.intents(),
             "charges": self._gateway.charges(),
             "refunds": self._gateway.refunds(),
+            "customers": self._gateway.customers(),
+            "payment_methods": self._gateway.methods(),
+            "setup_intents": self._gateway.setups(),
+            "subscriptions": self._gateway.subscriptions(),
+            "invoices": self._gateway.invoices(),
+            "disputes": self._gateway.disputes(),
             "events": self._gateway.events(),
             "keys": sorted(self._gateway.keys()),
         }
@@ -52,6 +58,12 @@ class _Desk(Switches):
             self._gateway.charge_every_request = bool(wish["charge_every_request"])
         if "hold_next" in wish:
             self._gateway.hold_next(int(wish["hold_next"]))
+        if "dispute" in wish:
+            self._gateway.dispute(wish["dispute"], wish.get("amount"), inquiry=bool(wish.get("inquiry")))
+        if "close_dispute" in wish:
+            self._gateway.close_dispute(wish["close_dispute"], won=bool(wish.get("won")))
+        if wish.get("bill"):
+            self._gateway.bill()
         if "settle" in wish:
             self._gateway.settle(wish["settle"], succeeded=wish.get("succeeded", True))
         return {"charge_every_request": self._gateway.charge_every_request}

@@ -46,13 +46,12 @@ def routes(gateway: FakeStripe) -> list[Route]:
             if intent["status"] != "requires_action":
                 return _farewell(gateway, intent)
             card = gateway.books.methods[intent["payment_method"]]["card"]
-            amount = Money(intent["amount"], intent["currency"])
+            asked = "Stored for later" if intent["object"] == "setup_intent" else _amount(intent)
         return _page(
             "challenge.html",
             secret=secret,
             merchant=gateway.merchant,
-            amount=str(amount.to_decimal()),
-            currency=amount.currency,
+            amount=asked,
             last4=card["last4"],
             brand=card["brand"].title(),
         )
@@ -65,7 +64,7 @@ def routes(gateway: FakeStripe) -> list[Route]:
                 return _page(
                     "closed.html", status=404, title="This page has expired", text="Return to the shop."
                 )
-            gateway.api.intents.attempts.authenticate(intent, passed=form.get("outcome") == "complete")
+            gateway.authenticate(intent["id"], passed=form.get("outcome") == "complete")
             return _farewell(gateway, intent)
 
     return [
@@ -76,8 +75,13 @@ def routes(gateway: FakeStripe) -> list[Route]:
 
 
 def _known(gateway: FakeStripe, identity: str, secret: str) -> Json | None:
-    intent = gateway.books.intents.get(identity)
+    intent = gateway.books.intents.get(identity) or gateway.books.setups.get(identity)
     return intent if intent is not None and intent["client_secret"] == secret else None
+
+
+def _amount(intent: Json) -> str:
+    amount = Money(intent["amount"], intent["currency"])
+    return f"{amount.to_decimal()} {amount.currency}"
 
 
 def _farewell(gateway: FakeStripe, intent: Json) -> Response:
@@ -89,10 +93,11 @@ def _farewell(gateway: FakeStripe, intent: Json) -> Response:
         text = "You can close this window." if done else "The bank did not confirm this payment."
         return _page("closed.html", title="Thank you" if done else "Not confirmed", text=text)
     parts = urlsplit(back)
+    kind = intent["object"]
     added = urlencode(
         {
-            "payment_intent": intent["id"],
-            "payment_intent_client_secret": intent["client_secret"],
+            kind: intent["id"],
+            f"{kind}_client_secret": intent["client_secret"],
             "redirect_status": "succeeded" if done else "failed",
         }
     )

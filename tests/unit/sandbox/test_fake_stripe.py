@@ -17,6 +17,7 @@ import stripe as sdk
 from stripe import StripeClient
 
 from bridge_payments.sandbox.stripe import FakeStripe
+from bridge_payments.sandbox.stripe.periods import after
 
 INTENT = {"amount": "2000", "currency": "usd", "automatic_payment_methods[enabled]": "true",
           "automatic_payment_methods[allow_redirects]": "never"}  # fmt: skip
@@ -807,3 +808,122 @@ def test_the_books_survive_into_the_next_run(gateway: FakeStripe, post: Post) ->
 def test_live_keys_are_refused() -> None:
     with pytest.raises(ValueError, match="test keys"):
         FakeStripe(secret_key="sk_live_" + "x" * 24)
+
+
+# --- set-ups, subscriptions, disputes ---------------------------------------------------------------
+
+
+@pytest.fixture
+def customer(post: Post) -> str:
+    return str(post("customers", email="ada@example.com").json()["id"])
+
+
+def stored(post: Post, gateway: FakeStripe, customer: str, name: str = "pm_card_visa") -> str:
+    method = gateway.new_method(name)
+    assert post(f"payment_methods/{method}/attach", customer=customer).status_code == 200
+    return method
+
+
+def subscribe(post: Post, product: str, **more: Any) -> httpx.Response:
+    price = {
+        "items[0][price_data][currency]": "usd",
+        "items[0][price_data][product]": product,
+        "items[0][price_data][recurring][interval]": "month",
+        "items[0][price_data][unit_amount]": "2000",
+    }
+    return post("subscriptions", **price, **more)
+
+
+def test_a_deleted_customer_can_be_read_and_nothing_else(
+    gateway: FakeStripe, raw: httpx.Client, post: Post, customer: str
+) -> None:
+    for status in (200, 404):
+        assert raw.delete(f"/v1/customers/{customer}").status_code == status
+    assert raw.get(f"/v1/customers/{customer}").json() == {
+        "id": customer, "object": "customer", "deleted": True,
+    }  # fmt: skip
+    assert error_of(post(f"customers/{customer}", name="Ada"))[0] == 404
+
+
+def test_a_confirmation_token_is_good_once(gateway: FakeStripe, post: Post, customer: str) -> None:
+    form = {"customer": customer, "confirm": "true", "automatic_payment_methods[enabled]": "true",
+            "automatic_payment_methods[allow_redirects]": "never"}  # fmt: skip
+    token = gateway.new_token()
+    assert post("setup_intents", confirmation_token=token, **form).json()["status"] == "succeeded"
+    assert error_of(post("setup_intents", confirmation_token=token, **form))[0] == 400
+
+
+def test_a_detached_method_is_never_good_again(gateway: FakeStripe, post: Post, customer: str) -> None:
+    method = stored(post, gateway, customer)
+    assert post(f"payment_methods/{method}/detach").json()["customer"] is None
+    for path in (f"payment_methods/{method}/detach", f"payment_methods/{method}/attach"):
+        assert error_of(post(path, **({"customer": customer} if "attach" in path else {})))[0] == 400
+
+
+def test_the_banks_page_of_a_set_up_leads_back_and_decides(
+    gateway: FakeStripe, post: Post, customer: str
+) -> None:
+    setup = post("setup_intents", customer=customer, confirm="true", return_url=RETURN,
+                 payment_method=gateway.new_method("pm_card_threeDSecure2Required")).json()  # fmt: skip
+    page = setup["next_action"]["redirect_to_url"]["url"]
+    assert "Stored for later" in httpx.get(page).text
+    back = httpx.post(page, data={"client_secret": setup["client_secret"], "outcome": "complete"})
+    assert back.headers["location"].startswith(f"{RETURN}?setup_intent={setup['id']}")
+    assert gateway.setups()[0]["status"] == "succeeded"
+    assert gateway.methods(stored=True)[0]["customer"] == customer
+
+
+def test_a_product_has_one_id_for_good(post: Post) -> None:
+    assert post("products", id="bridge_1", name="Apples").status_code == 200
+    assert error_of(post("products", id="bridge_1", name="Pears")) == (
+        400,
+        "invalid_request_error",
+        "resource_already_exists",
+    )
+
+
+def test_a_subscription_without_a_method_needs_to_say_who_pays(post: Post, customer: str) -> None:
+    post("products", id="bridge_1", name="Apples")
+    assert error_of(subscribe(post, "bridge_1", customer=customer))[2] == "resource_missing"
+    begun = subscribe(post, "bridge_1", customer=customer, payment_behavior="default_incomplete").json()
+    assert begun["status"] == "incomplete"
+    assert error_of(subscribe(post, "bridge_2", customer=customer))[2] == "resource_missing"
+
+
+def test_what_this_gateway_would_have_to_pretend_is_refused_by_name(
+    gateway: FakeStripe, post: Post, customer: str
+) -> None:
+    post("products", id="bridge_1", name="Apples")
+    method = stored(post, gateway, customer)
+    begun = subscribe(post, "bridge_1", customer=customer, default_payment_method=method).json()
+    path = f"subscriptions/{begun['id']}"
+    assert error_of(post(path, trial_end="now"))[2] == "parameter_unknown"
+    dearer = {"items[0][id]": begun["items"]["data"][0]["id"], "items[0][price_data][currency]": "usd",
+              "items[0][price_data][product]": "bridge_1", "items[0][price_data][unit_amount]": "3000",
+              "items[0][price_data][recurring][interval]": "month"}  # fmt: skip
+    assert "prorates" in post(path, **dearer).json()["error"]["message"]
+    assert post(path, **dearer, proration_behavior="none").status_code == 200
+
+
+def test_a_period_ends_on_the_day_of_its_anchor_or_on_the_months_last() -> None:
+    def day(text: str) -> int:
+        return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+
+    anchor = day("2026-01-31")
+    assert after(anchor, "month", 1, anchor=anchor) == day("2026-02-28")
+    assert after(day("2026-02-28"), "month", 1, anchor=anchor) == day("2026-03-31")
+    assert after(day("2026-11-30"), "month", 3, anchor=anchor) == day("2027-02-28")
+    assert after(anchor, "year", 1, anchor=anchor) == day("2027-01-31")
+    assert after(anchor, "week", 2, anchor=anchor) == day("2026-02-14")
+
+
+def test_the_books_outlive_their_process(gateway: FakeStripe, post: Post, customer: str) -> None:
+    post("products", id="bridge_1", name="Apples")
+    method = stored(post, gateway, customer, "pm_card_createDispute")
+    subscribe(post, "bridge_1", customer=customer, default_payment_method=method)
+    with FakeStripe(saved=json.loads(json.dumps(gateway.dump()))) as again:
+        for name in ("customers", "methods", "products", "subscriptions", "invoices", "disputes"):
+            assert getattr(again, name)() == getattr(gateway, name)() != [], name
+        again.clock.move(timedelta(days=31))
+        again.bill()
+        assert len(again.charges(paid=True)) == 2
