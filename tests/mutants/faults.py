@@ -345,8 +345,8 @@ _IN_ENGINE: Final = (
     Fault(
         "reconciliation charges late",
         "engine/reconcile.py",
-        'harmless = operation.verb is Verb.CREATE and not operation.inputs.get("confirm")',
-        "harmless = True",
+        "harmless = operation.verb in rules.HARMLESS or (",
+        "harmless = True or (",
         ENGINE,
     ),
     Fault(
@@ -410,8 +410,8 @@ _IN_ENGINE: Final = (
     Fault(
         "another object's money is believed",
         "engine/settlement.py",
-        "if truth.our_reference is not None and truth.our_reference != payment.reference:",
-        "if False:",
+        "if truth.our_reference is not None and truth.our_reference != payment.reference and not",
+        "if False and not",
         ENGINE,
     ),
     Fault(
@@ -438,9 +438,8 @@ _IN_ENGINE: Final = (
     Fault(
         "an older answer overwrites a newer one",
         "engine/operations.py",
-        "if not unit.payments.save(settled.payment, expected_version=expected_version):",
-        "current = unit.payments.get(settled.payment.id)\n"
-        "    if not unit.payments.save(settled.payment, expected_version=current.version if current else 0):",
+        "elif not unit.payments.save(payment, expected_version=expected_version):",
+        "elif not unit.payments.save(payment, expected_version=unit.payments.get(payment.id).version):",
         ENGINE,
     ),
     Fault(
@@ -483,8 +482,8 @@ _IN_ENGINE: Final = (
     Fault(
         "the payer refunds",
         "engine/refunds.py",
-        "            rules.require_trusted(principal, payment)\n            with",
-        "            rules.may_read(principal, payment)\n            with",
+        "            rules.require_trusted(principal, payment)\n            if payment.provider_id",
+        "            if payment.provider_id",
         ENGINE,
     ),
     Fault(
@@ -938,4 +937,112 @@ _IN_PAYPAL: Final = (
     ),
 )
 
-FAULTS: Final = _IN_ADAPTER + _IN_ENGINE + _IN_AUTHORIZE_NET + _IN_PAYPAL
+_IN_NOUNS: Final = (
+    Fault(
+        "a stranger's stored method is charged",
+        "engine/choosing.py",
+        "    if not is_owner(principal, row):\n",
+        "    if False:\n",
+        ENGINE,
+    ),
+    Fault(
+        "a stranger's customer is used",
+        "engine/choosing.py",
+        "if named.is_deleted or not is_owner(principal, named):",
+        "if named.is_deleted:",
+        ENGINE,
+    ),
+    Fault(
+        "a provider's reference is taken from anybody",
+        "engine/choosing.py",
+        "        if owns:\n            return None\n",
+        "        if owns or not owns:\n            return None\n",
+        ENGINE,
+    ),
+    Fault(
+        "a stranger's address is sent to the provider",
+        "engine/choosing.py",
+        "if address is None or not (of_guest or is_owner(principal, address)):",
+        "if address is None:",
+        ENGINE,
+    ),
+    Fault(
+        "an anonymous caller gets the customer behind an address",
+        "engine/customers.py",
+        "if not principal.is_anonymous:\n                    raise _Existed",
+        "if True:\n                    raise _Existed",
+        ENGINE,
+    ),
+    Fault(
+        "a guest's address that nobody proved owns rows",
+        "engine/owners.py",
+        "proved = principal.email is not None and principal.email_verified",
+        "proved = True",
+        ENGINE,
+    ),
+    Fault(
+        "an address that nobody proved converts",
+        "engine/conversion.py",
+        "if who is None or who.email is None or not who.email_verified:",
+        "if who is None or who.email is None:",
+        ENGINE,
+    ),
+    Fault(
+        "a conversion under an open operation",
+        "engine/conversion.py",
+        "            if unit.operations.holder_of(row.id) is not None:\n                busy",
+        "            if False:\n                busy",
+        ENGINE,
+    ),
+    Fault(
+        "the result of a call is not stored before the next",
+        "engine/asking.py",
+        "        if not kept:\n            raise",
+        "        if False:\n            raise",
+        ENGINE,
+    ),
+    Fault(
+        "a call that was never sent forgets the one before it",
+        "engine/asking.py",
+        "        if calls.results:\n",
+        "        if False:\n",
+        ENGINE,
+    ),
+    Fault(
+        "each look at a renewal is another payment",
+        "engine/charges.py",
+        "    if payment is None:\n        return None, (), ()\n",
+        "    if True:\n        return None, (), ()\n",
+        ENGINE,
+    ),
+    Fault(
+        "another installation's subscription is believed",
+        "engine/mirrors.py",
+        "if truth.subscription_id is not None and truth.subscription_id != row.id:",
+        "if False:",
+        ENGINE,
+    ),
+    Fault(
+        "a subscription begins late",
+        "engine/rules.py",
+        "Verb.CANCEL, Verb.CAPTURE, Verb.CANCEL_SUBSCRIPTION,",
+        "Verb.CANCEL, Verb.CAPTURE, Verb.CREATE_SUBSCRIPTION, Verb.CANCEL_SUBSCRIPTION,",
+        ENGINE,
+    ),
+    Fault(
+        "a payer sets what a subscription costs",
+        "engine/subscriptions.py",
+        "if not principal.is_trusted and self.approve is None:",
+        "if False:",
+        ENGINE,
+    ),
+    Fault(
+        "a deleted method can be charged until its provider answers",
+        "engine/payment_methods.py",
+        "body={}, change=self._gone,",
+        "body={},",
+        ENGINE,
+    ),
+)
+
+FAULTS: Final = _IN_ADAPTER + _IN_ENGINE + _IN_NOUNS + _IN_AUTHORIZE_NET + _IN_PAYPAL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -188,6 +189,17 @@ async def test_a_repeat_is_answered_before_its_used_up_token_is_looked_at(
 
     monkeypatch.setattr(house.engine.provider("dummy"), "owns_payment_method", used_up)
     assert (await pay()).id == first.id
+
+
+async def test_an_address_that_was_typed_and_not_proved_opens_nothing(house: Any) -> None:
+    method = await keep(house, PROVED)
+    typed = replace(PROVED, email_verified=False)
+    for call in (
+        house.engine.get_payment_method(method.id, principal=typed),
+        house.engine.charge_saved_method(Money(500, "USD"), payment_method=method.id, principal=typed),
+    ):
+        with pytest.raises(NotFound):
+            await call
 
 
 # --- charging --------------------------------------------------------------------------------------

@@ -104,3 +104,25 @@ def test_practising_loads_neither_a_framework_nor_an_sdk_nor_a_database() -> Non
         "httpx",
         "aiohttp",
     }
+
+
+async def test_a_shop_tries_its_subscriptions_by_letting_a_month_pass() -> None:
+    told: list[Event] = []
+    ada = Principal.user("ada", email="ada@example.com")
+    async with bridge() as shop:
+        shop.webhooks.on("subscription.renewed")(told.append)
+        subscription = await shop.engine.create_subscription(
+            Money(900, "USD"), payment_method="dummy_ok", principal=ada
+        )
+        await shop.deliver_webhook()
+        shop.move(days=31)
+        assert shop.gateway.bill() == 1
+        await shop.deliver_webhook()
+        await shop.work()
+        assert [event.subscription.id for event in told if event.subscription] == [subscription.id]
+        assert len(shop.gateway.charges) == 2
+        assert subscription.payment_method_id is not None
+        charged = await shop.engine.charge_saved_method(
+            Money(500, "USD"), payment_method=subscription.payment_method_id, idempotency_key="order-1"
+        )
+        assert charged.user_id == "ada"
