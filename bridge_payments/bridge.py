@@ -66,7 +66,6 @@ class Bridge:
         self._starting: asyncio.Lock | None = None
         self._started = False
         engine.on_commit = self.wake
-        engine.on_received = self.worker.wake_inbox
 
     @classmethod
     def from_env(

@@ -19,8 +19,6 @@ log = logging.getLogger(__name__)
 
 _IDLE: Final = 1.0
 """Seconds between looks at the queues when nobody says that there is something in them."""
-_GATHER: Final = 0.01
-"""Seconds in which webhooks gather that are then worked off together."""
 _PAUSE: Final = 5.0
 """Seconds that a kind of work rests after it failed (the database is away, for instance)."""
 _LOOK: Final = 15.0
@@ -42,35 +40,27 @@ class Worker:
         self._webhooks = webhooks
         self._settings = settings
         self._wakes: list[asyncio.Event] = []
-        self._inboxes: list[asyncio.Event] = []
-
-    def wake_inbox(self) -> None:
-        """Say that a webhook was received: nothing but the inbox has to look."""
-        for event in self._inboxes:
-            event.set()
 
     def wake(self) -> None:
         """Say that something was committed which somebody should look at soon. On the worker's event loop."""
-        for event in (*self._wakes, *self._inboxes):
+        for event in self._wakes:
             event.set()
         self._webhooks.wake()
 
     def forget(self) -> None:
         """In a forked child: the loops are the parent's."""
-        self._wakes, self._inboxes = [], []
+        self._wakes = []
 
     async def run(self) -> None:
         """Work until cancelled."""
-        self._wakes, self._inboxes = [], []
+        self._wakes = []
         engine = self._engine
         async with asyncio.TaskGroup() as group:
             for provider_id in engine.provider_ids:
                 inbox = partial(engine.process_inbox, provider_id=provider_id)
-                group.create_task(
-                    self._forever(f"the inbox of {provider_id}", inbox, wakes=self._inboxes, gather=_GATHER)
-                )
-            group.create_task(self._forever("open operations", engine.reconcile, wakes=self._wakes))
-            group.create_task(self._forever("payments that are not final", engine.sweep, wakes=self._wakes))
+                group.create_task(self._forever(f"the inbox of {provider_id}", inbox, woken=True))
+            group.create_task(self._forever("open operations", engine.reconcile, woken=True))
+            group.create_task(self._forever("payments that are not final", engine.sweep, woken=True))
             group.create_task(self._webhooks.run(idle_seconds=_IDLE))
             for job in self.jobs():
                 due = partial(run_if_due, engine.store, job)
@@ -107,17 +97,11 @@ class Worker:
         return Done(forgotten.total, forgotten.cursor)
 
     async def _forever(
-        self,
-        what: str,
-        work: Callable[[], Awaitable[int]],
-        *,
-        idle: float = _IDLE,
-        wakes: list[asyncio.Event] | None = None,
-        gather: float = 0.0,
+        self, what: str, work: Callable[[], Awaitable[int]], *, idle: float = _IDLE, woken: bool = False
     ) -> None:
         wake = asyncio.Event()
-        if wakes is not None:
-            wakes.append(wake)
+        if woken:
+            self._wakes.append(wake)
         while True:
             wake.clear()
             pause = idle
@@ -134,4 +118,3 @@ class Worker:
                     await wake.wait()
             except TimeoutError:
                 continue
-            await asyncio.sleep(gather)

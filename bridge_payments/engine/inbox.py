@@ -71,7 +71,7 @@ class InboxWork(Refreshing):
         entry = self._entry(provider_id, event, request)
         receipt = await self._received.add(entry)
         if not receipt.duplicate:
-            self.on_received()
+            self.on_commit()
         return receipt
 
     async def process_inbox(self, *, provider_id: str | None = None, limit: int = 50) -> int:

@@ -94,14 +94,12 @@ class Operations:
     settings: Settings
     on_commit: Callable[[], None]
     """Called after a commit that left work for others: events, inbox entries, open operations."""
-    on_received: Callable[[], None]
-    """Called after a webhook was written down."""
 
     def __init__(self, store: Store, *, clock: Clock, settings: Settings) -> None:
         self.store = store
         self.clock = clock
         self.settings = settings
-        self.on_commit = self.on_received = _nothing
+        self.on_commit = _nothing
         self._shielded: set[asyncio.Task[Any]] = set()
 
     def provider(self, provider_id: str) -> PaymentProvider:

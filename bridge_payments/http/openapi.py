@@ -219,7 +219,11 @@ def _responses(route: Route, references: Mapping[type[BaseModel], Any]) -> dict[
     model = answer_model(route)
     found: dict[str, Any] = {str(route.status): _content("As asked.", references[model] if model else {})}
     for status, other in route.also.items():
-        found[str(status)] = _content("The same, and it is not well.", references[other])
+        # Health is answered bare, and described so.
+        if route.wrapped and other is route.returns and model is not None:
+            found[str(status)] = _content("There was one already.", references[model])
+        else:
+            found[str(status)] = _content("The same, and it is not well.", references[other])
     for status, reason in refusals(route).items():
         found[str(status)] = {
             "description": reason,

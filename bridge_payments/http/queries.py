@@ -6,18 +6,40 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final, Literal, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
 from ..messages import Request
-from ..models import PaymentStatus
-from ..stores.base import PaymentQuery
+from ..models import AddressType, PaymentStatus, SubscriptionStatus
+from ..stores.base import (
+    AddressQuery,
+    CustomerQuery,
+    OwnedQuery,
+    PaymentMethodQuery,
+    PaymentQuery,
+    SubscriptionQuery,
+)
 from .problems import ValidationFailed
 from .route import Parameter
 
-__all__ = ["LIST_PARAMETERS", "read_query"]
+__all__ = [
+    "ADDRESS_PARAMETERS",
+    "CUSTOMER_PARAMETERS",
+    "LIST_PARAMETERS",
+    "METHOD_PARAMETERS",
+    "SUBSCRIPTION_PARAMETERS",
+    "read_addresses",
+    "read_customers",
+    "read_methods",
+    "read_query",
+    "read_subscriptions",
+]
+
+Q = TypeVar("Q", bound=OwnedQuery)
 
 DEFAULT_LIMIT: Final = 20
 MAX_LIMIT: Final = 50
+MAX_SUBSCRIPTIONS: Final = 100
+"""As the contract has it for that one list."""
 MAX_PAGE: Final = 100_000
 
 _ORDERS: Final = ("created_at", "amount_cents", "status", "updated_at")
@@ -31,27 +53,109 @@ _SYNONYMS: Final = {
 
 
 def read_query(request: Request, *, most: int = MAX_LIMIT) -> tuple[PaymentQuery, int]:
-    """Return the query and the number of its page."""
-    given = {name: value.strip() for name, value in request.query.items() if value.strip()}
-    limit = min(max(_number(given.get("limit"), DEFAULT_LIMIT), 1), most)
-    offset = max(_number(given.get("offset"), 0), 0)
-    page = max(_number(given.get("page"), offset // limit + 1), 1)
-    page = min(page, MAX_PAGE)
-    if "page" in given or "offset" not in given:
-        offset = (page - 1) * limit
+    """Return the query of payments and the number of its page."""
+    given = _given(request)
+    limit, offset, page = _cut(given, most)
     order = given.get("orderBy", "created_at")
-    search = given.get("search", "")[:200].replace("\x00", "")
     query = PaymentQuery(
         statuses=_statuses(given.get("status")),
-        search=search or None,
+        search=_search(given),
         created_from=_moment(given, "created_at_from"),
         created_to=_moment(given, "created_at_to", end_of_day=True),
         order_by=cast(Literal["created_at"], order if order in _ORDERS else "created_at"),
         descending=given.get("orderDir", "").lower() != "asc",
         limit=limit,
-        offset=min(offset, MAX_PAGE * MAX_LIMIT),
+        offset=offset,
     )
     return query, page
+
+
+def read_customers(request: Request) -> tuple[CustomerQuery, int]:
+    return _read_owned(request, CustomerQuery, CustomerQuery.ORDERS)
+
+
+def read_methods(request: Request) -> tuple[PaymentMethodQuery, int]:
+    given = _given(request)
+    kind = given.get("payment_type", "")[:50]
+    return _read_owned(
+        request,
+        PaymentMethodQuery,
+        PaymentMethodQuery.ORDERS,
+        payment_type={"card": "credit_card"}.get(kind, kind) or None,
+        card_brand=given.get("card_brand", "")[:50] or None,
+    )
+
+
+def read_addresses(request: Request) -> tuple[AddressQuery, int]:
+    kind = _word(_given(request), "address_type", AddressType)
+    return _read_owned(request, AddressQuery, AddressQuery.ORDERS, address_type=kind)
+
+
+def read_subscriptions(request: Request) -> tuple[SubscriptionQuery, int]:
+    given = _given(request)
+    if given.get("status", "").lower() == "cancelled":
+        given["status"] = SubscriptionStatus.CANCELED
+    status = _word(given, "status", SubscriptionStatus)
+    return _read_owned(
+        request,
+        SubscriptionQuery,
+        SubscriptionQuery.ORDERS,
+        max_limit=MAX_SUBSCRIPTIONS,
+        statuses=None if status is None else frozenset({status}),
+    )
+
+
+def _read_owned(
+    request: Request,
+    kind: type[Q],
+    orders: tuple[str, ...],
+    *,
+    max_limit: int = MAX_LIMIT,
+    **filters: Any,
+) -> tuple[Q, int]:
+    given = _given(request)
+    limit, offset, page = _cut(given, max_limit)
+    order = given.get("orderBy", "created_at")
+    query = kind(
+        search=_search(given),
+        order_by=order if order in orders else "created_at",
+        descending=given.get("orderDir", "").lower() != "asc",
+        limit=limit,
+        offset=offset,
+        **filters,
+    )
+    return query, page
+
+
+def _given(request: Request) -> dict[str, str]:
+    return {name: value.strip() for name, value in request.query.items() if value.strip()}
+
+
+def _cut(given: dict[str, str], max_limit: int) -> tuple[int, int, int]:
+    """Return limit, offset and the number of the page, clamped."""
+    limit = min(max(_number(given.get("limit"), DEFAULT_LIMIT), 1), max_limit)
+    offset = max(_number(given.get("offset"), 0), 0)
+    page = max(_number(given.get("page"), offset // limit + 1), 1)
+    page = min(page, MAX_PAGE)
+    if "page" in given or "offset" not in given:
+        offset = (page - 1) * limit
+    return limit, min(offset, MAX_PAGE * max_limit), page
+
+
+def _search(given: dict[str, str]) -> str | None:
+    return given.get("search", "")[:200].replace("\x00", "") or None
+
+
+W = TypeVar("W", AddressType, SubscriptionStatus)
+
+
+def _word(given: dict[str, str], name: str, words: type[W]) -> W | None:
+    if (text := given.get(name)) is None:
+        return None
+    try:
+        return words(text.lower())
+    except ValueError:
+        raise ValidationFailed.of(name, f"is none of {', '.join(words)}") from None
 
 
 def _number(text: str | None, default: int) -> int:
@@ -82,13 +186,33 @@ def _moment(given: dict[str, str], name: str, *, end_of_day: bool = False) -> da
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-LIST_PARAMETERS: Final = (
+_PAGE: Final = (
     Parameter(name="page", description="From 1.", schema={"type": "integer", "minimum": 1, "default": 1}),
     Parameter(
         name="limit",
         description="How many on a page.",
         schema={"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
     ),
+)
+
+
+def _ordered(orders: tuple[str, ...]) -> tuple[Parameter, Parameter]:
+    return (
+        Parameter(
+            name="orderBy",
+            description="Anything else is created_at.",
+            schema={"type": "string", "enum": list(orders), "default": "created_at"},
+        ),
+        Parameter(
+            name="orderDir",
+            description="Anything but asc is desc.",
+            schema={"type": "string", "enum": ["asc", "desc"], "default": "desc"},
+        ),
+    )
+
+
+LIST_PARAMETERS: Final = (
+    *_PAGE,
     Parameter(
         name="status",
         description="One status, or several with commas.",
@@ -101,14 +225,39 @@ LIST_PARAMETERS: Final = (
     Parameter(
         name="created_at_to", description="ISO 8601.", schema={"type": "string", "examples": ["2026-01-31"]}
     ),
+    *_ordered(_ORDERS),
+)
+
+CUSTOMER_PARAMETERS: Final = (
+    *_PAGE,
+    Parameter(name="search", description="Part of the id, the e-mail address or the name."),
+    *_ordered(CustomerQuery.ORDERS),
+)
+
+METHOD_PARAMETERS: Final = (
+    *_PAGE,
     Parameter(
-        name="orderBy",
-        description="Anything else is created_at.",
-        schema={"type": "string", "enum": list(_ORDERS), "default": "created_at"},
+        name="payment_type", description="One type.", schema={"type": "string", "examples": ["credit_card"]}
     ),
+    Parameter(name="card_brand", description="One brand.", schema={"type": "string", "examples": ["visa"]}),
+    Parameter(name="search", description="Part of the alias, the brand or the last four digits."),
+    *_ordered(PaymentMethodQuery.ORDERS),
+)
+
+ADDRESS_PARAMETERS: Final = (
+    *_PAGE,
     Parameter(
-        name="orderDir",
-        description="Anything but asc is desc.",
-        schema={"type": "string", "enum": ["asc", "desc"], "default": "desc"},
+        name="address_type",
+        description="One type.",
+        schema={"type": "string", "examples": ["billing"]},
     ),
+    Parameter(name="search", description="Part of the name, the city or the postal code."),
+    *_ordered(AddressQuery.ORDERS),
+)
+
+SUBSCRIPTION_PARAMETERS: Final = (
+    *_PAGE,
+    Parameter(name="status", description="One status.", schema={"type": "string", "examples": ["active"]}),
+    Parameter(name="search", description="Part of the id, the guest's address or the description."),
+    *_ordered(SubscriptionQuery.ORDERS),
 )

@@ -61,7 +61,7 @@ class Size:
     hooks: int
 
 
-FULL: Final = Size(rounds=9, pairs=60, reads=240, lists=120, creates=100, hooks=600)
+FULL: Final = Size(rounds=9, pairs=60, reads=240, lists=120, creates=100, hooks=1000)
 QUICK: Final = Size(rounds=2, pairs=10, reads=40, lists=20, creates=20, hooks=200)
 
 
@@ -80,11 +80,7 @@ def running(*command: str) -> Iterator[list[str]]:
         yield line
     finally:
         process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:  # it lets a call end that nobody will answer
-            process.kill()
-            process.wait()
+        process.wait(20)
 
 
 @contextlib.contextmanager
@@ -241,7 +237,7 @@ def main() -> None:
         if "hooks" in parts:
             hooks.measure(
                 table,
-                rounds=min(size.rounds, 3),
+                rounds=min(size.rounds, 5),
                 count=size.hooks,
                 folder=folder,
                 postgres=postgres,

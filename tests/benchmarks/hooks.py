@@ -17,15 +17,13 @@ import load
 from serve import HOOKS
 from table import Table, compared
 
-from bridge_payments.models import Payment, PaymentStatus, new_id, utc_now
-from bridge_payments.stores.sql import SQLStore
 from bridge_payments.testing.servers import Postgres
 
 __all__ = ["INGEST", "OUT", "STUCK", "measure"]
 
 HERE: Final = Path(__file__).parent
 INGEST: Final = "signed Stripe events in, {}"
-STUCK: Final = "100 a second, processing stuck, {}"
+STUCK: Final = "the same, processing stuck, {}"
 OUT: Final = "deliveries to a local sink"
 SECRET: Final = "whsec_bench"
 OBJECT: Final[dict[str, Any]] = {
@@ -44,14 +42,14 @@ OBJECT: Final[dict[str, Any]] = {
 }  # fmt: skip
 
 
-def wires(count: int, *, path: str, run: str, intent: str | None = None) -> list[bytes]:
-    """Return *count* requests: signed events, about *intent* or each about one of its own."""
+def wires(count: int, *, path: str, run: str) -> list[bytes]:
+    """Return *count* requests, each a signed event of its own about a payment of its own."""
     made, moment = [], str(int(time.time()))
     for number in range(count):
         event = {
             "id": f"evt_{run}_{number}", "object": "event", "api_version": "2026-10-28",
             "created": int(moment),
-            "data": {"object": OBJECT | {"id": intent or f"pi_{run}_{number}"}}, "livemode": False,
+            "data": {"object": OBJECT | {"id": f"pi_{run}_{number}"}}, "livemode": False,
             "pending_webhooks": 1, "request": {"id": None, "idempotency_key": None},
             "type": "payment_intent.succeeded",
         }  # fmt: skip
@@ -100,28 +98,13 @@ def measure(
         table.add(OUT, name, **load.median_of(figures), **compared(figures, floor))
 
 
-async def a_payment_that_hangs(url: str) -> None:
-    """Keep a payment that is ours, so that every event of it leads to a read that nobody answers."""
-    store, now = SQLStore(url), utc_now()
-    payment = Payment(
-        id=new_id("pay"), provider_id="stripe", status=PaymentStatus.PENDING, currency="USD",
-        subtotal_cents=5500, tax_cents=0, discount_cents=0, total_cents=5500, created_at=now, updated_at=now,
-        provider_intent_id="pi_stuck", user_id="u-1",
-    )  # fmt: skip
-    await store.run(lambda unit: unit.payments.add(payment))
-    await store.aclose()
-
-
 def _ingest(
     table: Table, place: str, urls: list[str], *, rounds: int, count: int, silent: str, bench: Any
 ) -> None:
     with contextlib.ExitStack() as stack:
         ports = {}
         for name, url in zip((*HOOKS, "stuck"), urls, strict=True):
-            program = name
-            if name == "stuck":
-                program = "hooks, worker inside"
-                asyncio.run(a_payment_that_hangs(url))
+            program = "hooks, worker inside" if name == "stuck" else name
             [port] = stack.enter_context(
                 bench.running("serve.py", program, url, f"http://127.0.0.1:{silent}")
             )
@@ -130,10 +113,8 @@ def _ingest(
         for turn in range(rounds + 1):
             for name, port in ports.items():
                 path = "/hooks" if name == "raw hooks" else "/bridge-payment/webhooks/stripe"
-                stuck = "pi_stuck" if name == "stuck" else None
-                many = 50 if not turn else count // 2 if stuck else count
-                asked = wires(many, path=path, run=f"{turn}", intent=stuck)
-                done = asyncio.run(load.run_each(port, asked, every=0.01 if stuck else None))
+                asked = wires(count if turn else 50, path=path, run=f"{turn}")
+                done = asyncio.run(load.run_each(port, asked))
                 if turn:
                     runs[name].append(done.figures)
     floor = runs["raw hooks"]

@@ -75,24 +75,18 @@ async def run(port: int, request: Ask, count: int) -> Run:
     return await run_each(port, [request.wire()] * count)
 
 
-async def run_each(port: int, wires: Sequence[bytes], *, every: float | None = None) -> Run:
-    """Send each of *wires* once over all connections; one *every* so many seconds, or as fast as it goes.
-
-    What is due while all connections are busy waits, and its latency counts from when it was due.
-    """
+async def run_each(port: int, wires: Sequence[bytes]) -> Run:
+    """Send each of *wires* once over all connections."""
     before = (await ask(port, Ask("GET", "/usage", "")))["cpu"]
-    rest = iter(enumerate(wires))
+    rest = iter(wires)
     latencies: list[float] = []
 
     async def visitor() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for number, wire in rest:
-            due = began + number * (every or 0.0)
-            if (early := due - time.perf_counter()) > 0:
-                await asyncio.sleep(early)
-            sent = due if every else time.perf_counter()
+        for wire in rest:
+            began = time.perf_counter()
             await _exchange(reader, writer, wire)
-            latencies.append(time.perf_counter() - sent)
+            latencies.append(time.perf_counter() - began)
         writer.close()
 
     began = time.perf_counter()

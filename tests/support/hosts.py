@@ -93,7 +93,7 @@ class Conversation:
 
 _DRAWN = re.compile(
     rb"""
-      \b(?P<ours>pay|op|re|evt|in|rf|ref)_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b
+      \b(?P<ours>pay|op|re|evt|in|rf|ref|cust|pm|addr|sub)_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b
     | \b(?P<stripes>pi|ch|re|pm|evt|acct)_[0-9A-Za-z]{14,}(?P<secret>_secret_[0-9A-Za-z]+)?\b
     """,
     re.VERBOSE,

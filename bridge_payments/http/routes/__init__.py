@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from ..route import Route
+from .addresses import ADDRESS_ROUTES
 from .admin import ADMIN_ROUTES
+from .customers import CUSTOMER_ROUTES
 from .documents import DOCUMENT_ROUTES
 from .endpoints import ENDPOINT_ROUTES
 from .health import HEALTH_ROUTES
+from .payment_methods import PAYMENT_METHOD_ROUTES
 from .payments import PAYMENT_ROUTES
 from .providers import PROVIDER_ROUTES
 from .refunds import REFUND_ROUTES
@@ -17,6 +20,9 @@ __all__ = ["HEALTH_ROUTES", "ROUTES"]
 ROUTES: tuple[Route, ...] = (
     *PAYMENT_ROUTES,
     *REFUND_ROUTES,
+    *PAYMENT_METHOD_ROUTES,
+    *CUSTOMER_ROUTES,
+    *ADDRESS_ROUTES,
     *PROVIDER_ROUTES,
     *WEBHOOK_ROUTES,
     *ENDPOINT_ROUTES,

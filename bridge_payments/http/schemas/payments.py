@@ -11,7 +11,6 @@ from ...models import CaptureMethod, NextActionKind, Payment, PaymentStatus
 from .base import (
     Cents,
     Currency,
-    Email,
     Identity,
     Input,
     Metadata,
@@ -22,13 +21,13 @@ from .base import (
     Token,
     Url,
 )
+from .people import GuestDataIn
 
 __all__ = [
     "CancelPayment",
     "CapturePayment",
     "ConfirmPayment",
     "CreatePayment",
-    "GuestDataIn",
     "PaymentCanceled",
     "PaymentCaptured",
     "PaymentConfirmed",
@@ -55,14 +54,6 @@ def _a_moment(value: Any) -> Any:
     except ValueError:
         raise ValueError("must be a date or a time in ISO 8601") from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-
-
-class GuestDataIn(Input):
-    """Who pays, as they say: required when nobody is signed in."""
-
-    email: Email
-    name: Annotated[str, Field(min_length=1, max_length=255)] | None = None
-    phone: Annotated[str, Field(min_length=1, max_length=50)] | None = None
 
 
 class CreatePayment(Input):

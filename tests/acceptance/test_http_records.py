@@ -1,0 +1,184 @@
+"""What payers keep for the next time, over HTTP and through every mount."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hosts import MOUNTS, differences, numbered
+from shops import ADA, EVE, GUEST, ROOT, Shop, open_shop
+
+HOME = {"name": "Ada", "line1": "Calle Mayor 1", "city": "Madrid", "postal_code": "28013", "country": "es"}
+
+
+@pytest.fixture(params=list(MOUNTS))
+def shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
+    shop = open_shop(request.param)
+    yield shop
+    shop.bridge.close()
+
+
+def data(shop: Shop, method: str, path: str, body: object = b"", status: int = 200, **who: str) -> Any:
+    answer = shop.ask(method, path, body, **who)
+    assert answer.status == status, answer.body
+    return answer.json["data"]
+
+
+def a_method(shop: Shop, token: str = "dummy_ok", **who: str) -> Any:
+    body = {"payment_method_token": token, "type": "card", "metadata": None}
+    return data(shop, "POST", "/payment-methods", body, 201, **who)
+
+
+# --- customers ------------------------------------------------------------------------------------
+
+
+def test_a_payer_is_one_customer_of_an_account(shop: Shop) -> None:
+    body = {"email": "ada@example.com", "first_name": "Ada", "last_name": "Lovelace", "phone": None}
+    made = data(shop, "POST", "/customers", body, 201, **ADA)
+    assert (made["existed"], made["name"], made["last_name"]) == (False, "Ada Lovelace", "Lovelace")
+    again = data(shop, "POST", "/customers", {**body, "name": "Somebody"}, **ADA)
+    assert (again["id"], again["existed"], again["name"]) == (made["id"], True, "Ada Lovelace")
+    theirs = made["provider_customer_id"]
+    assert data(shop, "GET", f"/customers/{theirs}", **ADA)["id"] == made["id"]
+    changed = data(shop, "PUT", f"/customers/{made['id']}", {"phone": "+34 600", "name": None}, **ADA)
+    assert (changed["phone"], changed["name"]) == ("+34 600", "Ada Lovelace")
+
+    assert shop.ask("GET", f"/customers/{made['id']}", **EVE).status in (403, 404)
+    assert shop.ask("DELETE", f"/customers/{made['id']}", **EVE).status in (403, 404)
+    assert shop.ask("GET", "/customers").status == 401
+    assert data(shop, "GET", "/customers", **EVE) == []
+    assert [row["id"] for row in data(shop, "GET", "/customers", **ROOT)] == [made["id"]]
+
+    gone = data(shop, "DELETE", f"/customers/{made['id']}", **ADA)
+    assert gone == {"id": made["id"], "message": "Customer deleted successfully"}
+    assert data(shop, "GET", "/customers", **ADA) == []
+
+
+def test_a_typed_address_leads_to_nobodys_customer(shop: Shop) -> None:
+    first = data(shop, "POST", "/customers", {"guest_data": GUEST, "email": GUEST["email"]}, 201)
+    second = data(shop, "POST", "/customers", {"guest_data": GUEST, "email": GUEST["email"]}, 201)
+    assert second["id"] != first["id"]
+    assert second["existed"] is False
+
+
+# --- payment methods ------------------------------------------------------------------------------
+
+
+def test_a_stored_method_pays_and_is_forgotten(shop: Shop) -> None:
+    card = a_method(shop, **ADA)
+    assert (card["status"], card["payment_type"], card["type"]) == ("active", "credit_card", "credit_card")
+    assert isinstance(card["exp_month"], int)
+    assert card["expiry_month"] == f"{card['exp_month']:02}"
+    [listed] = data(shop, "GET", "/payment-methods?payment_type=card", **ADA)
+    assert listed["id"] == card["id"]
+    assert "client_secret" not in listed
+
+    order = {"total_cents": 900, "currency": "USD", "confirm": True, "payment_method_id": card["id"]}
+    paid = data(shop, "POST", "/payments/intents", order, 201, **ADA)
+    assert (paid["status"], paid["payment_method_id"]) == ("succeeded", card["id"])
+
+    named = data(shop, "PUT", f"/payment-methods/{card['id']}", {"alias": "work", "is_default": True}, **ADA)
+    assert (named["alias"], named["is_default"]) == ("work", True)
+    other = a_method(shop, **ADA)
+    assert data(shop, "POST", f"/payment-methods/{other['id']}/set-default", {}, **ADA)["is_default"] is True
+    assert data(shop, "GET", f"/payment-methods/{card['id']}", **ADA)["is_default"] is False
+
+    gone = data(shop, "DELETE", f"/payment-methods/{card['id']}", **ADA)
+    assert gone["message"] == "Payment method deleted successfully"
+    assert [row["id"] for row in data(shop, "GET", "/payment-methods", **ADA)] == [other["id"]]
+    charges = len(shop.gateway.charges)
+    assert shop.ask("POST", "/payments/intents", order, **ADA).status in (400, 404)
+    assert len(shop.gateway.charges) == charges
+
+
+def test_somebody_elses_method_pays_nothing(shop: Shop) -> None:
+    card = a_method(shop, **ADA)
+    order = {"total_cents": 900, "currency": "USD", "confirm": True, "guest_data": GUEST}
+    for stolen in (card["id"], card["provider_payment_method_id"]):
+        for who in (EVE, {}):
+            answer = shop.ask("POST", "/payments/intents", {**order, "payment_method_id": stolen}, **who)
+            assert answer.status in (400, 403, 404), answer.body
+    assert not shop.gateway.charges
+    for method, path in (("GET", ""), ("PUT", ""), ("DELETE", ""), ("POST", "/set-default")):
+        assert shop.ask(method, f"/payment-methods/{card['id']}{path}", {}, **EVE).status in (403, 404)
+
+
+def test_a_set_up_waits_for_the_payer(shop: Shop) -> None:
+    begun = a_method(shop, "dummy_challenge", **ADA)
+    assert begun["status"] == "requires_action"
+    assert begun["next_action"]
+    assert begun["client_secret"]
+    assert "client_secret" not in data(shop, "GET", "/payment-methods", **ADA)[0]
+
+
+def test_card_numbers_are_refused_everywhere(shop: Shop) -> None:
+    card = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2031, "cvc": "123"}
+    assert shop.ask("POST", "/payment-methods/direct", {"type": "card", "card": card}, **ADA).status in (
+        400,
+        403,
+    )
+    for body in (
+        {"payment_method_token": "4242424242424242"},
+        {"payment_method_token": "dummy_ok", "card_number": "4242 4242 4242 4242"},
+        {"payment_method_token": "dummy_ok", "alias": "my 4242-4242-4242-4242"},
+    ):
+        answer = shop.ask("POST", "/payment-methods", body, **ADA)
+        assert answer.status == 400, answer.body
+        assert b"4242 4242" not in answer.body
+        assert b"42424242" not in answer.body
+    assert data(shop, "GET", "/payment-methods", **ADA) == []
+
+
+# --- addresses ------------------------------------------------------------------------------------
+
+
+def test_an_owner_has_one_default_address_of_a_type(shop: Shop) -> None:
+    first = data(shop, "POST", "/addresses", {**HOME, "is_default": True}, 201, **ADA)
+    assert (first["country"], first["type"], first["is_default"]) == ("ES", "billing", True)
+    more = {**HOME, "type": "billing", "city": "Bilbao", "is_default": True, "tax_id": "B-1", "line2": None}
+    second = data(shop, "POST", "/addresses", more, 201, **ADA)
+    assert second["tax_id"] == "B-1"
+    assert data(shop, "GET", f"/addresses/{first['id']}", **ADA)["is_default"] is False
+    moved = data(shop, "PUT", f"/addresses/{second['id']}", {"line2": "2º", "is_business": True}, **ADA)
+    assert (moved["line2"], moved["city"], moved["tax_id"], moved["is_business"]) == (
+        "2º",
+        "Bilbao",
+        "B-1",
+        True,
+    )
+    found = data(shop, "GET", "/addresses?search=bilb", **ADA)
+    assert [row["id"] for row in found] == [second["id"]]
+
+    for method in ("GET", "PUT", "DELETE"):
+        assert shop.ask(method, f"/addresses/{first['id']}", {}, **EVE).status in (403, 404)
+    gone = data(shop, "DELETE", f"/addresses/{first['id']}", **ADA)
+    assert gone["message"] == "Address deleted successfully"
+    assert shop.ask("GET", f"/addresses/{first['id']}", **ADA).status == 404
+
+
+def test_a_guest_says_who_it_is(shop: Shop) -> None:
+    assert shop.ask("POST", "/addresses", HOME).status == 400
+    kept = data(shop, "POST", "/addresses", {**HOME, "guest_email": "g@example.com"}, 201)
+    assert (kept["is_guest"], kept["guest_email"]) == (True, "g@example.com")
+    assert shop.ask("GET", f"/addresses/{kept['id']}").status == 401
+
+
+DAY: list[Callable[[Shop], None]] = [
+    test_a_payer_is_one_customer_of_an_account,
+    test_a_stored_method_pays_and_is_forgotten,
+    test_somebody_elses_method_pays_nothing,
+    test_an_owner_has_one_default_address_of_a_type,
+]
+
+
+@pytest.mark.parametrize("part", DAY, ids=lambda part: part.__name__.removeprefix("test_"))
+def test_every_framework_answers_the_same_bytes(part: Callable[[Shop], None]) -> None:
+    lived = {}
+    for mount in MOUNTS:
+        shop = open_shop(mount)
+        part(shop)
+        lived[mount] = numbered(shop.talk.transcript)
+        shop.bridge.close()
+    for mount in ("fastapi", "flask"):
+        assert not differences(lived["starlette"], lived[mount])
