@@ -120,6 +120,24 @@ class AuthBridge:
                 return again if again.peer is not None else replace(again, peer=request.peer)
         raise NotAuthenticated("This needs a session that was validated more recently")
 
+    async def guest_beside(self, request: Request, *, max_age: float | None = None) -> Principal | None:
+        """Return the guest whose token came with *request* beside a session; None without a valid one.
+
+        Raises: Unavailable.
+        """
+        token = request.header("x-guest-token", "")
+        if not token:
+            return None
+        alone = replace(request, headers={"x-guest-token": token}, query={})
+        for source in self._chain:
+            try:
+                found = await source.identify(alone, max_age=max_age)
+            except NotAuthenticated:
+                return None
+            if _known(found):
+                return found if found.kind is PrincipalKind.GUEST else None
+        return None
+
     def ask_here(self, request: Request) -> Heard | None:
         """Ask the host's plain function in the calling thread, where Flask's session lives."""
         return None if self._host is None else self._host.ask_here(request)

@@ -164,11 +164,79 @@ def test_a_guest_says_who_it_is(shop: Shop) -> None:
     assert shop.ask("GET", f"/addresses/{kept['id']}").status == 401
 
 
+# --- subscriptions --------------------------------------------------------------------------------
+
+TEA = {
+    "price_cents": 900,
+    "currency": "usd",
+    "billing_interval": "quarterly",
+    "payment_method_id": "dummy_ok",
+}
+
+
+def test_a_subscription_is_changed_paused_and_ended_by_its_owner(shop: Shop) -> None:
+    begun = data(shop, "POST", "/subscriptions", {**TEA, "product_id": None}, 201, **ADA)
+    assert (begun["status"], begun["total_cents"], begun["price_cents"]) == ("active", 900, 900)
+    assert (begun["billing_interval"], begun["interval_multiplier"]) == ("monthly", 3)
+    path = f"/subscriptions/{begun['id']}"
+    [listed] = data(shop, "GET", "/subscriptions?status=active", **ADA)
+    assert listed["id"] == begun["id"]
+    assert "client_secret" not in listed
+    assert data(shop, "GET", "/subscriptions?status=canceled", **ADA) == []
+    assert data(shop, "PATCH", path, {"description": "Tea", "metadata": None}, **ADA)["description"] == "Tea"
+    assert data(shop, "POST", f"{path}/pause", {}, **ADA)["status"] == "paused"
+    assert data(shop, "POST", f"{path}/resume", {}, **ADA)["status"] == "active"
+    later = data(shop, "POST", f"{path}/cancel", b"", **ADA)
+    assert (later["status"], later["cancel_at_period_end"]) == ("active", True)
+    back = data(shop, "POST", f"{path}/reactivate", {}, **ADA)
+    assert back["cancel_at_period_end"] is False
+    ended = data(shop, "POST", f"{path}/cancel", {"cancel_at_period_end": False}, **ADA)
+    assert (ended["status"], ended["billing_status"]) == ("canceled", "cancelled")
+    assert shop.ask("POST", f"{path}/cancel", {}, **ADA).status == 400
+
+    for method, end in (("GET", ""), ("PATCH", ""), ("POST", "/cancel"), ("POST", "/pause")):
+        assert shop.ask(method, path + end, {}, **EVE).status == 404
+    assert data(shop, "GET", "/subscriptions", **EVE) == []
+
+
+def test_two_names_of_one_price_agree_or_are_refused(shop: Shop) -> None:
+    body = {**TEA, "total_cents": 901}
+    assert shop.ask("POST", "/subscriptions", body, **ADA).status == 400
+    assert data(shop, "GET", "/subscriptions", **ADA) == []
+
+
+# --- guests who sign in ---------------------------------------------------------------------------
+
+
+def test_a_guests_past_becomes_the_users_who_proved_the_address(shop: Shop) -> None:
+    guest = {"guest_data": {"email": "grace@example.com", "name": "Grace"}}
+    payment = shop.new({"total_cents": 900, "currency": "USD", **guest})["id"]
+    data(shop, "POST", "/addresses", {**HOME, **guest}, 201)
+    claim = {"guest_email": "Grace@Example.com"}
+    assert shop.ask("POST", "/guest/convert", claim).status == 401
+    assert shop.ask("POST", "/guest/convert", claim, **EVE).status == 403, "another's address"
+    # The host's login says that Grace's address is hers, and does not say that she proved it.
+    assert shop.ask("POST", "/guest/convert", claim, x_session_id="grace").status == 403
+
+    seen = data(shop, "GET", "/guest/preview-guest/grace@example.com", x_session_id="grace-proved")
+    assert (seen["summary"]["total_payments"], seen["summary"]["can_convert"]) == (1, True)
+    for path in ("/convert-guest", "/guest/convert", "/guest/convert-guest", "/guest-conversion"):
+        done = data(shop, "POST", path, claim, x_session_id="grace-proved")
+        assert done["success"] is True
+        counts = (done["payments_count"], done["addresses_count"])
+        assert counts == ((1, 1) if path == "/convert-guest" else (0, 0)), "once, however often it is asked"
+    mine = data(shop, "GET", f"/payments/{payment}", x_session_id="grace-proved")
+    assert (mine["user_id"], mine["is_guest_payment"]) == ("grace", False)
+    assert len(data(shop, "GET", "/addresses", x_session_id="grace-proved")) == 1
+
+
 DAY: list[Callable[[Shop], None]] = [
     test_a_payer_is_one_customer_of_an_account,
     test_a_stored_method_pays_and_is_forgotten,
     test_somebody_elses_method_pays_nothing,
     test_an_owner_has_one_default_address_of_a_type,
+    test_a_subscription_is_changed_paused_and_ended_by_its_owner,
+    test_a_guests_past_becomes_the_users_who_proved_the_address,
 ]
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
 
 from ...errors import AccessDenied, NotAuthenticated, NotFound
-from ...models import ID_PATTERN, GuestData
+from ...models import ID_PATTERN, GuestData, Principal, PrincipalKind
 from ...stores.base import Listing, OwnedQuery
 from ..envelope import Reply, list_context, page_meta
 from ..route import Call, Text
 from ..schemas.people import GuestDataIn
 
-__all__ = ["READ_ERRORS", "guest_of", "id_of", "page_of", "signed_in"]
+__all__ = ["READ_ERRORS", "guest_of", "guests_own", "id_of", "page_of", "signed_in"]
 
 READ_ERRORS: Final = (NotAuthenticated, AccessDenied, NotFound)
 
@@ -29,6 +30,22 @@ def id_of(call: Call, name: str, missing: str) -> str:
 
 def guest_of(given: GuestDataIn | None) -> GuestData | None:
     return GuestData(email=given.email, name=given.name, phone=given.phone) if given is not None else None
+
+
+Q = TypeVar("Q", bound=OwnedQuery)
+
+
+def guests_own(call: Call, query: Q, email: str) -> tuple[Q, Principal]:
+    """Return the query of one guest's rows and as whom to ask it: an admin, or whoever proved that address.
+
+    An e-mail address identifies nobody until it is proved (rule 23): by a guest token or by an account.
+    """
+    principal = call.principal
+    if principal.kind is not PrincipalKind.ADMIN:
+        if not principal.email_verified or (principal.email or "").lower() != email.lower():
+            raise AccessDenied("Insufficient privileges for this e-mail address")
+        principal = Principal.guest(email)
+    return replace(query, guest_email=email), principal
 
 
 def page_of(

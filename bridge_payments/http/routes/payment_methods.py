@@ -174,16 +174,15 @@ _CHANGES: Final = (
 )
 
 
-def _one(denied: str = "view") -> dict[str, Any]:
-    return {
-        "noun": "payment methods",
-        "reveals": True,
-        "texts": {
-            NotFound: _NOT_FOUND,
-            AccessDenied: Text("Access Denied", f"Insufficient privileges to {denied} this payment method"),
-            NotAuthenticated: signed_in("payment methods"),
-        },
-    }
+_TEXTS: Final = {NotFound: _NOT_FOUND, NotAuthenticated: signed_in("payment methods")}
+
+
+def _one(denied: str | None = None) -> dict[str, Any]:
+    """Return what routes of one method share; *denied* is the contract's word where it fixes 403."""
+    if denied is None:
+        return {"noun": "payment methods", "texts": _TEXTS}
+    refusal = Text("Access Denied", f"Insufficient privileges to {denied} this payment method")
+    return {"noun": "payment methods", "reveals": True, "texts": {**_TEXTS, AccessDenied: refusal}}
 
 
 PAYMENT_METHOD_ROUTES: Final = (

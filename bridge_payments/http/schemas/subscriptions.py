@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, computed_field
 
 from ...models import BillingInterval, SubscriptionStatus
-from .base import Cents, Currency, Identity, Input, Metadata, MethodToken, Moment, Output, Url
+from .base import Cents, Currency, Identity, Input, Metadata, MethodToken, Moment, Output, Token, Url
 from .payments import NextActionOut
 from .people import GuestDataIn, Text255
 
@@ -106,6 +106,8 @@ class CancelSubscription(Input):
 
     cancel_at_period_end: bool = True
     reason: Text255 | None = None
+    client_secret: Token | None = None
+    """Proves an anonymous caller's right to this subscription."""
 
 
 class PauseSubscription(Input):
@@ -188,6 +190,18 @@ class SubscriptionDetail(SubscriptionOut):
     client_secret: str | None
     """Of the first payment, while the payer has still to agree to it."""
     decline_code: str | None
+
+    unknown_operation_id: str | None = Field(default=None, exclude=True)
+
+    @computed_field
+    def outcome(self) -> Literal["unknown"] | None:
+        """ "unknown" while nobody can say whether the instruction was executed: do not repeat it, wait."""
+        return "unknown" if self.unknown_operation_id else None
+
+    @computed_field
+    def operation_id(self) -> str | None:
+        """The instruction whose outcome is unknown."""
+        return self.unknown_operation_id
 
 
 class SubscriptionUpdated(SubscriptionDetail):
