@@ -23,6 +23,19 @@ from databases import (  # noqa: E402 - after the line above
 
 __all__ = ["database", "emptied", "mariadb", "migrated", "mysql", "pgbouncer", "postgres", "sqld"]
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--big", action="store_true", help="tens of thousands of rows where hundreds do")
+
+
+@pytest.fixture
+def counts(request: pytest.FixtureRequest) -> dict[str, int]:
+    """How many rows and rounds the tests with several processes take."""
+    if request.config.getoption("--big", default=False):
+        return {"drained": 50_000, "lost": 10_000, "rounds": 150}
+    return {"drained": 1_600, "lost": 800, "rounds": 10}
+
+
 SUITES = {
     "TestMemory": ("memory", ""),
     "TestSQLiteFile": ("sqlite", "a file"),

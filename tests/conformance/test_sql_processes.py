@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,7 @@ from bridge_payments.models import Operation, Payment
 from bridge_payments.stores.base import PaymentQuery, Unit
 from bridge_payments.stores.sql import SQLStore
 
-PROCESSES = 4
-ROUNDS = 15
+PROCESSES = 8
 
 RACER = """
 import asyncio, json, sys
@@ -100,12 +99,12 @@ async def prepare(url: str, payments: Sequence[Payment]) -> None:
     await store.aclose()
 
 
-async def look(url: str) -> tuple[list[str], list[str], Sequence[Operation]]:
+async def look(url: str, rounds: int) -> tuple[list[str], list[str], Sequence[Operation]]:
     store = SQLStore(url)
 
     def work(unit: Unit) -> Any:
         created = [p.id for p in unit.payments.list(PaymentQuery(user_id="racer", limit=999)).items]
-        holders = [unit.operations.holder_of(f"pay_{number}") for number in range(ROUNDS)]
+        holders = [unit.operations.holder_of(f"pay_{number}") for number in range(rounds)]
         return created, holders, unit.operations.list_open(limit=999)
 
     found: tuple[list[str], list[str], Sequence[Operation]] = await store.run(work, write=False)
@@ -113,40 +112,47 @@ async def look(url: str) -> tuple[list[str], list[str], Sequence[Operation]]:
     return found
 
 
-@pytest.fixture(params=["sqlite", "asyncpg", "psycopg"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture(params=["sqlite", "asyncpg", "psycopg", "asyncmy"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/payments.db"
+        yield f"sqlite:///{tmp_path}/payments.db"
+        return
+    if request.param == "asyncmy":
+        server = request.getfixturevalue("mariadb")
+        with request.getfixturevalue("emptied")(server) as name:
+            yield server.url_of(name)
+        return
     database: str = request.getfixturevalue("database")
-    return database.replace("postgresql://", f"postgresql+{request.param}://")
+    yield database.replace("postgresql://", f"postgresql+{request.param}://")
 
 
-def test_four_processes_agree_on_one_winner_each_time(url: str) -> None:
+def test_eight_processes_agree_on_one_winner_each_time(url: str, counts: dict[str, int]) -> None:
     from bridge_payments.testing.stores.samples import NOW, a_payment
 
+    rounds = counts["rounds"]
     due = [a_payment(next_sync_at=NOW) for _ in range(40)]
     asyncio.run(prepare(url, due))
-    answers = race(url, ROUNDS)
-    created, holders, opened = asyncio.run(look(url))
+    answers = race(url, rounds)
+    created, holders, opened = asyncio.run(look(url, rounds))
 
-    for number in range(ROUNDS):
+    for number in range(rounds):
         tries = [answer["reserved"][number] for answer in answers]
         winners = [operation for operation, holder in tries if holder is None]
         assert winners == [holders[number]]
         assert {holder for _, holder in tries} == {None, winners[0]}
         assert len({answer["created"][number] for answer in answers}) == 1
-    assert len(opened) == ROUNDS
+    assert len(opened) == rounds
     assert sorted(created) == sorted(answers[0]["created"])
 
     claims = Counter(payment for answer in answers for payment in answer["claimed"])
     assert claims == Counter(payment.id for payment in due), "a row was swept twice, or never"
 
 
-@pytest.mark.parametrize("driver", ["sqlite", "asyncpg"])
-def test_four_processes_upgrade_at_once(driver: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+@pytest.mark.parametrize("driver", ["sqlite", "asyncpg", "asyncmy"])
+def test_eight_processes_upgrade_at_once(driver: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     if driver == "sqlite":
         race(f"sqlite:///{tmp_path}/new.db", 0)
         return
-    postgres = request.getfixturevalue("postgres")
-    with postgres.database() as name:
-        race(postgres.url_of(name), 0)
+    server = request.getfixturevalue("postgres" if driver == "asyncpg" else "mariadb")
+    with server.database() as name:
+        race(server.url_of(name), 0)
