@@ -20,7 +20,7 @@ COMMANDS: Final = {
     "unknown": "operations whose outcome is open",
     "endpoints": "whom we tell of events: list, add, update, on, off, rotate, test, redeliver, delete",
     "webhooks": "received webhooks (list, show, replay) and sent ones (deliveries, redeliver)",
-    "db": "the database's schema: upgrade, current, check, sql",
+    "db": "the database's schema: upgrade, current, check, sql, partitions",
     "new-provider": "begin a provider of your own: a package that says what it is still missing",
     "providers": "installed kinds, enabled accounts, and what each can do",
     "openapi": "print the OpenAPI 3.1 document of the HTTP API",

@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
+from ..models import utc_now
 from ..stores.base import Store
 from .application import add_app_option, open_store
 from .console import FAILED, OK, add_json_option, execute, show, show_one
@@ -15,27 +16,40 @@ if TYPE_CHECKING:
 
 __all__ = ["HELP", "configure", "run"]
 
-HELP = "the database's schema: upgrade, current, check, sql"
+HELP = "the database's schema: upgrade, current, check, sql, partitions"
 
 _DIALECTS = ("postgresql", "mysql", "mariadb", "sqlite")
 
 
 def configure(parser: ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", required=True, metavar="upgrade|current|check|sql")
+    actions = parser.add_subparsers(
+        dest="action", required=True, metavar="upgrade|current|check|sql|partitions"
+    )
     upgrade = actions.add_parser(
         "upgrade", help="bring it to this release; safe from several machines at once"
     )
     current = actions.add_parser("current", help="which version it has, and which one this release needs")
-    check = actions.add_parser("check", help="whether it is reachable, of the right version and unchanged")
+    check = actions.add_parser(
+        "check", help="whether it is reachable, of the right version and unchanged, and its rows fit together"
+    )
     sql = actions.add_parser("sql", help="print the statements, for whoever applies them by hand")
     sql.add_argument("--dialect", required=True, choices=_DIALECTS)
+    partitions = actions.add_parser("partitions", help="print the statements that partition it by month")
+    partitions.add_argument("--dialect", required=True, choices=_DIALECTS[:3])
+    partitions.add_argument("--months", type=_months, default=12, help="how many, this one included")
     for action in (upgrade, current, check):
         add_app_option(action)
         add_json_option(action)
 
 
 def run(arguments: Namespace) -> int:
-    actions = {"upgrade": _upgrade, "current": _current, "check": _check, "sql": _sql}
+    actions = {
+        "upgrade": _upgrade,
+        "current": _current,
+        "check": _check,
+        "sql": _sql,
+        "partitions": _partitions,
+    }
     return execute(actions[arguments.action](arguments))
 
 
@@ -59,8 +73,11 @@ async def _check(arguments: Namespace) -> int:
     async with open_store(arguments) as store:
         await store.check()
         differences = await _sql_store(store).differences()
-    show([{"difference": text} for text in differences], as_json=arguments.json, empty="as it should be")
-    return FAILED if differences else OK
+        found = [] if differences else await _sql_store(store).integrity()
+    rows = [{"where": "schema", "row": "", "what": text} for text in differences]
+    rows += [{"where": each.table, "row": each.row, "what": each.what} for each in found]
+    show(rows, as_json=arguments.json, empty="as it should be")
+    return FAILED if rows else OK
 
 
 async def _sql(arguments: Namespace) -> int:
@@ -68,6 +85,20 @@ async def _sql(arguments: Namespace) -> int:
 
     print(offline_sql(arguments.dialect), flush=True)
     return OK
+
+
+async def _partitions(arguments: Namespace) -> int:
+    from ..stores.sql.partitions import partition_sql
+
+    print(partition_sql(arguments.dialect, since=utc_now(), months=arguments.months), end="", flush=True)
+    return OK
+
+
+def _months(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 600:
+        raise ValueError(text)
+    return number
 
 
 def _sql_store(store: Store) -> SQLStore:

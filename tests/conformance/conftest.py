@@ -16,12 +16,25 @@ from databases import (  # noqa: E402 - after the line above
     mariadb,
     migrated,
     mysql,
+    partitioned,
+    partitioned_mariadb,
     pgbouncer,
     postgres,
     sqld,
 )
 
-__all__ = ["database", "emptied", "mariadb", "migrated", "mysql", "pgbouncer", "postgres", "sqld"]
+__all__ = [
+    "database",
+    "emptied",
+    "mariadb",
+    "migrated",
+    "mysql",
+    "partitioned",
+    "partitioned_mariadb",
+    "pgbouncer",
+    "postgres",
+    "sqld",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,6 +59,8 @@ SUITES = {
     "TestPgBouncerWithPsycopg": ("pgbouncer", "psycopg"),
     "TestMariaDB": ("mariadb", "asyncmy"),
     "TestMariaDBBlocking": ("mariadb", "pymysql"),
+    "TestPartitionedPostgreSQL": ("postgresql", "partitioned by month"),
+    "TestPartitionedMariaDB": ("mariadb", "partitioned by month"),
     "TestMySQL": ("mysql", "asyncmy"),
     "TestLibSQL": ("sqld", "HTTP"),
 }

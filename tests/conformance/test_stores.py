@@ -115,3 +115,24 @@ class TestLibSQL(StoreConformance):
 
     def make_store(self, clock: Clock) -> Store:
         return SQLStore(self.url, clock=clock)
+
+
+class TestPartitionedPostgreSQL(OnPostgres):
+    driver = "asyncpg"
+
+    @pytest.fixture(autouse=True)
+    def database(self, postgres: Postgres, partitioned: str) -> Iterator[None]:
+        with postgres.database(template=partitioned) as name:
+            self.url = postgres.url_of(name, self.driver)
+            yield
+
+
+class TestPartitionedMariaDB(StoreConformance):
+    @pytest.fixture(autouse=True)
+    def database(self, mariadb: MySQL, partitioned_mariadb: str) -> Iterator[None]:
+        self.url = mariadb.url_of(partitioned_mariadb)
+        yield
+        mariadb.execute(*(f"DELETE FROM {table}" for table in sorted(TABLES)), database=partitioned_mariadb)
+
+    def make_store(self, clock: Clock) -> Store:
+        return SQLStore(self.url, clock=clock)

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from bridge_payments.models import utc_now
 from bridge_payments.stores.sql import SQLStore
+from bridge_payments.stores.sql.partitions import partition_sql
 from bridge_payments.stores.sql.tables import TABLES
 from bridge_payments.testing.servers import (
     MySQL,
@@ -35,6 +37,8 @@ __all__ = [
     "migrate",
     "migrated",
     "mysql",
+    "partitioned",
+    "partitioned_mariadb",
     "pgbouncer",
     "postgres",
     "sqld",
@@ -69,6 +73,24 @@ def migrated(postgres: Postgres) -> Iterator[str]:
     """A database that every test gets a copy of: migrating once is enough."""
     with postgres.database() as name:
         migrate(postgres.url_of(name))
+        yield name
+
+
+@pytest.fixture(scope="session")
+def partitioned(postgres: Postgres) -> Iterator[str]:
+    """Like `migrated`, with the tables that grow partitioned by month."""
+    with postgres.database() as name:
+        migrate(postgres.url_of(name))
+        postgres.execute(partition_sql("postgresql", since=utc_now(), months=3), database=name)
+        yield name
+
+
+@pytest.fixture(scope="session")
+def partitioned_mariadb(mariadb: MySQL) -> Iterator[str]:
+    with mariadb.database() as name:
+        migrate(mariadb.url_of(name))
+        statements = partition_sql("mariadb", since=utc_now(), months=3).split(";\n")
+        mariadb.execute(*filter(None, statements), database=name)
         yield name
 
 

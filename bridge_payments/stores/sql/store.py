@@ -16,7 +16,7 @@ from ...errors import StoreError
 from ...models import Clock
 from ...seam import passing
 from ..base import Store, Unit
-from . import doctor, schema
+from . import doctor, integrity, schema
 from .addresses import Addresses
 from .customers import Customers
 from .deliveries import Deliveries
@@ -101,6 +101,10 @@ class SQLStore(Store):
         """Return how the database differs from the tables that this code expects; empty when it does not."""
         schema.need_alembic()
         return await self._shielded(schema.differences)
+
+    async def integrity(self) -> list[integrity.Finding]:
+        """Return what does not fit together: references to nobody, sums, slots; empty when all does."""
+        return await self._shielded(lambda connection: list(integrity.findings(connection)))
 
     async def version(self) -> str | None:
         """Return the version of the database's schema; None when it has no tables of ours."""
