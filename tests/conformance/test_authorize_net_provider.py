@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
 from bridge_lab.authorize_net import AnetRecorder
 
-from bridge_payments.models import Money
+from bridge_payments.models import Money, Noun
 from bridge_payments.providers.authorize_net import AuthorizeNetProvider
 from bridge_payments.providers.base import PaymentProvider
 from bridge_payments.sandbox.authorize_net import FakeAuthorizeNet
+from bridge_payments.sandbox.authorize_net.api import is_instruction
 from bridge_payments.testing.providers import GatewayControl, Instruction, Moved, ProviderConformance
 from bridge_payments.transport import Transport
 
@@ -68,22 +69,42 @@ class AnetControl(GatewayControl):
 
     def requests(self) -> Sequence[Instruction]:
         return [
-            Instruction(what=each.transaction, body=each.body)
+            Instruction(what=each.transaction or each.operation, body=each.body)
             for each in self.fake.requests()
-            if each.transaction
+            if is_instruction(each.transaction or each.operation)
         ]
 
+    def objects(self, noun: Noun) -> Sequence[str]:
+        customers = self.fake.customers()
+        match noun:
+            case Noun.CUSTOMER:
+                return [each["id"] for each in customers]
+            case Noun.PAYMENT_METHOD:
+                return [f"{each['id']}:{method['id']}" for each in customers for method in each["methods"]]
+            case _:
+                return [each["id"] for each in self.fake.subscriptions()]
+
+    def new_token(self, *, declined: bool = False) -> str | None:
+        return self.fake.token("declined" if declined else "visa")
+
+    def renew(self, subscription: str) -> None:
+        """Let the night come in which it collects next, the first time or again."""
+        before = len(self.fake.charges())
+        while len(self.fake.charges()) == before:
+            self.fake.clock.move(timedelta(days=1))
+            self.fake.collect()
+
     def lose_next_answer(self) -> None:
-        self.fake.lose_next_answer()
+        self.fake.lose_next_answer("instruction")
 
     def hang_next(self) -> None:
-        self.fake.spoil("hang_after", "*Transaction")
+        self.fake.spoil("hang_after", "instruction")
 
     def break_next(self) -> None:
-        self.fake.spoil("error_before", "*Transaction")
+        self.fake.spoil("error_before", "instruction")
 
     def garble_next(self) -> None:
-        self.fake.spoil("unreadable", "*Transaction")
+        self.fake.spoil("unreadable", "instruction")
 
     def settle(self) -> None:
         self.fake.settle()

@@ -20,7 +20,7 @@ from .recurring import Recurring
 from .refusal import Refusal
 from .reports import Reports
 
-__all__ = ["PATH", "Api", "Exchange"]
+__all__ = ["PATH", "Api", "Exchange", "is_instruction"]
 
 PATH: Final = "/xml/v1/request.api"
 
@@ -47,7 +47,7 @@ class Exchange:
     reference: str
     fault: str | None
     body: str = field(default="", repr=False)
-    """The transaction that was asked for, as JSON in one order."""
+    """What was asked for, as JSON in one order."""
 
 
 class Api:
@@ -112,7 +112,8 @@ class Api:
             name, wish = "unreadable", {}
         transaction = wish.get("transactionRequest")
         kind = transaction.get("transactionType") if isinstance(transaction, dict) else None
-        body = json.dumps(transaction, sort_keys=True) if kind else ""
+        said = {key: value for key, value in wish.items() if key not in ("merchantAuthentication", "refId")}
+        body = json.dumps(transaction if kind else said, sort_keys=True)
         self.exchanges.append(Exchange(name, str(kind or ""), str(wish.get("refId") or ""), fault, body))
 
     def occupy(self, call: Call) -> bool:
@@ -204,6 +205,11 @@ class Api:
     def _answer(self, name: str, values: Mapping[str, Any], *, as_json: bool) -> Answer:
         kind = "application/json; charset=utf-8" if as_json else "application/xml; charset=utf-8"
         return Answer(200, write(name, values, as_json=as_json), {"content-type": kind})
+
+
+def is_instruction(asked: str) -> bool:
+    """Whether a request of that name, or a transaction of that type, may change something."""
+    return not asked.startswith(("get", "ARBGet", "authenticate", "secure"))
 
 
 def _reference(wish: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ from ..courier import Endpoint
 from ..faults import Fault, Faults
 from ..listening import Listening
 from ..wire import App
-from .api import Api, Exchange
+from .api import Api, Exchange, is_instruction
 from .books import CAPTURED, LIVE, Batch, Books, Json, Method, Transaction
 from .cards import CARDS
 from .server import build_app
@@ -240,7 +240,7 @@ class FakeAuthorizeNet(Listening):
     def spoil(self, kind: str, what: str = "*", **options: Any) -> Fault:
         """Arm a fault for *what*: a glob over transaction types and the names of the other requests.
 
-        ``*Transaction`` is whatever may move money.
+        ``*Transaction`` is whatever may move money, ``instruction`` whatever may change anything.
         """
         return self.faults.add(kind, path=f"*/{what}", **options)
 
@@ -304,7 +304,10 @@ class _Faults(Faults):
     """Every request has one address, so what is asked stands at the end of it."""
 
     def take(self, method: str, path: str, caller: str) -> Fault | None:
-        return super().take(method, f"{path}/{caller}", "server")
+        fault = super().take(method, f"{path}/{caller}", "server")
+        if fault is None and is_instruction(caller):
+            fault = super().take(method, f"{path}/instruction", "server")
+        return fault
 
 
 def _shown(method: Method) -> Json:
