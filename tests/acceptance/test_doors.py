@@ -357,3 +357,29 @@ async def test_an_empty_body_with_a_json_content_type_is_an_empty_object(
     if empty.status >= 400:
         assert isinstance(json.loads(empty.body)["error"], str)
         assert empty.status == braces.status
+
+
+def moments(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every field of an answer that holds a time."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from moments(item, key)
+    elif isinstance(value, list):
+        for item in value:
+            yield from moments(item, name)
+    elif isinstance(value, str) and (name.endswith("_at") or name in ("timestamp", "lease_until")):
+        yield name, value
+
+
+async def test_times_are_rfc_3339_in_utc_on_every_route(world: World) -> None:
+    """A published client fails on anything else."""
+    payment = await world.payment()
+    await world.ask("owner", "POST", f"/payments/intents/{payment}/confirm", BODIES["confirm_payment"])
+    seen: set[str] = set()
+    for route, method, path in operations(ROUTES):
+        target = (await spelled(world, path)).replace("{payment_id}", payment)
+        answer = await world.ask("admin", method, target, body_of(route))
+        for name, value in moments(json.loads(answer.body)):
+            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", value), (path, name, value)
+            seen.add(name)
+    assert {"created_at", "updated_at", "completed_at", "timestamp"} <= seen

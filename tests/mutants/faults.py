@@ -1045,4 +1045,81 @@ _IN_NOUNS: Final = (
     ),
 )
 
-FAULTS: Final = _IN_ADAPTER + _IN_ENGINE + _IN_NOUNS + _IN_AUTHORIZE_NET + _IN_PAYPAL
+
+SESSIONS: Final = ("tests/unit/auth",)
+DOORS: Final = ("tests/acceptance/test_doors.py", "-k", "fresh_look or reveal")
+
+_AT_THE_DOOR: Final = (
+    Fault(
+        "a revoked admin refunds until the cache forgets",
+        "auth/sessions.py",
+        "if max_age is not None and now - known.checked > max_age:",
+        "if False:",
+        SESSIONS,
+    ),
+    Fault(
+        "an answer counts as fresh from when it came, not from when it was asked for",
+        "auth/sessions.py",
+        "            checked=began,",
+        "            checked=self._timer(),",
+        SESSIONS,
+    ),
+    Fault(
+        "a session outlives what Flowless said of it",
+        "auth/sessions.py",
+        "ttl=lambda known: min(ttl, known.expires - timer())",
+        "ttl=ttl",
+        SESSIONS,
+    ),
+    Fault(
+        "a refused session stays remembered as good",
+        "auth/sessions.py",
+        "        if identity is None:\n            cache.drop(key)",
+        "        if identity is None:",
+        SESSIONS,
+    ),
+    Fault(
+        "a guest token makes an admin",
+        "auth/sessions.py",
+        "if kind is CredentialKind.GUEST:",
+        "if kind is CredentialKind.GUEST and identity.user_type not in admin_types:",
+        SESSIONS,
+    ),
+    Fault(
+        "a session that its issuer did not call valid",
+        "auth/flowless.py",
+        'if outer.get("success") is not True or any(value is not True for value in valid):',
+        'if outer.get("success") is not True:',
+        SESSIONS,
+    ),
+    Fault(
+        "somebody else's payment is told apart from none",
+        "http/router.py",
+        "if isinstance(error, NotYours) and route is not None and not route.reveals:",
+        "if False:",
+        ("tests/unit/http/test_router.py",),
+    ),
+    Fault(
+        "a card number as the payment method",
+        "http/bodies.py",
+        '_NOT_IDS: Final = ("payment_method_id",)',
+        "_NOT_IDS: Final = ()",
+        ("tests/unit/http/test_bodies.py",),
+    ),
+    Fault(
+        "a refund without a fresh look at who asks",
+        "http/route.py",
+        "return self.fresh is True or (self.access is Access.ADMIN and method in UNSAFE)",
+        "return self.fresh is True",
+        DOORS,
+    ),
+    Fault(
+        "whoever guesses sessions is not counted",
+        "http/router.py",
+        "            turn.quota = await self.bridge.limits.take(principal)",
+        "            turn.quota = None if refused else await self.bridge.limits.take(principal)",
+        ("tests/unit/http/test_router.py",),
+    ),
+)
+
+FAULTS: Final = _IN_ADAPTER + _IN_ENGINE + _IN_NOUNS + _IN_AUTHORIZE_NET + _IN_PAYPAL + _AT_THE_DOOR

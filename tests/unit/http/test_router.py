@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from bridge_payments.errors import NotAuthenticated, StoreError, Unavailable
+from bridge_payments.errors import NotAuthenticated, NotFound, NotYours, StoreError, Unavailable
 from bridge_payments.http import ROUTES, Access
 from bridge_payments.models import Principal
 
@@ -259,3 +260,25 @@ async def test_row_mode_and_flat_change_the_answers_and_nothing_else(build: Any)
     found = await rows.json("POST", "/payments/intents/pay_1/confirm", {})
     assert found["data"]["rows"]["id"] == "pay_1"
     assert json.loads((await rows.ask("GET", "/nope")).body)["success"] is False
+
+
+async def test_somebody_elses_thing_is_as_if_it_were_not_there(build: Any) -> None:
+    """On a route that does not reveal: the same status and the same words."""
+    plain = [
+        replace(route, reveals=False) for route in ROUTES if route.path == "/payments/{payment_id}/cancel"
+    ]
+    rim = build(principal=Principal.user("eve"), routes=plain)
+    rim.engine.script["cancel_payment"] = NotYours("Insufficient privileges", absent="Payment not found")
+    foreign = await rim.json("POST", "/payments/pay_1/cancel", {})
+    rim.engine.script["cancel_payment"] = NotFound("Payment not found")
+    absent = await rim.json("POST", "/payments/pay_1/cancel", {})
+    assert rim.last.status == 404
+    assert foreign == absent
+
+
+async def test_whoever_guesses_sessions_is_counted_as_the_stranger_that_they_are(build: Any) -> None:
+    def who(request: Any) -> Principal:
+        raise NotAuthenticated("no such session")
+
+    rim = build(who=who, rate_limit_requests=2)
+    assert [(await rim.ask("GET", "/payments")).status for _ in range(4)] == [401, 401, 429, 429]
