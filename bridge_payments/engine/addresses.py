@@ -192,8 +192,9 @@ class AddressVerbs(Operations):
 
         def work(unit: Unit) -> Address | None:
             chosen = [address for address in unit.addresses.list(query).items if address.is_default]
-            if len(chosen) > 1:
-                unit.addresses.clear_default(max(chosen, key=lambda each: (each.updated_at, each.id)))
+            # Only what was seen gives way: who is chosen in this very moment is not undone.
+            for other in sorted(chosen, key=lambda each: (each.updated_at, each.id))[:-1]:
+                unit.addresses.save(replace(other, is_default=False), expected_version=other.version)
             return unit.addresses.get(row.id)
 
         return await self.store.run(work) or row

@@ -334,8 +334,10 @@ class PaymentMethodVerbs(Choices, Refreshing):
 
         def work(unit: Unit) -> PaymentMethod | None:
             chosen = [method for method in unit.payment_methods.list(query).items if method.is_default]
-            if len(chosen) > 1:
-                unit.payment_methods.clear_default(max(chosen, key=lambda each: (each.updated_at, each.id)))
+            # Only what was seen gives way: who is chosen in this very moment is not undone.
+            for other in sorted(chosen, key=lambda each: (each.updated_at, each.id))[:-1]:
+                gives_way = replace(other, is_default=False)
+                unit.payment_methods.save(gives_way, expected_version=other.version)
             return unit.payment_methods.get(row.id)
 
         return await self.store.run(work) or row
