@@ -341,13 +341,22 @@ async def test_what_is_sold_under_one_name_is_one_product(club: Club, gateway: F
     assert (len(gateway.products()), len(gateway.plans())) == (2, 3)
 
 
-async def test_a_lost_create_collects_nothing(club: Club, gateway: FakePayPal) -> None:
-    step = club.step()
-    gateway.lose_next_answer("/v1/billing/subscriptions")
-    with pytest.raises(ProviderUnknown):
-        await club.begin(step)
-    seen = await club.account.find_operation(lost(Verb.CREATE_SUBSCRIPTION, step))
-    assert isinstance(seen, Absent)
+async def test_a_lost_create_is_found_by_its_plan_and_collects_nothing(
+    club: Club, gateway: FakePayPal
+) -> None:
+    for fault, kind in (("drop_after", Found), ("drop_before", Absent)):
+        keeper = Keeper()
+        step = club.step(results=keeper.results, keep=keeper.keep)
+        gateway.faults.add(fault, path="/v1/billing/subscriptions")
+        with pytest.raises(ProviderUnknown):
+            await club.begin(step)
+        seen = await club.account.find_operation(lost(Verb.CREATE_SUBSCRIPTION, step, results=keeper.results))
+        assert isinstance(seen, kind), "the plan was made for it alone"
+        early = await club.account.find_operation(lost(Verb.CREATE_SUBSCRIPTION, step))
+        assert isinstance(early, Absent), "without a plan it was never asked for"
+        if isinstance(seen, Found):
+            assert seen.subscription is not None
+            assert seen.subscription.next_action is not None
     assert gateway.captures() == []
 
 

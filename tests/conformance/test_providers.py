@@ -21,6 +21,7 @@ from bridge_payments.providers.paypal import PayPalProvider
 from bridge_payments.providers.stripe import StripeProvider
 from bridge_payments.providers.stripe.mapping import payment_from
 from bridge_payments.sandbox.paypal import FakePayPal
+from bridge_payments.sandbox.paypal.gateway import INSTRUCTIONS
 from bridge_payments.sandbox.stripe import FakeStripe
 from bridge_payments.sandbox.stripe.webhooks import sign as stripe_sign
 from bridge_payments.testing.providers import (
@@ -260,9 +261,9 @@ class PayPalControl(GatewayControl):
     payer_chooses = True
     signs_time = False  # it is signed, but nothing is too old: PayPal repeats a delivery for three days
 
-    def __init__(self, fake: FakePayPal, lab: Recorder) -> None:
+    def __init__(self, fake: FakePayPal, lab: Recorder, clock: MovableClock) -> None:
         self.fake, self.url = fake, fake.url
-        self.lab = lab
+        self.lab, self.clock = lab, clock
 
     def approve(self, reference: str, method: str) -> None:
         self.fake.approve(reference, method)
@@ -276,28 +277,28 @@ class PayPalControl(GatewayControl):
         ]
 
     def _moved(self, payment: Mapping[str, Any]) -> Moved:
-        order = next(each["id"] for each in self.fake.orders() if payment["id"] in json.dumps(each))
+        order = self.fake.books.order_of.get(payment["id"], payment["id"])
         amount = payment["amount"]
         return Moved(payment=order, amount=Money.from_decimal(amount["value"], amount["currency_code"]))
 
     def requests(self) -> Sequence[Instruction]:
         return [
             Instruction(what=f"{each.method} {each.path}", key=each.key, body=each.body)
-            for each in self.fake.requests()
-            if each.method != "GET"
+            for each in self.fake.requests("/v")
+            if each.method != "GET" and not each.path.startswith(("/v1/oauth2", "/v1/notifications"))
         ]
 
     def lose_next_answer(self) -> None:
         self.fake.lose_next_answer()
 
     def hang_next(self) -> None:
-        self.fake.faults.add("hang_after", path="/v2/*")
+        self.fake.faults.add("hang_after", path=INSTRUCTIONS)
 
     def break_next(self) -> None:
-        self.fake.faults.add("error_before", path="/v2/*")
+        self.fake.faults.add("error_before", path=INSTRUCTIONS)
 
     def garble_next(self) -> None:
-        self.fake.faults.add("unreadable", path="/v2/*")
+        self.fake.faults.add("unreadable", path=INSTRUCTIONS)
 
     def events(self) -> Sequence[bytes]:
         return [json.dumps(event).encode() for event in self.fake.events()]
@@ -306,6 +307,25 @@ class PayPalControl(GatewayControl):
         return self.fake.signed_webhook(body, webhook_id=OTHER_WEBHOOK if other_account else WEBHOOK, at=at)[
             0
         ]
+
+    def new_token(self, *, declined: bool = False) -> str | None:
+        return None  # the payer agrees to a set-up
+
+    def agree(self, reference: str) -> None:
+        if reference.startswith("I-"):
+            self.fake.subscribe(reference)
+        else:
+            self.fake.agree(reference, "card")
+
+    def objects(self, noun: Noun) -> Sequence[str]:
+        if noun is Noun.SUBSCRIPTION:
+            return [each["id"] for each in self.fake.subscriptions()]
+        begun = [each for each in self.fake.setup_tokens() if each["status"] != "VAULTED"]
+        return [each["id"] for each in (*begun, *self.fake.payment_tokens())]
+
+    def renew(self, subscription: str) -> None:
+        self.clock.move(timedelta(days=31))
+        self.fake.advance(days=31)
 
     def invent_status(self, reference: str) -> None:
         self.lab.foreign.add(self.url)
@@ -321,6 +341,8 @@ class PayPalControl(GatewayControl):
 
 class TestPayPal(ProviderConformance):
     free_text = "summary"
+    subscribes_with_method = False
+    finds_set_ups = False
     gateway: PayPalControl
     fake: ClassVar[FakePayPal]
 
@@ -339,7 +361,7 @@ class TestPayPal(ProviderConformance):
         self.fake.add_webhook("http://127.0.0.1:9/nobody", webhook_id=WEBHOOK)
         self.fake.webhooks.off = True
         self.lab.foreign.discard(self.fake.url)
-        return PayPalControl(self.fake, self.lab)
+        return PayPalControl(self.fake, self.lab, self.clock)
 
     def make_provider(self, transport: Transport) -> PaymentProvider:
         return PayPalProvider(

@@ -160,11 +160,9 @@ class Subscriptions(Account):
     async def _find_subscription(self, evidence: Evidence) -> Lookup:
         """Its own state tells what was done to it; a create that nobody heard of collects nothing."""
         if evidence.subject is None:
-            return (
-                _NEVER_APPROVED
-                if evidence.verb is Verb.CREATE_SUBSCRIPTION
-                else CannotSay("the operation has no subscription that could be read")
-            )
+            if evidence.verb is Verb.CREATE_SUBSCRIPTION:
+                return await self._find_created(evidence)
+            return CannotSay("the operation has no subscription that could be read")
         seen = self._read_subscription(await self._subscription(evidence.subject, deadline=READ))
         if seen.status is UNRECOGNISED:
             return CannotSay("PayPal reports a status that this version does not know")
@@ -178,6 +176,25 @@ class Subscriptions(Account):
         if done:
             return Found(subscription=seen)
         return Absent(f"the subscription is {seen.provider_status} at {seen.amount}")
+
+    async def _find_created(self, evidence: Evidence) -> Lookup:
+        """Look among the subscriptions of the plan, which was made for this one. Without it nothing was sent.
+
+        One that the list does not show yet collects nothing either: nobody was given its address.
+        """
+        plan = evidence.results.get("plan")
+        if plan is None:
+            return _NEVER_APPROVED
+        options = {"plan_ids": plan, "page_size": 20, "page": 1}
+        listing = await self._client.read(
+            lambda sdk: sdk.subscriptions.list_subscriptions(options), deadline=READ
+        )
+        found = listing.read(lambda read: [str(each["id"]) for each in items_of(read, "subscriptions")])
+        for reference in found:
+            seen = self._read_subscription(await self._subscription(reference, deadline=READ))
+            if seen.our_reference == evidence.reference:
+                return Found(subscription=seen)
+        return _NEVER_APPROVED
 
     # --- asking -----------------------------------------------------------------------------------
 

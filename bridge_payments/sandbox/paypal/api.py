@@ -194,6 +194,10 @@ class Api:
             (f"/v3/vault/setup-tokens/{one}", lambda id_, _: self.vault.setup(id_)),
             (f"/v3/vault/payment-tokens/{one}", lambda id_, _: self.vault.token(id_)),
             ("/v3/vault/payment-tokens", lambda _, query: self.vault.listed(query.get("customer_id", ""))),
+            (
+                "/v1/billing/subscriptions",
+                lambda _, query: self.billing.listed(query.get("plan_ids", "")),
+            ),
             (f"/v1/billing/subscriptions/{one}", self._subscription),
             (
                 f"/v1/billing/subscriptions/{one}/transactions",

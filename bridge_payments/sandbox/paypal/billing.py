@@ -130,6 +130,19 @@ class Billing:
             raise missing_object()
         return found
 
+    def listed(self, plan: str) -> Json:
+        """Return the subscriptions of a plan (2026-11, paypal-server-sdk 2.4.0, list_subscriptions)."""
+        names = ("id", "plan_id", "status", "create_time", "links")
+        found = [
+            {name: each[name] for name in names}
+            for each in self._books.subscriptions.values()
+            if plan in ("", each["plan_id"])
+        ]
+        return {
+            "subscriptions": found,
+            "links": [self._books.link(f"/v1/billing/subscriptions?plan_ids={plan}", "self")],
+        }
+
     def plan_of(self, subscription: Json) -> Json:
         """Return the plan as this subscription has it: with its own prices."""
         plan = self._books.plans[subscription["plan_id"]]

@@ -30,9 +30,12 @@ from .keys import Keys
 from .signing import signer
 from .webhooks import Webhooks
 
-__all__ = ["FakePayPal"]
+__all__ = ["INSTRUCTIONS", "FakePayPal"]
 
 _API: Final = ("/v1/", "/v2/", "/v3/")
+
+INSTRUCTIONS: Final = "/v[123]/[!on]*"
+"""A glob over everything that changes something: neither tokens nor the verification of webhooks."""
 
 
 class FakePayPal(Listening):
@@ -187,9 +190,9 @@ class FakePayPal(Listening):
         with self.books.lock:
             return copy.deepcopy(self.api.vault.finish(self.books.orders[order_id]))
 
-    def lose_next_answer(self, path: str = "/v2/*", *, times: int = 1) -> Fault:
-        """The next matching POST is executed and its answer never arrives."""
-        return self.faults.add(FaultKind.DROP_AFTER, path=path, times=times)
+    def lose_next_answer(self, path: str = INSTRUCTIONS, *, times: int = 1) -> Fault:
+        """The next matching instruction is executed and its answer never arrives."""
+        return self.faults.add(FaultKind.DROP_AFTER, path=path, times=times, method="POST|PATCH|DELETE")
 
     def settle(self, identity: str, *, succeeded: bool = True) -> Json:
         """Finish what is pending: a capture, an authorisation or a refund; a refund may also come back."""

@@ -47,6 +47,9 @@ class NounPromises(Promises):
     subscribes_with_method: ClassVar[bool] = True
     """Whether a subscription names a stored method; elsewhere the payer agrees on the gateway's own page."""
 
+    finds_set_ups: ClassVar[bool] = True
+    """Whether a set-up whose begin was lost can be found; elsewhere nobody can agree to it: absent."""
+
     def _questions(self, desk: Desk) -> Questions:
         return Questions(desk, with_method=self.subscribes_with_method)
 
@@ -99,7 +102,9 @@ class NounPromises(Promises):
                 break
             made = len(desk.gateway.objects(NOUN_OF[verb])) != len(before)
             found = await desk.provider.find_operation(question.evidence(life.step()))
-            if verb in CREATING:
+            if verb is Verb.CREATE_METHOD and not self.finds_set_ups:
+                assert not isinstance(found, Found), f"{found} was read of what cannot be found"
+            elif verb in CREATING:
                 assert not (made and isinstance(found, Absent)), f"it was made, and {found} was read of it"
                 assert made or not isinstance(found, Found), f"nothing was made, and {found} was read"
             elif not calls:
