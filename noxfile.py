@@ -220,6 +220,16 @@ def mutants(session: nox.Session) -> None:
     session.run("python", "tests/mutants/run.py", *session.posargs)
 
 
+@nox.session(python=PYTHONS[0], default=False)
+@timed
+def crash(session: nox.Session) -> None:
+    """Killed wherever something is committed or sent; every reachable state. `-- --full` goes farther."""
+    session.install("-e", ".[dev]")
+    asked = [word for word in session.posargs if word != "--full"]
+    bound = {"BRIDGE_FULL": "1"} if "--full" in session.posargs else {}
+    session.run("python", "-m", "pytest", "tests/crash", *asked, env={"BRIDGE_SKIPS": str(skips), **bound})
+
+
 # --- the last line --------------------------------------------------------------------------------
 
 
