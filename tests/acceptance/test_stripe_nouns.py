@@ -625,6 +625,7 @@ async def test_a_lost_subscription_is_found_with_what_it_collected(shop: Shop, g
     customer = await shop.customer()
     method = (await shop.method(customer)).reference
     asked = {"inputs": {"customer": customer}}
+    another = await shop.subscribe(customer, method)
     for fault, verdict in (("drop_before", Absent), ("drop_after", Found)):
         step = shop.step()
         gateway.faults.add(fault, path="/v1/subscriptions")
@@ -635,4 +636,9 @@ async def test_a_lost_subscription_is_found_with_what_it_collected(shop: Shop, g
     assert isinstance(found, Found)
     assert found.subscription is not None
     assert [each.captured for each in found.subscription.charges or ()] == [2000]
-    assert len(gateway.subscriptions()) == 1
+    assert found.subscription.reference != another.reference
+    assert len(gateway.subscriptions()) == 2
+    ended = SubscriptionCancellation(subscription=found.subscription.reference, at_period_end=False)
+    await shop.account.cancel_subscription(ended, step=shop.step())
+    found = await shop.account.find_operation(evidence(Verb.CREATE_SUBSCRIPTION, step, **asked))
+    assert isinstance(found, Found), "one that has ended meanwhile was made all the same"

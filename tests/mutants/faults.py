@@ -1122,4 +1122,155 @@ _AT_THE_DOOR: Final = (
     ),
 )
 
-FAULTS: Final = _IN_ADAPTER + _IN_ENGINE + _IN_NOUNS + _IN_AUTHORIZE_NET + _IN_PAYPAL + _AT_THE_DOOR
+
+NOUN_LIFE: Final = ("tests/acceptance/test_stripe_nouns.py",)
+NOUN_KEYS: Final = _kit("lost_call or killed")
+NOUN_LOOKUPS: Final = _kit("lost_call or noun_that_was_never")
+_STRIPE_VERBS: Final = "providers/stripe/verbs"
+
+_IN_STRIPE_NOUNS: Final = (
+    Fault(
+        "the calls of one verb share a key",
+        "providers/base.py",
+        'return f"{self.key}-{name}"',
+        "return self.key",
+        NOUN_KEYS,
+    ),
+    Fault(
+        "a product for every subscription",
+        "providers/stripe/subscriptions.py",
+        'return {"id": product_id(name), "name": name}',
+        'return {"name": name}',
+        NOUN_LIFE,
+    ),
+    Fault(
+        "another subscription of the time is taken for the lost one",
+        f"{_STRIPE_VERBS}/subscriptions.py",
+        "if stamp_of(each, REFERENCE) == evidence.reference:",
+        "if True:",
+        NOUN_LIFE,
+    ),
+    Fault(
+        "a canceled subscription is not looked for",
+        f"{_STRIPE_VERBS}/subscriptions.py",
+        'query = {"status": "all", **',
+        "query = {**",
+        NOUN_LIFE,
+    ),
+    Fault(
+        "another customer of the time is taken for the lost one",
+        f"{_STRIPE_VERBS}/customers.py",
+        "if stamp_of(each, REFERENCE) == evidence.reference:",
+        "if True:",
+        NOUN_LOOKUPS,
+    ),
+    Fault(
+        "a lost set-up is proved absent by looking at nothing",
+        f"{_STRIPE_VERBS}/payment_methods.py",
+        "if stamp_of(each, REFERENCE) == evidence.reference:",
+        "if False:",
+        NOUN_LOOKUPS,
+    ),
+    Fault(
+        "a change of a subscription carries no stamp",
+        "providers/stripe/subscriptions.py",
+        "marked(metadata or {}, {UPDATE_REFERENCE: reference})",
+        "marked(metadata or {}, {})",
+        NOUN_LOOKUPS,
+    ),
+    Fault(
+        "a stranger's stored card may be brought",
+        "providers/stripe/payment_methods.py",
+        'return thing["object"] == "payment_method" and not _owner(thing)',
+        'return thing["object"] == "payment_method"',
+        _kit("nobodys"),
+    ),
+    Fault(
+        "a token of a stranger's stored card may be brought",
+        "providers/stripe/payment_methods.py",
+        'return not _owner(thing.get("payment_method_preview") or {})',
+        "return True",
+        NOUN_LIFE,
+    ),
+    Fault(
+        "a detached card is still good",
+        "providers/stripe/payment_methods.py",
+        "status=PaymentMethodStatus.ACTIVE if customer else PaymentMethodStatus.DELETED,",
+        "status=PaymentMethodStatus.ACTIVE,",
+        NOUN_LIFE,
+    ),
+    Fault(
+        "a set-up that the payer has not agreed to can be charged",
+        "providers/stripe/payment_methods.py",
+        '"requires_action": PaymentMethodStatus.REQUIRES_ACTION,',
+        '"requires_action": PaymentMethodStatus.ACTIVE,',
+        STRIPE,
+    ),
+    Fault(
+        "the payer is said to be there when nobody is",
+        "providers/stripe/forms.py",
+        "        if request.off_session:\n",
+        "        if False:\n",
+        NOUN_LIFE,
+    ),
+    Fault(
+        "a method that was to be kept is not",
+        "providers/stripe/forms.py",
+        "    if request.setup_future_usage is not None:\n",
+        "    if False:\n",
+        NOUN_LIFE,
+    ),
+    Fault(
+        "a new price is charged for the period that was paid already",
+        "providers/stripe/subscriptions.py",
+        'form["proration_behavior"] = "none"',
+        'form["proration_behavior"] = "always_invoice"',
+        NOUN_LIFE,
+    ),
+    Fault(
+        "a renewal is counted that was never paid",
+        "providers/stripe/subscriptions.py",
+        "return charge.captured > 0 or charge.status in _COLLECTED",
+        "return True",
+        NOUN_LIFE,
+    ),
+    Fault(
+        "a paused subscription is called active",
+        "providers/stripe/subscriptions.py",
+        "        return SubscriptionStatus.PAUSED\n",
+        "        pass\n",
+        STRIPE,
+    ),
+    Fault(
+        "a trial is not asked for",
+        "providers/stripe/subscriptions.py",
+        "    if request.trial_days:\n",
+        "    if False:\n",
+        NOUN_LIFE,
+    ),
+    Fault(
+        "an invoice's event leads nowhere",
+        "providers/stripe/events.py",
+        'if target.get("object") == "invoice":',
+        "if False:",
+        STRIPE,
+    ),
+    Fault(
+        "a won dispute counts for ever",
+        "providers/stripe/disputes.py",
+        'if dispute["status"] in _TAKES_MONEY)',
+        ")",
+        STRIPE,
+    ),
+    Fault(
+        "a customer of the other mode is taken for deleted",
+        "providers/stripe/customers.py",
+        'if "similar object exists" in gone.message:',
+        "if False:",
+        STRIPE,
+    ),
+)
+
+FAULTS: Final = (
+    _IN_ADAPTER + _IN_STRIPE_NOUNS + _IN_ENGINE + _IN_NOUNS + _IN_AUTHORIZE_NET + _IN_PAYPAL + _AT_THE_DOOR
+)
