@@ -120,8 +120,10 @@ class PaymentVerbs(Instructions, Choices):
         if (method is None and not save) or not ID_PATTERN.match(payment_id):
             return nothing
         payment = await self.store.run(lambda unit: unit.payments.get(payment_id), write=False)
-        if payment is None or payment.provider_id is None or payment.status in _ANSWERED:
+        if payment is None or payment.provider_id is None:
             return nothing
+        if payment.status not in rules.ALLOWED[Verb.CONFIRM]:
+            return nothing  # answered as it is, or refused: the provider need not be asked about the method
         rules.may_confirm_or_sync(principal, payment)
         chosen = await self.choose(payment.provider_id, principal, method=method)
         usage = payment.setup_future_usage or ("off_session" if save else None)
