@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 import secrets
 import time
 import traceback
@@ -15,7 +16,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Final
 
-from ..errors import NotFound, ProviderError, ProviderNotFound
+from ..errors import InvalidRequest, NotFound, ProviderError, ProviderNotFound
 from ..messages import Request
 from ..models import SYSTEM, InboxEntry, InboxState, Noun, Payment, Principal, ProviderEvent, new_id
 from ..stores.base import Unit
@@ -36,6 +37,8 @@ _PARK_OTHERS: Final = timedelta(minutes=15)
 _PARK_DELAY: Final = 60.0
 _OWNER_ASKED: Final = 2
 """How many of the first looks at an unknown object ask its provider whose it is."""
+_EVENT_ID: Final = re.compile(r"[\x21-\x7e]{1,255}")
+_NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 _KEPT_HEADERS: Final = ("stripe-signature", "content-type", "user-agent", "paypal-", "x-anet-")
 
 
@@ -68,6 +71,8 @@ class InboxWork(Refreshing):
         if provider_id not in self.provider_ids:
             raise NotFound("Provider not supported")
         event = await self.provider(provider_id).read_webhook(request)
+        if not _can_be_kept(event):
+            raise InvalidRequest("The webhook's body is not an event", field="body")
         entry = self._entry(provider_id, event, request)
         receipt = await self._received.add(entry)
         if not receipt.duplicate:
@@ -274,6 +279,12 @@ def _of_operation(unit: Unit, reference: str) -> Payment | None:
     """Find the payment by one of its operations: a provider may carry the reference of the call alone."""
     operation = unit.operations.get_by_reference(reference)
     return None if operation is None else unit.payments.get(operation.subject_id)
+
+
+def _can_be_kept(event: ProviderEvent) -> bool:
+    """Whether a database takes what names the event: refused, or it would be sent again for days."""
+    texts = (event.type, event.reference or "", event.our_reference or "", event.api_version or "")
+    return bool(_EVENT_ID.fullmatch(event.id)) and not any(_NOT_TEXT.search(text) for text in texts)
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:

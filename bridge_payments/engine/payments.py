@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from ..errors import IllegalState
 from ..models import (
     ID_PATTERN,
     PAID_STATUSES,
@@ -125,6 +126,9 @@ class PaymentVerbs(Instructions, Choices):
         if payment.status not in rules.ALLOWED[Verb.CONFIRM]:
             return nothing  # answered as it is, or refused: the provider need not be asked about the method
         rules.may_confirm_or_sync(principal, payment)
+        if payment.review or payment.status not in rules.ALLOWED[Verb.CONFIRM]:
+            # Answered as it is, or refused, where it is reserved: nobody is asked about a method for that.
+            return Chosen(principal=principal, refusal=IllegalState("The payment changed meanwhile")), None
         chosen = await self.choose(payment.provider_id, principal, method=method)
         usage = payment.setup_future_usage or ("off_session" if save else None)
         if chosen.refusal is not None or chosen.method is not None or usage is None:

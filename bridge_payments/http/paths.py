@@ -66,7 +66,12 @@ class PathTable:
             shapes.sort(key=lambda shape: [variable for variable, _ in shape.segments])
 
     def find(self, path: str) -> Found | None:
-        """Return what *path* leads to; one slash at its end does not matter."""
+        """Return what *path* leads to; one slash at its end does not matter.
+
+        No identity holds a NUL, and some databases refuse to look for one: such a path leads nowhere.
+        """
+        if "\x00" in path:
+            return None
         if len(path) > 1 and path.endswith("/"):
             path = path[:-1]
         if (found := self._literal.get(path)) is not None:

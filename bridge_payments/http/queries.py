@@ -181,9 +181,10 @@ def _moment(given: dict[str, str], name: str, *, end_of_day: bool = False) -> da
             day = datetime.combine(date.fromisoformat(text), time(), UTC)
             return day + timedelta(days=1, microseconds=-1) if end_of_day else day
         moment = datetime.fromisoformat(text.replace(" ", "+"))  # a "+00:00" that nobody percent-encoded
+        # Here and not where it is compared: at the calendar's ends an offset leads out of it.
+        return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise ValidationFailed.of(name, "is not a date or a time in ISO 8601") from None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 _PAGE: Final = (

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["health_blueprint", "payments_blueprint"]
 
-_PATHS: Final = ("/", "/<bridge_payments_path:below>")
+_PATHS: Final = ("/", "/<bridge_payments_path:bridge_payments_below>")
 
 
 class _Path(PathConverter):
@@ -56,8 +56,8 @@ def _blueprint(bridge: Bridge, router: Router, name: str, paths: tuple[str, ...]
     blueprint = Blueprint(name, __name__)
     proxies = Proxies.of(bridge.settings.trusted_proxies)
 
-    def view(prefix: str) -> Response:
-        asked = _read(prefix, router.max_body, proxies)
+    def view(path: str) -> Response:
+        asked = _read(path, router.max_body, proxies)
         heard = router.ask_here(asked)
         # Not bridge.call: a bridge that cannot start is an answer here, not an exception.
         answer = bridge.blocking.call(router.answer, asked, heard=heard)
@@ -72,26 +72,33 @@ def _blueprint(bridge: Bridge, router: Router, name: str, paths: tuple[str, ...]
         prefix = (state.url_prefix or "").rstrip("/")
         state.app.url_map.converters.setdefault("bridge_payments_path", _Path)
         endpoint = f"{state.name_prefix}.{state.name}.answer".lstrip(".")
-        for path in paths:
-            state.app.url_map.add(Rule(prefix + path, endpoint=endpoint, methods=None, merge_slashes=False))
-        state.app.view_functions[endpoint] = lambda **_: view(prefix)
+        rules = {prefix + path: path for path in paths}
+        for rule in rules:
+            state.app.url_map.add(Rule(rule, endpoint=endpoint, methods=None, merge_slashes=False))
+
+        def answer(bridge_payments_below: str | None = None, **_: str) -> Response:
+            # What the prefix matched may be longer or shorter than its text: it may have variables.
+            below = bridge_payments_below
+            return view(rules[str(request.url_rule)] if below is None else f"/{below}")
+
+        state.app.view_functions[endpoint] = answer
 
     blueprint.record(register)
     return blueprint
 
 
-def _read(prefix: str, limit: int, proxies: Proxies) -> Request:
+def _read(path: str, limit: int, proxies: Proxies) -> Request:
     headers = {name.lower(): value for name, value in request.headers.items()}
     peer, scheme = proxies.seen(request.remote_addr, request.scheme, headers)
     return Request(
         method=request.method,
-        path=request.path[len(prefix) :] or "/",
+        path=path,
         headers=headers,
         query=query_of(request.query_string),
         body=_body(limit),
         peer=peer,
         scheme=scheme,
-        prefix=request.script_root.rstrip("/") + prefix,
+        prefix=request.script_root.rstrip("/") + request.path.removesuffix(path),
     )
 
 

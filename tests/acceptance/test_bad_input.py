@@ -138,6 +138,8 @@ INTENT = "/payments/intents/{%s}"
 OTHER_CONFIRM, OTHER_SYNC = "/payments/confirm/{%s}", "/payments/sync/{%s}"
 KEY = {**ROOT, "idempotency-key": "r"}
 LONG_KEY = {"idempotency-key": "r" * 256}
+BEFORE_TIME = "/payments?created_at_from=0001-01-01T00:00:00%2B14:00"
+AFTER_TIME = "/payments?created_at_to=9999-12-31T23:59:59-12:00"
 TWO_TOTALS = {"total_cents": 90, "amount_cents": 91}
 
 STATES = [
@@ -169,6 +171,8 @@ STATES = [
     Case("update: ours", 400, "PATCH", INTENT % "open", {"metadata": {"bridge_x": "1"}}, ADA),
     Case("list: no such status", 400, "GET", "/payments?status=nonsense", b"", ADA, "status"),
     Case("list: no such day", 400, "GET", "/payments?created_at_from=yesterday", b"", ADA, "created_at_from"),
+    Case("list: before time", 400, "GET", BEFORE_TIME, b"", ADA, "created_at_from"),
+    Case("list: after time", 400, "GET", AFTER_TIME, b"", ADA, "created_at_to"),
 ]  # fmt: skip
 
 
@@ -237,6 +241,12 @@ IDS = [
         ("POST", "/webhooks/ID", {}, {}),
     )
 ]
+NULS = [
+    Case(f"id: {name}, GET {path}", 404, "GET", path.replace("ID", strange), b"", ROOT)
+    for name, strange in STRANGE.items()
+    if "\x00" in strange
+    for path in ("/payments/guest/ID", "/webhooks/provider/ID", "/webhooks/ID/deliveries")
+]
 
 BODIES = {
     "half an object": (400, b'{"currency":'),
@@ -269,7 +279,7 @@ READING = [
     Case("path: not here", 404, "GET", "/payment", b"", ROOT),
 ]  # fmt: skip
 
-CASES = [*WRONG_TYPES, *AMOUNTS, *CURRENCIES, *STATES, *WHOSE, *IDS, *READING]
+CASES = [*WRONG_TYPES, *AMOUNTS, *CURRENCIES, *STATES, *WHOSE, *IDS, *NULS, *READING]
 
 
 # --- the shop -------------------------------------------------------------------------------------
@@ -410,6 +420,15 @@ WEBHOOKS = [
     ("signed, and empty", 400, b"", signature(b""), "not an event"),
     ("signed, and not even text", 400, b"\xff", signature(b"\xff"), "not an event"),
     ("signed, and without an id", 400, b'{"type":"x"}', signature(b'{"type":"x"}'), "not an event"),
+    *(
+        (f"signed, and {name}", 400, body, signature(body), "not an event")
+        for name, body in {
+            "with a NUL in its id": EVENT.replace(b"evt_1", b"evt_\\u0000"),
+            "with an id without end": EVENT.replace(b"evt_1", b"evt_" + b"x" * 300),
+            "with half a character in its type": EVENT.replace(b"succeeded", b"\\ud800"),
+            "about a NUL": EVENT.replace(b'{"id":"pi_1"', b'{"object":"payment_intent","id":"pi_\\u0000"'),
+        }.items()
+    ),
     ("signed, and too long", 413, MOST + b" ", signature(MOST + b" "), "over the limit"),
 ]
 

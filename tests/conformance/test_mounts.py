@@ -254,6 +254,21 @@ def test_two_bridges_live_in_one_flask_application(bridge: Bridge) -> None:
         assert client("GET", f"{prefix}/openapi.json", {}, b"").json["servers"] == [{"url": prefix}]
 
 
+@pytest.mark.parametrize("tenant", ["a", "a-tenant-with-a-long-name"])
+def test_flasks_prefix_may_have_a_variable(bridge: Bridge, tenant: str) -> None:
+    app = Flask(__name__)
+    app.register_blueprint(payments_blueprint(bridge), url_prefix="/<tenant>/pay")
+    app.register_blueprint(health_blueprint(bridge), url_prefix="/<tenant>")
+    client = wsgi_client(app)
+    assert client("GET", f"/{tenant}/pay/openapi.json", {}, b"").json["servers"] == [
+        {"url": f"/{tenant}/pay"}
+    ]
+    assert client("GET", f"/{tenant}/pay/payments/guest/a@b.c", {}, b"").status == 401
+    assert client("GET", f"/{tenant}/pay/nowhere", {}, b"").json["path"] == "/nowhere"
+    assert client("GET", f"/{tenant}/pay/", {}, b"").json["name"] == "Bridge Payments API"
+    assert client("GET", f"/{tenant}/health/live", {}, b"").json["alive"] is True
+
+
 # --- FastAPI ----------------------------------------------------------------------------------------
 
 
