@@ -43,6 +43,7 @@ from .contract.subscriptions import SubscriptionQuery, SubscriptionRepository
 __all__ = [
     "FINISHED_ENTRIES",
     "NOBODY_SERVES_IT",
+    "TOTAL_CAP",
     "AddressQuery",
     "AddressRepository",
     "CustomerQuery",
@@ -72,6 +73,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+TOTAL_CAP: Final = 10_000
+"""How far a list counts the whole that its page is of."""
 
 FINISHED_ENTRIES: Final = frozenset({InboxState.PROCESSED, InboxState.IGNORED, InboxState.DEAD})
 NOBODY_SERVES_IT: Final = "no process has delivered to this endpoint for weeks"
@@ -104,6 +108,7 @@ class Page:
 
     items: tuple[Payment, ...]
     total: int
+    """At most `TOTAL_CAP`, which then means "so many or more": counting millions takes seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,7 @@ from . import memory_records
 from .base import (
     FINISHED_ENTRIES,
     NOBODY_SERVES_IT,
+    TOTAL_CAP,
     IdempotencyRecord,
     Page,
     PaymentQuery,
@@ -230,7 +231,7 @@ class _Payments(_Repository):
 
     def list(self, query: PaymentQuery) -> Page:
         found = [payment for payment in self._tables.payments.values() if _matches(payment, query)]
-        total = len(found)
+        total = min(len(found), TOTAL_CAP)
         if query.before_id is not None:
             edge = query.before_id
             found = [p for p in found if (p.id < edge if query.descending else p.id > edge)]

@@ -45,8 +45,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def counts(request: pytest.FixtureRequest) -> dict[str, int]:
     """How many rows and rounds the tests with several processes take."""
     if request.config.getoption("--big", default=False):
-        return {"drained": 50_000, "lost": 10_000, "rounds": 150}
-    return {"drained": 1_600, "lost": 800, "rounds": 10}
+        return {"processes": 8, "drained": 50_000, "lost": 10_000, "rounds": 150}
+    return {"processes": 4, "drained": 1_600, "lost": 800, "rounds": 10}
 
 
 SUITES = {

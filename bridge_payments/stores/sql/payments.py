@@ -10,7 +10,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from ...models import OPEN_STATUSES, Payment, PaymentStatus
-from ..base import Page, PaymentQuery, PaymentTotals
+from ..base import TOTAL_CAP, Page, PaymentQuery, PaymentTotals
 from ..codec import guest_key
 from .claims import Claim
 from .rows import PAYMENT_FIELDS, payment_from, payment_row
@@ -259,8 +259,9 @@ def _list_statements(
 ) -> tuple[sa.Select[Any], sa.Select[Any]]:
     """Return the page with the count of the whole in each row, and that count alone for an empty page."""
     conditions = [_FILTERS[name] for name in sorted(filters)]
-    count = sa.select(sa.func.count()).select_from(payments).where(*conditions)
-    page = sa.select(*_READ.selected_columns, count.correlate(None).scalar_subquery().label("total"))
+    counted = sa.select(_C.id).where(*conditions).limit(TOTAL_CAP).correlate(None).subquery()
+    count = sa.select(sa.func.count()).select_from(counted)
+    page = sa.select(*_READ.selected_columns, count.scalar_subquery().label("total"))
     page = page.where(*conditions)
     if keyset:
         edge = sa.bindparam("before_id", type_=sa.String())
