@@ -81,7 +81,9 @@ async def open_store(arguments: Namespace) -> AsyncIterator[Store]:
 
 def start_logging(settings: Settings) -> None:
     """Log as the settings say, unless the application brought its own logging along."""
-    if not logging.getLogger().handlers and not logging.getLogger("bridge_payments").handlers:
+    loggers = (logging.getLogger(), logging.getLogger("bridge_payments"))
+    # The library brings a NullHandler, as libraries should: it writes nothing.
+    if all(isinstance(handler, logging.NullHandler) for logger in loggers for handler in logger.handlers):
         configure_logging(settings.log_level, settings.log_format)
 
 

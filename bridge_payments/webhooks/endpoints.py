@@ -172,8 +172,8 @@ def _faults(endpoint: Endpoint) -> list[tuple[str, str]]:
         faults.append(("events", "at least one pattern, for instance payment.*"))
     if (endpoint.url is None) == (endpoint.handler is None):
         faults.append(("url", "either a url or a handler"))
-    if endpoint.url is not None and not _is_web_address(endpoint.url):
-        faults.append(("url", "an http or https address"))
+    if endpoint.url is not None:
+        faults += _url_faults(endpoint.url)
     if (endpoint.kind is EndpointKind.CALLABLE) != (
         endpoint.handler is not None
     ) and endpoint.kind is not None:
@@ -193,6 +193,14 @@ def _faults(endpoint: Endpoint) -> list[tuple[str, str]]:
     if any(name.startswith(CLAIM) for name in endpoint.metadata):
         faults.append(("metadata", "what a request merely claims routes nothing"))
     return faults
+
+
+def _url_faults(url: str) -> list[tuple[str, str]]:
+    if not _is_web_address(url):
+        return [("url", "an http or https address")]
+    if "@" in urlsplit(url).netloc:
+        return [("url", "a name and a password belong in a header: addresses are shown in lists")]
+    return []
 
 
 def _is_web_address(url: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC
 from typing import Any, Final
 
@@ -40,6 +41,7 @@ _MAX_FIELD: Final = 1000
 _MAX_FIELDS: Final = 10
 """Slack takes ten fields in a section."""
 _MAX_TITLE: Final = 150
+_MARKS: Final = re.compile(r"[\\\[\]*~`|<>#]")
 
 
 def amount_text(money: Money) -> str:
@@ -56,15 +58,15 @@ def title_of(event: Event) -> str:
 
 
 def body_for_discord(event: Event) -> bytes:
-    """Return the body of a Discord webhook; it mentions nobody, whatever a description contains."""
+    """Return the body of a Discord webhook; strangers' text mentions nobody and hides no address."""
     embed: dict[str, Any] = {
         "title": event.type,
         "color": _WORDS.get(event.type, ("", _GREY))[1],
-        "fields": [{"name": name, "value": _cut(value), "inline": True} for name, value in _facts(event)],
+        "fields": [{"name": name, "value": _plain(value), "inline": True} for name, value in _facts(event)],
         "timestamp": event.created_at.astimezone(UTC).isoformat(timespec="milliseconds"),
     }
     if description := _description(event):
-        embed["description"] = _cut(description)
+        embed["description"] = _plain(description)
     return _json({"content": title_of(event), "allowed_mentions": {"parse": []}, "embeds": [embed]})
 
 
@@ -80,7 +82,8 @@ def body_for_slack(event: Event) -> bytes:
         blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": _escaped(_cut(description))}})
     if fields:
         blocks.append({"type": "section", "fields": fields})
-    moment = f"<!date^{int(event.created_at.timestamp())}^{{date_short_pretty}} {{time}}|{event.created_at}>"
+    written = f"{event.created_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    moment = f"<!date^{int(event.created_at.timestamp())}^{{date_short_pretty}} {{time}}|{written}>"
     blocks.append(
         {"type": "context", "elements": [{"type": "mrkdwn", "text": f"{_escaped(event.type)} · {moment}"}]}
     )
@@ -137,6 +140,8 @@ def _facts(event: Event) -> list[tuple[str, str]]:
             ("Method", card or _said(method.payment_type)),
             ("Owner", method.user_id or method.guest_email),
         ]
+    if event.type == "payment.mismatch" and event.data.get("reason"):
+        facts.insert(0, ("Reason", str(event.data["reason"])))
     if event.type == "webhook.disabled":
         told = {name: event.data.get(name) for name in ("name", "host", "reason", "failing_since")}
         facts += [(name.replace("_", " ").capitalize(), str(value)) for name, value in told.items() if value]
@@ -155,6 +160,17 @@ def _said(code: str | None) -> str | None:
 
 def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _plain(text: str) -> str:
+    """Take the meaning from Discord's links, so that no text covers an address, and from its other marks.
+
+    Underscores stay: they are in ids, and at worst slant a word.
+    """
+    escaped = _MARKS.sub(r"\\\g<0>", _cut(text))
+    if len(escaped) <= _MAX_FIELD:
+        return escaped
+    return escaped[: _MAX_FIELD - 1].rstrip("\\") + "…"  # no half of a pair at its end
 
 
 def _cut(text: str) -> str:

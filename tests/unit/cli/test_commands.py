@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -290,6 +291,28 @@ def test_a_worker_ends_in_order_when_it_is_told_to(console: Console, number: sig
         worker.send_signal(number)
         assert worker.stdout.readline().startswith("stopping")
         assert worker.wait(timeout=30) == 0
+
+
+def test_what_goes_wrong_in_a_worker_is_in_its_log(console: Console, tmp_path: Path) -> None:
+    source = """
+    from bridge_payments import Bridge
+
+    bridge = Bridge.from_env()
+
+    @bridge.webhooks.on("webhook.test")
+    def ship(event):
+        raise RuntimeError("the shelf is empty")
+    """
+    (tmp_path / "shop_that_fails.py").write_text(textwrap.dedent(source))
+    event = Event(id=new_id("evt"), type="webhook.test", created_at=utc_now())
+    console.store(lambda unit: unit.events.add(event))
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "BRIDGE_APP": "shop_that_fails:bridge"}
+    code = "import sys; from bridge_payments.cli import main; sys.exit(main(['worker', '--once']))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "webhook handler ship failed" in done.stderr
+    assert "the shelf is empty" in done.stderr
 
 
 def test_a_worker_runs_the_handlers_of_the_application_it_is_given(

@@ -58,6 +58,7 @@ def test_the_format_can_be_said() -> None:
         ({"url": "ftp://shop.example/"}, "url"),
         ({"url": "https:///nohost"}, "url"),
         ({"url": "https://[half"}, "url"),
+        ({"url": "https://user:hush@shop.example/"}, "url"),
         ({"url": None}, "url"),
         ({"handler": handler}, "url"),
         ({"kind": EndpointKind.CALLABLE}, "kind"),

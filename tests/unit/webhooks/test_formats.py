@@ -44,6 +44,34 @@ def test_discord_reads_content_and_embeds_and_nobody_is_pinged(make_event: MakeE
     assert {"name": "Mode", "value": "test", "inline": True} in embed["fields"]
 
 
+def test_no_text_of_a_stranger_covers_an_address_in_discord(make_event: MakeEvent, payment: Payment) -> None:
+    bait = "[Refund this payment](https://evil.example) **now** #1_a"
+    event = make_event(payment=replace(payment, description=bait, reference_code=bait))
+    (embed,) = json.loads(body_for_discord(event))["embeds"]
+    harmless = r"\[Refund this payment\](https://evil.example) \*\*now\*\* \#1_a"
+    assert embed["description"] == harmless
+    assert {"name": "Order", "value": harmless, "inline": True} in embed["fields"]
+
+
+def test_what_is_escaped_stays_below_what_discord_takes(make_event: MakeEvent, payment: Payment) -> None:
+    event = make_event(payment=replace(payment, description="*" * 9000, reference_code="*" * 9000))
+    (embed,) = json.loads(body_for_discord(event))["embeds"]
+    texts = [embed["description"], *(field["value"] for field in embed["fields"])]
+    assert all(len(text) <= 1024 for text in texts)
+    assert not any(text.removesuffix("…").replace(r"\*", "") for text in texts if "*" in text)
+
+
+def test_a_mismatch_says_what_does_not_match(make_event: MakeEvent) -> None:
+    event = make_event("payment.mismatch", data={"reason": "the provider has no such object"})
+    (facts,) = [block["fields"] for block in json.loads(body_for_slack(event))["blocks"] if "fields" in block]
+    assert {"type": "mrkdwn", "text": "*Reason*\nthe provider has no such object"} in facts
+
+
+def test_a_chat_that_cannot_write_dates_shows_minutes_and_the_zone(make_event: MakeEvent) -> None:
+    context = json.loads(body_for_slack(make_event()))["blocks"][-1]
+    assert context["elements"][0]["text"].endswith("|2026-03-01 12:00 UTC>")
+
+
 def test_slack_reads_text_and_blocks_and_strangers_cannot_write_markup(make_event: MakeEvent) -> None:
     body = json.loads(body_for_slack(make_event()))
     assert body["text"] == "Payment received: 20.00 USD"
