@@ -19,10 +19,6 @@ __all__ = [
     "redact",
 ]
 
-# A library is silent until the application says where its lines go.
-logging.getLogger("bridge_payments").addHandler(logging.NullHandler())
-
-
 # --- card numbers -----------------------------------------------------------------------------------
 
 _SCHEMES: Final = tuple(
@@ -205,6 +201,40 @@ class _TextFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         record.message = record.message.replace("\r", "\\r").replace("\n", "\\n")
         return super().formatMessage(record)
+
+
+class _LastResort(logging.Handler):
+    """Warnings and errors of an application that says nowhere where lines go, on standard error, redacted.
+
+    Python's own last resort would print them with their secrets; silence would hide why a payer met a 500.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.addFilter(RedactionFilter())
+        self.setFormatter(_TextFormatter())
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        # Before the filter, which changes the record for whoever else gets it.
+        return not _is_handled(record, but=self) and super().handle(record)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+        except Exception:  # noqa: BLE001 - logging's own way: a line that cannot be written breaks no request
+            self.handleError(record)
+
+
+def _is_handled(record: logging.LogRecord, *, but: logging.Handler) -> bool:
+    logger: logging.Logger | None = logging.getLogger(record.name)
+    while logger is not None:
+        if any(handler is not but for handler in logger.handlers):
+            return True
+        logger = logger.parent if logger.propagate else None
+    return False
+
+
+logging.getLogger("bridge_payments").addHandler(_LastResort())
 
 
 _LEVELS: Final = {

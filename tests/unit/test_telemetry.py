@@ -6,6 +6,8 @@ import io
 import json
 import logging
 import random
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from typing import Literal
@@ -269,6 +271,52 @@ def test_the_filter_works_with_somebody_elses_formatter() -> None:
     handler.handle(record)
 
     assert out.getvalue() == "key sk_… j…@example.com\n"
+
+
+HOST = """
+import logging, sys
+import bridge_payments.telemetry
+{configure}
+log = logging.getLogger("bridge_payments.http")
+log.info("not for everybody")
+try:
+    raise ValueError("with sk_live_hushhush")
+except ValueError:
+    log.exception("GET /payments failed")
+"""
+
+
+def said_by_a_host(configure: str) -> str:
+    """What a new process writes to standard error: here pytest has handlers of its own."""
+    ran = subprocess.run(
+        [sys.executable, "-c", HOST.format(configure=configure)], capture_output=True, text=True, check=True
+    )
+    return ran.stderr
+
+
+def test_a_host_that_configures_no_logging_still_sees_what_failed() -> None:
+    said = said_by_a_host("")
+
+    assert "ERROR   bridge_payments.http: GET /payments failed" in said
+    assert "ValueError: with sk_…" in said
+    assert "hushhush" not in said
+    assert "not for everybody" not in said
+
+
+@pytest.mark.parametrize(
+    "configure",
+    [
+        "logging.basicConfig(format='host: %(message)s')",
+        "logging.getLogger('bridge_payments.http').addHandler(logging.StreamHandler())",
+        "bridge_payments.telemetry.configure_logging()",
+    ],
+)
+def test_a_host_that_configures_logging_sees_each_line_once(configure: str) -> None:
+    assert said_by_a_host(configure).count("GET /payments failed") == 1
+
+
+def test_a_host_may_ask_for_silence() -> None:
+    assert said_by_a_host("logging.getLogger('bridge_payments').addHandler(logging.NullHandler())") == ""
 
 
 def test_what_json_does_not_know_is_written_as_text() -> None:
