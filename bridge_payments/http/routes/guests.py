@@ -96,7 +96,7 @@ def _converted(done: Conversion) -> GuestConverted:
     )
 
 
-_ERRORS: Final = (NotAuthenticated, AccessDenied, RateLimited, Unavailable)
+_ERRORS: Final = (NotAuthenticated, AccessDenied, InvalidRequest, RateLimited, Unavailable)
 _TEXTS: Final[Mapping[type[BridgeError], Text]] = {
     NotAuthenticated: Text("Authentication Required", "A session is required to convert guest data")
 }
