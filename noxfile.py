@@ -148,7 +148,9 @@ def imports(session: nox.Session) -> None:
 @timed
 def minimal(session: nox.Session) -> None:
     """What must work without a single extra."""
-    session.install("-e", ".", TOOLS["hypothesis"], TOOLS["iso4217"], TOOLS["pytest"])
+    session.install(
+        "-e", ".", TOOLS["hypothesis"], TOOLS["iso4217"], TOOLS["pytest"], TOOLS["standardwebhooks"]
+    )
     pytest(session, *MINIMAL)
 
 
