@@ -27,6 +27,7 @@ from ..providers.base import BillingDetails
 from ..stores.base import Unit
 from .customers import CustomerVerbs
 from .drafting import check_method
+from .inputs import digest
 from .owners import Owner, is_owner
 
 __all__ = ["Choices", "Chosen", "billing_of"]
@@ -34,6 +35,8 @@ __all__ = ["Choices", "Chosen", "billing_of"]
 log = logging.getLogger(__name__)
 
 _LONGEST_REFERENCE: Final = 255
+_LONGEST_ADDRESS: Final = 64
+"""What rows that refer to one have room for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +136,8 @@ class Choices(CustomerVerbs):
         gateway = self.provider(provider_id)
         if not gateway.supports(Verb.CREATE_CUSTOMER) or (owner.user_id is None and owner.guest is None):
             return None
-        key = f"{idempotency_key}:customer" if idempotency_key is not None else None
+        # Hashed: a key may be as long as the column is.
+        key = digest({"customer of": idempotency_key}) if idempotency_key is not None else None
         made = await self.create_customer(
             provider=provider_id,
             guest=owner.guest,
@@ -162,7 +166,7 @@ class Choices(CustomerVerbs):
         """
         if address_id is None:
             return None
-        if not ID_PATTERN.match(address_id):
+        if not ID_PATTERN.match(address_id) or len(address_id) > _LONGEST_ADDRESS:
             raise InvalidRequest("is not an identity", field="billing_address_id")
         address = await self.store.run(lambda unit: unit.addresses.get(address_id), write=False)
         if address is None and principal.is_trusted:

@@ -123,8 +123,6 @@ class PaymentVerbs(Instructions, Choices):
         payment = await self.store.run(lambda unit: unit.payments.get(payment_id), write=False)
         if payment is None or payment.provider_id is None:
             return nothing
-        if payment.status not in rules.ALLOWED[Verb.CONFIRM]:
-            return nothing  # answered as it is, or refused: the provider need not be asked about the method
         rules.may_confirm_or_sync(principal, payment)
         if payment.review or payment.status not in rules.ALLOWED[Verb.CONFIRM]:
             # Answered as it is, or refused, where it is reserved: nobody is asked about a method for that.

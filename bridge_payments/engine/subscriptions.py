@@ -183,7 +183,7 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
                 provider=provider_id,
                 customer_id=draft.customer_id,
                 guest=draft.guest,
-                idempotency_key=f"{key}:method" if key is not None else None,
+                idempotency_key=digest({"method of": key}) if key is not None else None,
                 principal=principal,
             )
             if kept.status is not PaymentMethodStatus.ACTIVE:

@@ -22,7 +22,7 @@ from databases import migrate
 
 from bridge_payments import Money
 from bridge_payments.engine import PaymentEngine
-from bridge_payments.errors import OperationInProgress, Unavailable
+from bridge_payments.errors import InvalidRequest, OperationInProgress, Unavailable
 from bridge_payments.messages import Request
 from bridge_payments.models import (
     DisputeStatus,
@@ -126,6 +126,27 @@ async def at_once(shops: list[Shop], ask: Any, *, times: int = 8) -> list[Any]:
                 await asyncio.sleep(0.01)
 
     return await asyncio.gather(*(one(shops[number % 2]) for number in range(times)))
+
+
+# --- what a database has no room for ---
+
+
+async def test_the_longest_key_is_a_key_and_an_endless_address_is_refused(shops: list[Shop]) -> None:
+    """SQLite keeps a text of any length; others would answer as if they were down."""
+    engine, key = shops[0].engine, "k" * 255
+    methods = [
+        await engine.create_payment_method(token="dummy_ok", idempotency_key=key, principal=ADA)
+        for _ in range(2)
+    ]
+    assert methods[0].id == methods[1].id
+    begun = await engine.create_subscription(
+        Money(900, "USD"), payment_method="dummy_ok", idempotency_key=key, principal=ADA
+    )
+    assert begun.status is SubscriptionStatus.ACTIVE
+    with pytest.raises(InvalidRequest):
+        await engine.update_payment_method(methods[0].id, billing_address_id="0" * 65)
+    theirs = await engine.update_payment_method(methods[0].id, billing_address_id="0" * 64)
+    assert theirs.billing_address_id == "0" * 64, "an address of the merchant's own books"
 
 
 # --- two installations, one database -----------------------------------------------------------------
