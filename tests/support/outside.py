@@ -44,8 +44,11 @@ class Environment:
 
     def run(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run Python away from this project's tree, so that only what is installed is found."""
+        # Without CI, too: pytest says everything twice where that is set.
         bare = {
-            name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST"))
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("PYTHON", "PYTEST")) and name != "CI"
         }
         return subprocess.run(
             [self.python, *arguments],
