@@ -6,7 +6,8 @@ What applications and plugin authors import in their own tests.
     class TestMyStore(StoreConformance): ...   does a store?
     class TestMyMount(MountConformance): ...   does a mount for another framework?
 
-Each is loaded at the first use of its name.
+Each is loaded at the first use of its name. The fixtures `practice_bridge` and `make_practice_bridge` of
+`bridge_payments.testing.plugin` are there for every test of an environment that has this package.
 """
 
 from __future__ import annotations
