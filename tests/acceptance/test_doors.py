@@ -8,28 +8,22 @@ from __future__ import annotations
 
 import json
 import re
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 import pytest
+from strangers import CREATE, HOME, NOBODIES, OWNER, STRANGERS, World, flowless
 
-from bridge_payments import AuthBridge, Bridge, PaymentEngine, Settings
-from bridge_payments.http import ROUTES, Access, Route, Router
+from bridge_payments.http import ROUTES, Access, Route
 from bridge_payments.http.openapi import operations
-from bridge_payments.messages import Request, Response
-from bridge_payments.providers.dummy import DummyGateway, DummyProvider
+from bridge_payments.messages import Response
 from bridge_payments.sandbox.flowless import FakeFlowless
-from bridge_payments.stores import MemoryStore
+
+__all__ = ["flowless"]
 
 pytestmark = pytest.mark.anyio
 
-OWNER = "owner@example.com"
 CARD = "4242424242424242"
-HOME = {"line1": "the-owners", "city": "Madrid", "postal_code": "28013", "country": "ES"}
-CREATE = {"total_cents": 5500, "currency": "USD"}
 
 REVEALING = {
     # Where the contract fixes 403 for somebody else's object (money rule 31). A route that is not in this
@@ -70,74 +64,6 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass
-class World:
-    """A shop with Flowless in front: everybody signs in there."""
-
-    flowless: FakeFlowless
-    gateway: DummyGateway = field(default_factory=DummyGateway)
-
-    def __post_init__(self) -> None:
-        settings = Settings(
-            allow_sandbox=True,
-            default_provider="dummy",
-            inprocess_worker=False,
-            rate_limit_enabled=False,
-            guest_max_payments_per_email=0,
-            flowless_api_url=self.flowless.url,
-            bridge_validation_secret=self.flowless.secret,
-        )
-        engine = PaymentEngine(MemoryStore(), {"dummy": DummyProvider(self.gateway)}, settings=settings)
-        self.bridge = Bridge(engine, auth=AuthBridge.from_settings(settings), settings=settings)
-        self.router = Router(self.bridge)
-        stale = self.flowless.sign_in("late", lasts=timedelta(seconds=-1))
-        self.callers: dict[str, dict[str, str]] = {
-            "anonymous": {},
-            "guest with a stale session": {"x-session-id": stale},
-            "other user": {"x-session-id": self.flowless.sign_in("other")},
-            "unverified namesake": {
-                "x-session-id": self.flowless.sign_in("eve", email=OWNER, verified=False)
-            },
-            "other guest": {"x-guest-token": self.flowless.guest("other@example.com")},
-            "owner": {"x-session-id": self.flowless.sign_in("owner", email=OWNER)},
-            "admin": {"x-session-id": self.flowless.sign_in("root", user_type="admin")},
-        }
-
-    async def ask(self, caller: str, method: str, path: str, body: object = None, **query: str) -> Response:
-        sent = {
-            "content-type": "application/json",
-            "idempotency-key": uuid.uuid4().hex,
-            **self.callers[caller],
-        }
-        content = b"" if body is None else json.dumps(body).encode()
-        asked = Request(method=method, path=path, headers=sent, body=content, peer="192.0.2.7", query=query)
-        return await self.router.answer(asked)
-
-    async def payment(self) -> str:
-        """Return an open payment of the owner's."""
-        return await self.made("/payments/intents", {**CREATE, "reference_code": "the-owners"})
-
-    async def customer(self) -> str:
-        return await self.made("/customers", {"email": OWNER, "metadata": {"of": "the-owners"}})
-
-    async def method(self) -> str:
-        return await self.made(
-            "/payment-methods", {"payment_method_token": "dummy_ok", "alias": "the-owners"}
-        )
-
-    async def address(self) -> str:
-        return await self.made("/addresses", HOME)
-
-    async def subscription(self) -> str:
-        body = {**CREATE, "payment_method_id": "dummy_ok", "description": "the-owners"}
-        return await self.made("/subscriptions", body)
-
-    async def made(self, path: str, body: dict[str, Any]) -> str:
-        answer = await self.ask("owner", "POST", path, body)
-        assert answer.status in (200, 201), answer.body
-        return str(json.loads(answer.body)["data"]["id"])
-
-
 async def _of(name: str) -> str:
     return name
 
@@ -158,12 +84,6 @@ SPECIMENS: dict[str, Callable[[World], Awaitable[str]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def flowless() -> Iterator[FakeFlowless]:
-    with FakeFlowless() as fake:
-        yield fake
-
-
 @pytest.fixture
 async def world(flowless: FakeFlowless) -> AsyncIterator[World]:
     world = World(flowless)
@@ -180,8 +100,6 @@ KINDS = {
     "subscription_id": "sub",
 }
 OWNED = [one for one in EVERY if any(f"{{{name}}}" in one.values[2] for name in KINDS)]  # type: ignore[operator]
-STRANGERS = ("other user", "unverified namesake", "other guest")
-NOBODIES = ("anonymous", "guest with a stale session")
 
 
 async def spelled(world: World, path: str) -> str:
