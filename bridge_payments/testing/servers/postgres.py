@@ -103,7 +103,8 @@ def running_postgres(binaries: Path | None = None, *, port: bool = False) -> Ite
         return
     # Not under the tests' own folder, which the unprivileged user could not enter.
     with private_folder("bridge-pg-") as folder:
-        process = PrivateServer(folder, user="postgres")
+        # SIGINT is "fast": it ends the sessions, then stops.
+        process = PrivateServer(folder, user="postgres", gentle=signal.SIGINT)
         initdb: list[str | Path] = [binaries / "initdb", "--pgdata=data", "--username=postgres"]
         process.prepare(*initdb, "--auth=trust", "--encoding=UTF8", "--no-sync", "--no-instructions")
         number = free_port() if port else 5432  # without an address it only names the socket
@@ -125,7 +126,7 @@ def running_postgres(binaries: Path | None = None, *, port: bool = False) -> Ite
             process.wait_until(server.answers)
             yield server
         finally:
-            process.stop(signal.SIGINT)  # "fast": end the sessions, then stop
+            process.stop()
 
 
 def _major(folder: Path) -> int:

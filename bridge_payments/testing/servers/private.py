@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import Any, Final
 __all__ = ["PrivateServer", "ServerMissing", "free_port", "private_folder"]
 
 START_SECONDS: Final = 60
+_MOURNER: Final = Path(__file__).with_name("mourner.py")
 
 
 class ServerMissing(Exception):
@@ -40,8 +42,18 @@ def free_port() -> int:
 class PrivateServer:
     """Runs commands in *folder*, never as root, and one of them until `stop`."""
 
-    def __init__(self, folder: Path, *, user: str = "nobody", root: bool = False) -> None:
-        """*user* is whom to be instead of root, where there is one; *root* if the server does not mind."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        user: str = "nobody",
+        root: bool = False,
+        gentle: signal.Signals = signal.SIGTERM,
+    ) -> None:
+        """*user* is whom to be instead of root, where there is one; *root* if the server does not mind.
+
+        *gentle* is the signal at which it ends whatever its clients do.
+        """
         self.folder = folder
         self.log = folder / "log"
         self._options: dict[str, Any] = {
@@ -49,7 +61,9 @@ class PrivateServer:
             "stdin": subprocess.DEVNULL,
             "env": {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "HOME": str(folder)},
         }
+        self._gentle = gentle
         self._process: subprocess.Popen[bytes] | None = None
+        self._mourner: subprocess.Popen[bytes] | None = None
         self._command: Sequence[str | Path] = ()
         if os.geteuid() == 0 and not root:
             uid, gid = _unprivileged(user)
@@ -75,18 +89,49 @@ class PrivateServer:
                 start_new_session=True,  # Ctrl-C is for the tests; they stop the server in their own time
                 **self._options,
             )
+        # Tests that are killed stop nothing. A signal at the parent's death would be Linux's alone, and comes
+        # when the thread dies that started the server.
+        numbers = [str(self._process.pid), str(int(self._gentle))]
+        self._mourner = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-I", "-S", str(_MOURNER), *numbers, str(self.folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+    def stop(self, how: signal.Signals | None = None) -> None:
         """End the process, by force if it takes its time."""
         if self._process is None:
             return
         if self._process.poll() is None:
-            self._process.send_signal(how)
+            self._process.send_signal(self._gentle if how is None else how)
         try:
             self._process.wait(30)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._dismiss()
+
+    def _dismiss(self) -> None:
+        """Let nobody wait for our end: the server has had its own."""
+        mourner, self._mourner = self._mourner, None
+        if mourner is not None:
+            mourner.kill()  # before its input ends, at which it would remove the folder
+            mourner.wait()
+            assert mourner.stdin is not None
+            mourner.stdin.close()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it hear and say nothing while the block lasts, as if a cable were cut."""
+        if self._process is None:
+            raise RuntimeError("it does not run")
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End the process as a power cut would."""
