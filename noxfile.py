@@ -208,6 +208,15 @@ def build(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 @timed
+def docs(session: nox.Session) -> None:
+    """The site, with the reference that is derived from the code. A broken link or anchor is an error."""
+    session.install("-e", ".[all,docs]")
+    session.run("sphinx-build", "-q", "-W", "--keep-going", "-E", "-b", "html", "docs", "docs/_build/html")
+    session.log("docs/_build/html/index.html")
+
+
+@nox.session(python=PYTHONS[0])
+@timed
 def bench(session: nox.Session) -> None:
     """What it costs beside the bare SDK, raw handlers and a hand-written application. Figures, no verdict."""
     session.install("-e", ".[dev]", "httptools")  # the parser that uvicorn[standard] brings
