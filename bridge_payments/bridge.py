@@ -65,7 +65,8 @@ class Bridge:
         self._worker: asyncio.Task[None] | None = None
         self._starting: asyncio.Lock | None = None
         self._started = False
-        engine.on_commit = self.wake
+        engine.on_commit = self.worker.wake_deliveries
+        engine.on_receipt = self.worker.wake_inbox
 
     @classmethod
     def from_env(

@@ -39,26 +39,38 @@ class Worker:
         self._engine = engine
         self._webhooks = webhooks
         self._settings = settings
-        self._wakes: list[asyncio.Event] = []
+        self._wakes: dict[str, asyncio.Event] = {}
+
+    # Called on the worker's event loop. What nobody says is found at the next look, a second later.
 
     def wake(self) -> None:
-        """Say that something was committed which somebody should look at soon. On the worker's event loop."""
-        for event in self._wakes:
+        """Say that something was committed which somebody should look at soon."""
+        for event in self._wakes.values():
             event.set()
         self._webhooks.wake()
 
+    def wake_deliveries(self) -> None:
+        """Say that there may be events to tell."""
+        self._webhooks.wake()
+
+    def wake_inbox(self, provider_id: str) -> None:
+        """Say that one account's inbox holds something: a burst of events must not stir the other queues."""
+        wake = self._wakes.get(_inbox_of(provider_id))
+        if wake is not None:
+            wake.set()
+
     def forget(self) -> None:
         """In a forked child: the loops are the parent's."""
-        self._wakes = []
+        self._wakes = {}
 
     async def run(self) -> None:
         """Work until cancelled."""
-        self._wakes = []
+        self._wakes = {}
         engine = self._engine
         async with asyncio.TaskGroup() as group:
             for provider_id in engine.provider_ids:
                 inbox = partial(engine.process_inbox, provider_id=provider_id)
-                group.create_task(self._forever(f"the inbox of {provider_id}", inbox, woken=True))
+                group.create_task(self._forever(_inbox_of(provider_id), inbox, woken=True))
             group.create_task(self._forever("open operations", engine.reconcile, woken=True))
             group.create_task(self._forever("payments that are not final", engine.sweep, woken=True))
             group.create_task(self._webhooks.run(idle_seconds=_IDLE))
@@ -101,7 +113,7 @@ class Worker:
     ) -> None:
         wake = asyncio.Event()
         if woken:
-            self._wakes.append(wake)
+            self._wakes[what] = wake
         while True:
             wake.clear()
             pause = idle
@@ -118,3 +130,7 @@ class Worker:
                     await wake.wait()
             except TimeoutError:
                 continue
+
+
+def _inbox_of(provider_id: str) -> str:
+    return f"the inbox of {provider_id}"

@@ -76,7 +76,7 @@ class InboxWork(Refreshing):
         entry = self._entry(provider_id, event, request)
         receipt = await self._received.add(entry)
         if not receipt.duplicate:
-            self.on_commit()
+            self.on_receipt(provider_id)
         return receipt
 
     async def process_inbox(self, *, provider_id: str | None = None, limit: int = 50) -> int:
@@ -122,9 +122,14 @@ class InboxWork(Refreshing):
 
     async def replay_webhook(self, entry_id: str, *, principal: Principal = SYSTEM) -> bool:
         """Make one received webhook due again, whatever became of it; False if there is none."""
-        done = await self.store.run(lambda unit: unit.inbox.replay(entry_id))
-        self.on_commit()
-        return done
+
+        def work(unit: Unit) -> InboxEntry | None:
+            return unit.inbox.get(entry_id) if unit.inbox.replay(entry_id) else None
+
+        entry = await self.store.run(work)
+        if entry is not None:
+            self.on_receipt(entry.provider_id)
+        return entry is not None
 
     def _entry(self, provider_id: str, event: ProviderEvent, request: Request) -> InboxEntry:
         return InboxEntry(

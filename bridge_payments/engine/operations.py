@@ -93,13 +93,16 @@ class Operations:
     clock: Clock
     settings: Settings
     on_commit: Callable[[], None]
-    """Called after a commit that left work for others: events, inbox entries, open operations."""
+    """Called after a commit that may have left events to tell."""
+    on_receipt: Callable[[str], None]
+    """Called with the account for which something was put into the inbox."""
 
     def __init__(self, store: Store, *, clock: Clock, settings: Settings) -> None:
         self.store = store
         self.clock = clock
         self.settings = settings
         self.on_commit = _nothing
+        self.on_receipt = _nothing
         self._shielded: set[asyncio.Task[Any]] = set()
 
     def provider(self, provider_id: str) -> PaymentProvider:
@@ -698,5 +701,5 @@ def _in_progress(holder: str) -> OperationInProgress:
     return OperationInProgress(f"Operation {holder} on it is still open", operation_id=holder)
 
 
-def _nothing() -> None:
+def _nothing(*_: str) -> None:
     """Nobody waits for commits."""

@@ -80,7 +80,11 @@ def running(*command: str) -> Iterator[list[str]]:
         yield line
     finally:
         process.terminate()
-        process.wait(20)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:  # it waits for a gateway that never answers, which is the point
+            process.kill()
+            process.wait(10)
 
 
 @contextlib.contextmanager

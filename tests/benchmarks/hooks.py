@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,13 +18,17 @@ import load
 from serve import HOOKS
 from table import Table, compared
 
+from bridge_payments.stores.base import PaymentQuery
+from bridge_payments.stores.sql import SQLStore
 from bridge_payments.testing.servers import Postgres
 
 __all__ = ["INGEST", "OUT", "STUCK", "measure"]
 
 HERE: Final = Path(__file__).parent
 INGEST: Final = "signed Stripe events in, {}"
-STUCK: Final = "the same, processing stuck, {}"
+STUCK: Final = "processing stuck, {}"
+STEADY: Final = 100.0
+"""Events a second, where as many as possible are not what is measured."""
 OUT: Final = "deliveries to a local sink"
 SECRET: Final = "whsec_bench"
 OBJECT: Final[dict[str, Any]] = {
@@ -42,14 +47,15 @@ OBJECT: Final[dict[str, Any]] = {
 }  # fmt: skip
 
 
-def wires(count: int, *, path: str, run: str) -> list[bytes]:
-    """Return *count* requests, each a signed event of its own about a payment of its own."""
+def wires(count: int, *, path: str, run: str, about: Sequence[str] = ()) -> list[bytes]:
+    """Return *count* requests, each a signed event of its own: *about* these, or payments unknown to us."""
     made, moment = [], str(int(time.time()))
     for number in range(count):
+        intent = about[number % len(about)] if about else f"pi_{run}_{number}"
         event = {
             "id": f"evt_{run}_{number}", "object": "event", "api_version": "2026-10-28",
             "created": int(moment),
-            "data": {"object": OBJECT | {"id": f"pi_{run}_{number}"}}, "livemode": False,
+            "data": {"object": OBJECT | {"id": intent}}, "livemode": False,
             "pending_webhooks": 1, "request": {"id": None, "idempotency_key": None},
             "type": "payment_intent.succeeded",
         }  # fmt: skip
@@ -110,18 +116,34 @@ def _ingest(
             )
             ports[name] = int(port)
         runs: dict[str, list[dict[str, float]]] = {name: [] for name in ports}
+        steady: list[dict[str, float]] = []
+        known = asyncio.run(_known(urls[-1]))
         for turn in range(rounds + 1):
             for name, port in ports.items():
                 path = "/hooks" if name == "raw hooks" else "/bridge-payment/webhooks/stripe"
-                asked = wires(count if turn else 50, path=path, run=f"{turn}")
+                about = known if name == "stuck" else ()  # its worker waits for what became of these
+                asked = wires(count if turn else 50, path=path, run=f"{turn}", about=about)
                 done = asyncio.run(load.run_each(port, asked))
                 if turn:
                     runs[name].append(done.figures)
+            asked = wires(count // 10, path=path, run=f"{turn}_steady", about=known)
+            done = asyncio.run(load.run_each(ports["stuck"], asked, per_second=STEADY))
+            if turn:
+                steady.append(done.figures)
     floor = runs["raw hooks"]
     for name in ("hooks", "raw hooks"):
         what = INGEST.format(place)
         table.add(what, _NAMES[name], **load.median_of(runs[name]), **compared(runs[name], floor))
-    table.add(STUCK.format(place), "a provider that never answers", **load.median_of(runs["stuck"]))
+    table.add(STUCK.format(place), "as many as it takes", **load.median_of(runs["stuck"]))
+    table.add(STUCK.format(place), f"{STEADY:.0f} a second", **load.median_of(steady))
+
+
+async def _known(url: str) -> list[str]:
+    """Return the provider's names of payments that are in the database."""
+    store = SQLStore(url)
+    page = await store.run(lambda unit: unit.payments.list(PaymentQuery(limit=1000)), write=False)
+    await store.aclose()
+    return [str(payment.provider_intent_id) for payment in page.items]
 
 
 _NAMES: Final = {"hooks": "raw webhook route", "raw hooks": "the verification and a bare INSERT"}

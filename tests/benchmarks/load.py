@@ -75,18 +75,24 @@ async def run(port: int, request: Ask, count: int) -> Run:
     return await run_each(port, [request.wire()] * count)
 
 
-async def run_each(port: int, wires: Sequence[bytes]) -> Run:
-    """Send each of *wires* once over all connections."""
+async def run_each(port: int, wires: Sequence[bytes], *, per_second: float | None = None) -> Run:
+    """Send each of *wires* once over all connections, as fast as they are answered or at a steady rate.
+
+    At a steady rate the latency counts from when a request was due, not from when a connection was free.
+    """
     before = (await ask(port, Ask("GET", "/usage", "")))["cpu"]
-    rest = iter(wires)
+    rest = iter(enumerate(wires))
     latencies: list[float] = []
 
     async def visitor() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for wire in rest:
-            began = time.perf_counter()
+        for number, wire in rest:
+            due = time.perf_counter()
+            if per_second:
+                due = began + number / per_second
+                await asyncio.sleep(max(due - time.perf_counter(), 0))
             await _exchange(reader, writer, wire)
-            latencies.append(time.perf_counter() - began)
+            latencies.append(time.perf_counter() - due)
         writer.close()
 
     began = time.perf_counter()

@@ -125,6 +125,20 @@ async def test_an_account_that_hangs_delays_no_other(house: Any, monkeypatch: py
     await end_the_hanging(engine)
 
 
+async def test_a_received_event_stirs_its_own_inbox_and_no_other_queue(house: Any) -> None:
+    """A storm of webhooks would otherwise have every queue looked at, again and again."""
+    stirred: list[str] = []
+    house.engine.on_receipt = stirred.append
+    house.engine.on_commit = lambda: stirred.append("all that was committed")
+    await house.paid()
+    stirred.clear()
+    receipt = await receive(house, house.gateway.events[-1], "dummy")
+    await receive(house, house.gateway.events[-1], "dummy")  # a copy leaves nothing to do
+    assert stirred == ["dummy"]
+    assert await house.engine.replay_webhook(receipt.entry_id)
+    assert stirred == ["dummy", "dummy"]
+
+
 async def test_stopping_gives_back_what_was_not_begun(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     payments = [await house.paid() for _ in range(12)]
     last = {each["intent"]["id"]: each for each in house.gateway.events}
