@@ -18,6 +18,7 @@ Everything this library raises on purpose, grouped by what the caller may do nex
   · not now: the world is in the way, try again later
     x Conflict                       somebody else is changing the same thing
       x OperationInProgress          an operation on this payment is open; names it
+      x Contradicted                 an operator says one thing and the provider another
       x DuplicateReference           the unique reference is taken; names its payment
       x ConcurrentUpdate             the row changed underneath; the engine reads again
     x RateLimited                    slow down; says for how long
@@ -50,6 +51,7 @@ __all__ = [
     "ConcurrentUpdate",
     "ConfigurationError",
     "Conflict",
+    "Contradicted",
     "DuplicateReference",
     "IdempotencyMismatch",
     "IllegalState",
@@ -194,6 +196,12 @@ class OperationInProgress(Conflict):
     def __init__(self, message: str = "", *, operation_id: str) -> None:
         self.operation_id = operation_id
         super().__init__(message, details={"operation_id": operation_id})
+
+
+class Contradicted(Conflict):
+    """The provider does not say what the operator says; the provider is believed."""
+
+    code = "contradicted"
 
 
 class DuplicateReference(Conflict):

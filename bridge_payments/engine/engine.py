@@ -19,8 +19,8 @@ from .inbox import InboxWork
 from .intents import IntentVerbs
 from .payments import PaymentVerbs
 from .reads import Reads
-from .reconcile import Reconciliation
 from .refunds import RefundVerbs
+from .resolving import Resolutions
 from .retention import RetentionWork
 from .subscriptions import SubscriptionVerbs
 from .sweep import SweepWork
@@ -37,7 +37,7 @@ class PaymentEngine(
     AddressVerbs,
     ConversionVerbs,
     InboxWork,
-    Reconciliation,
+    Resolutions,
     SweepWork,
     RetentionWork,
 ):

@@ -24,6 +24,7 @@ from ..models import (
     SYSTEM,
     Customer,
     Money,
+    OpenOperations,
     Operation,
     OperationState,
     Payment,
@@ -41,7 +42,7 @@ from .operations import LostLease, LostRace, known_payment, with_refunds
 from .outcome import Answer, Reserved, settle_absence
 from .subjects import Held, Subjects, keeper_of, settle_row_absence
 
-__all__ = ["Reconciliation", "Verdict", "verdict"]
+__all__ = ["Reconciliation", "Verdict", "quiet_at", "verdict"]
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,8 @@ _WAIT: Final = 15.0
 _ABSENT: Final = f"{OUR_NOTE}absent"
 """The name in `Operation.steps` of how often absence was seen when nothing could be under way any more."""
 _LOOK_AGAIN: Final = 60.0
+_REPEATED: Final = f"{OUR_NOTE}repeated"
+"""The name in `Operation.steps` of when reconciliation sent it last."""
 _WITHOUT_KEYS: Final = timedelta(hours=24)
 """For how long what may be done twice is asked for again where a provider has no keys."""
 
@@ -111,6 +114,14 @@ class Reconciliation(Subjects):
         """Return the operations whose outcome is not known yet, oldest first: the operator's queue."""
         return await self.store.run(lambda unit: unit.operations.list_open(limit=limit), write=False)
 
+    async def count_unknown(self, *, principal: Principal = SYSTEM) -> Sequence[OpenOperations]:
+        """Return how many operations are open, by account and state, and since when the oldest of them is.
+
+        `reserved` ones are under way, or their sender died; `unknown` ones wait for their provider's word.
+        The age of the oldest is the figure to be woken up by.
+        """
+        return await self.store.run(lambda unit: unit.operations.count_open(), write=False)
+
     async def look_up_operation(self, operation_id: str, *, principal: Principal = SYSTEM) -> Operation:
         """Ask the provider now what became of an operation; return it as it is afterwards, unknown or not.
 
@@ -119,6 +130,16 @@ class Reconciliation(Subjects):
         if not principal.is_trusted:
             raise AccessDenied("Admin privileges required")
         token, leased_at = secrets.token_hex(8), time.monotonic()
+        operation = await self.leased(operation_id, token)
+        if operation.is_open:
+            await self.shielded(self._finish(operation, token, leased_at))
+        return await self.store.run(lambda unit: unit.operations.get(operation_id), write=False) or operation
+
+    async def leased(self, operation_id: str, token: str) -> Operation:
+        """Take the lease of an open operation; return one that is finished as it is, without a lease.
+
+        Raises: NotFound, OperationInProgress while somebody else is asking.
+        """
 
         def take(unit: Unit) -> tuple[Operation | None, Operation | None]:
             leased = unit.operations.lease(operation_id, token=token, lease_seconds=LEASE_SECONDS)
@@ -127,12 +148,9 @@ class Reconciliation(Subjects):
         leased, known = await self.store.run(take)
         if known is None:
             raise NotFound("Operation not found")
-        if leased is None:
-            if known.is_open:
-                raise OperationInProgress(operation_id=operation_id)
-            return known
-        await self.shielded(self._finish(leased, token, leased_at))
-        return await self.store.run(lambda unit: unit.operations.get(operation_id), write=False) or known
+        if leased is None and known.is_open:
+            raise OperationInProgress(operation_id=operation_id)
+        return known
 
     async def _finish(self, operation: Operation, token: str, leased_at: float) -> bool:
         case = await self._load(replace(operation, lease_token=token))
@@ -212,10 +230,22 @@ class Reconciliation(Subjects):
                         await self._postpone(operation, token, delay, why=f"absent so far: {proof}")
                         return False
                     case Verdict.REPEAT:
-                        answer, operation = await self.asked(operation, leased_at=leased_at, repeat=True)
+                        noted = await self._note_repeat(operation, token)
+                        if noted is None:
+                            return False
+                        answer, operation = await self.asked(noted, leased_at=leased_at, repeat=True)
                         return await self._recorded(replace(case, operation=operation), _repeated(answer))
                     case _:
                         return await self._abandon(case, proof)
+
+    async def _note_repeat(self, operation: Operation, token: str) -> Operation | None:
+        """Write down that it is about to be sent again: until that is over nobody may call it absent.
+
+        None if somebody else took it over: then nothing is sent.
+        """
+        noted = replace(operation, steps={**operation.steps, _REPEATED: self.clock().isoformat()})
+        kept = await self.store.run(lambda unit: unit.operations.save(noted, token=token))
+        return noted if kept else None
 
     async def _recorded(self, case: Reserved | Held[Any], answer: Answer) -> bool:
         """Record an answer; return whether the operation is finished."""
@@ -310,6 +340,13 @@ def _says_something(found: Found) -> bool:
 def _under_way(provider: PaymentProvider) -> timedelta:
     """How long after its reserve, or its last repeat, an operation may still be at work somewhere."""
     return timedelta(seconds=LEASE_SECONDS + CALL_DEADLINE + provider.absence_margin_seconds)
+
+
+def quiet_at(operation: Operation, provider: PaymentProvider) -> datetime:
+    """Return when nothing of an operation can be under way any more, whoever sent it last."""
+    repeated = operation.steps.get(_REPEATED)
+    last = max(operation.created_at, datetime.fromisoformat(repeated)) if repeated else operation.created_at
+    return last + _under_way(provider)
 
 
 def _until_quiet(operation: Operation, provider: PaymentProvider, now: datetime) -> float:

@@ -11,7 +11,16 @@ from .events import EVENT_TYPES, Delivery, DeliveryState, Event, InboxEntry, Inb
 from .ids import ID_PATTERN, METHOD_PATTERN, id_bounds, is_own_id, new_id, new_reference, new_secret
 from .jobs import ScheduledJob
 from .money import EXPONENTS, MAX_MINOR_UNITS, Money, exponent_of
-from .operations import OPEN_OPERATION_STATES, PAYMENT_VERBS, Operation, OperationState, Verb
+from .operations import (
+    OPEN_OPERATION_STATES,
+    PAYMENT_VERBS,
+    Claim,
+    OpenOperations,
+    Operation,
+    OperationState,
+    Statement,
+    Verb,
+)
 from .payment_methods import PaymentMethod, PaymentMethodStatus
 from .payments import (
     OPEN_STATUSES,
@@ -50,6 +59,7 @@ __all__ = [
     "AddressType",
     "BillingInterval",
     "CaptureMethod",
+    "Claim",
     "Clock",
     "Customer",
     "Delivery",
@@ -66,6 +76,7 @@ __all__ = [
     "NextAction",
     "NextActionKind",
     "Noun",
+    "OpenOperations",
     "Operation",
     "OperationState",
     "Payment",
@@ -81,6 +92,7 @@ __all__ = [
     "RefundStatus",
     "ScheduledJob",
     "SigningSecret",
+    "Statement",
     "StoredEndpoint",
     "Subscription",
     "SubscriptionStatus",

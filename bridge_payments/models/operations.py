@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-__all__ = ["OPEN_OPERATION_STATES", "PAYMENT_VERBS", "Operation", "OperationState", "Verb"]
+__all__ = [
+    "OPEN_OPERATION_STATES",
+    "PAYMENT_VERBS",
+    "Claim",
+    "OpenOperations",
+    "Operation",
+    "OperationState",
+    "Statement",
+    "Verb",
+]
+
+STATEMENTS: Final = "-statements"
+"""The name in `Operation.steps` of what operators said of it."""
 
 
 class Verb(StrEnum):
@@ -51,6 +63,39 @@ class OperationState(StrEnum):
 
 
 OPEN_OPERATION_STATES: Final = frozenset({OperationState.RESERVED, OperationState.UNKNOWN})
+
+
+class Claim(StrEnum):
+    """What an operator says of an operation that the library could not finish by itself."""
+
+    EXECUTED = "executed"
+    NOT_EXECUTED = "not_executed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """What an operator said of an operation, and what came of it. Kept with the operation, for good."""
+
+    at: datetime
+    by: str
+    """The scope text of whoever said it."""
+    outcome: Claim
+    evidence: str
+    """How they know, in their own words."""
+    reference: str | None = None
+    """The provider's reference that they named."""
+    came_of: str = ""
+    """What the provider said to it, and whether it was believed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOperations:
+    """How many operations of one account and state are open, and since when the oldest of them is."""
+
+    provider_id: str
+    state: OperationState
+    count: int
+    oldest: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +147,34 @@ class Operation:
     @property
     def is_open(self) -> bool:
         return self.state in OPEN_OPERATION_STATES
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """What operators said of it, oldest first."""
+        return tuple(
+            Statement(
+                at=datetime.fromisoformat(said["at"]),
+                by=said["by"],
+                outcome=Claim(said["outcome"]),
+                evidence=said["evidence"],
+                reference=said["reference"],
+                came_of=said["came_of"],
+            )
+            for said in self.steps.get(STATEMENTS, ())
+        )
+
+    def with_statement(self, statement: Statement, *, keep: int = 20) -> Operation:
+        """Return the operation with one more statement; of so many the last *keep* are kept."""
+        said = {
+            "at": statement.at.isoformat(),
+            "by": statement.by,
+            "outcome": statement.outcome.value,
+            "evidence": statement.evidence,
+            "reference": statement.reference,
+            "came_of": statement.came_of,
+        }
+        kept = [*self.steps.get(STATEMENTS, ()), said][-keep:]
+        return replace(self, steps={**self.steps, STATEMENTS: kept})
 
     def key(self, step: str, *, first: str) -> str:
         """Return the idempotency key of one step: the same for every attempt of it."""

@@ -25,6 +25,7 @@ from ..models import (
     Event,
     InboxEntry,
     InboxState,
+    OpenOperations,
     Operation,
     Payment,
     PaymentStatus,
@@ -220,6 +221,9 @@ class OperationRepository(Protocol):
 
     def list_open(self, *, limit: int) -> Sequence[Operation]:
         """Return open operations, oldest first: the operator's queue."""
+
+    def count_open(self) -> Sequence[OpenOperations]:
+        """Return how many are open and since when, by account and state, in that order. Reads those alone."""
 
 
 class IdempotencyRepository(Protocol):

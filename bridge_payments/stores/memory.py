@@ -23,7 +23,9 @@ from ..models import (
     Event,
     InboxEntry,
     InboxState,
+    OpenOperations,
     Operation,
+    OperationState,
     Payment,
     PaymentMethod,
     PaymentStatus,
@@ -396,6 +398,21 @@ class _Operations(_Repository):
 
     def list_open(self, *, limit: int) -> Sequence[Operation]:
         return _first([o for o in self._tables.operations.values() if o.is_open], limit, lambda o: o.id)
+
+    def count_open(self) -> Sequence[OpenOperations]:
+        groups: dict[tuple[str, OperationState], list[Operation]] = {}
+        for operation in self._tables.operations.values():
+            if operation.is_open:
+                groups.setdefault((operation.provider_id, operation.state), []).append(operation)
+        return [
+            OpenOperations(
+                provider_id=provider_id,
+                state=state,
+                count=len(found),
+                oldest=min(operation.created_at for operation in found),
+            )
+            for (provider_id, state), found in sorted(groups.items())
+        ]
 
     def _is_leased(self, operation: Operation) -> bool:
         return operation.lease_until is not None and not self._unit.is_due(operation.lease_until)

@@ -36,10 +36,11 @@ class Office:
     router: Router
     clock: MovableClock
 
-    async def ask(self, method: str, path: str, **query: str) -> tuple[int, Any]:
+    async def ask(self, method: str, path: str, *, body: object = None, **query: str) -> tuple[int, Any]:
         headers = {"content-type": "application/json", "x-session-id": "sess_of_root"}
+        sent = b"" if body is None else json.dumps(body).encode()
         answer = await self.router.answer(
-            Request(method=method, path=path, headers=headers, query=query, peer="192.0.2.7")
+            Request(method=method, path=path, headers=headers, query=query, peer="192.0.2.7", body=sent)
         )
         return answer.status, json.loads(answer.body)
 
@@ -124,6 +125,37 @@ async def test_an_unknown_outcome_is_shown_and_looked_up_on_request(office: Offi
     assert (again[0], again[1]["data"]["state"]) == (200, "succeeded")
     assert (await office.ask("GET", "/admin/unknown"))[1]["data"] == []
     assert (await office.ask("POST", "/admin/operations/op_9/look-up"))[0] == 404
+
+
+async def test_an_operator_resolves_what_the_provider_cannot_tell_and_is_named(office: Office) -> None:
+    payment = await office.engine.create_payment_intent(Money(5500, "USD"))
+    office.gateway.fail_next("broken_before")
+    unsure = await office.engine.confirm_payment(payment.id, payment_method="dummy_ok")
+    path = f"/admin/operations/{unsure.unknown_operation_id}/resolve"
+    absent = {"outcome": "not_executed", "evidence": "support says so, case 42"}
+    for body in ({}, {"outcome": "paid", "evidence": "x"}, {"outcome": "executed", "evidence": "x"}):
+        status, said = await office.ask("POST", path, body=body)
+        assert (status, said["success"]) == (400, False), said
+    office.clock.move(timedelta(seconds=61))
+    status, said = await office.ask("POST", path, body=absent)
+    assert (status, said["error"]) == (409, "Operation in progress")
+    status, said = await office.ask(
+        "POST", path, body={"outcome": "executed", "reference": "in_9", "evidence": "I think"}
+    )
+    assert (status, said["error"]) == (409, "Conflict")
+    office.clock.move(timedelta(minutes=5))
+    status, said = await office.ask("POST", path, body=absent)
+    assert (status, said["data"]["state"]) == (200, "abandoned")
+    last = said["data"]["statements"][-1]
+    assert (last["by"], last["outcome"], last["evidence"], last["reference"]) == (
+        "admin:root",
+        "not_executed",
+        "support says so, case 42",
+        None,
+    )
+    assert len(said["data"]["statements"]) == 3, "what was not believed is kept, too"
+    assert (await office.ask("POST", path, body=absent))[0] == 409, "it is resolved already"
+    assert (await office.ask("POST", "/admin/operations/op_9/resolve", body=absent))[0] == 404
 
 
 async def test_what_is_remembered_is_shown_and_forgotten(office: Office) -> None:

@@ -375,7 +375,28 @@ _IN_ENGINE: Final = (
         "engine/reconcile.py",
         "await self._postpone(operation, token, _backoff(operation), why=reason)\n"
         "                return False",
-        "return await self._abandon(reserved, reason)",
+        "return await self._abandon(case, reason)",
+        ENGINE,
+    ),
+    Fault(
+        "an operator may call absent what is under way",
+        "engine/resolving.py",
+        "if not at_once and asked_at < (quiet := quiet_at(operation, provider)):",
+        "if (quiet := quiet_at(operation, provider)) is None:",
+        ENGINE,
+    ),
+    Fault(
+        "an operator may call absent what was just sent again",
+        "engine/reconcile.py",
+        "last = max(operation.created_at, datetime.fromisoformat(repeated)) if repeated else",
+        "last = operation.created_at if repeated else",
+        ENGINE,
+    ),
+    Fault(
+        "an operator is believed against the provider",
+        "engine/resolving.py",
+        "if wrong := settlement.mismatch(payment, truth):",
+        'if wrong := "":',
         ENGINE,
     ),
     # --- what is true -------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from ...errors import BridgeError, NotFound, OperationInProgress
+from ...errors import BridgeError, Contradicted, NotFound, OperationInProgress, Unavailable
 from ...models import ID_PATTERN, OPEN_STATUSES, PaymentStatus
 from ...stores.base import PaymentTotals
 from ..envelope import ONE, Reply, page_meta
@@ -23,6 +23,7 @@ from ..schemas.admin import (
     OperationOut,
     PagesOut,
     PaymentFigures,
+    ResolveOperation,
 )
 from ..schemas.health import HealthDetailed
 from ..schemas.payments import PaymentDetail, PaymentSummary
@@ -124,6 +125,25 @@ async def look_up_operation(call: Call) -> Reply:
     """
     engine = call.bridge.engine
     operation = await engine.look_up_operation(_operation_id(call), principal=call.principal)
+    return Reply(data=OperationOut.model_validate(operation))
+
+
+async def resolve_operation(call: Call) -> Reply:
+    """Say what became of an instruction that the library cannot finish by itself.
+
+    The provider is asked first and is believed: a statement that it contradicts is refused with 409, and kept
+    all the same. What is named as executed is read there, and has to be this payment, with its amount and
+    currency. While a call may be under way nothing can be called absent: that is 409, too, and says until
+    when.
+    """
+    body = call.given(ResolveOperation)
+    operation = await call.bridge.engine.resolve_operation(
+        _operation_id(call),
+        outcome=body.outcome,
+        reference=body.reference,
+        evidence=body.evidence,
+        principal=call.principal,
+    )
     return Reply(data=OperationOut.model_validate(operation))
 
 
@@ -262,6 +282,15 @@ ADMIN_ROUTES: Final = (
         handler=look_up_operation,
         returns=OperationOut,
         errors=(OperationInProgress,),
+        **_common,
+    ),
+    Route(
+        methods=("POST",),
+        path="/admin/operations/{operation_id}/resolve",
+        handler=resolve_operation,
+        takes=ResolveOperation,
+        returns=OperationOut,
+        errors=(Contradicted, OperationInProgress, Unavailable),
         **_common,
     ),
     Route(

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from .base import Moment, Output
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from ...models import Claim
+from .base import Identity, Input, Moment, Output
 from .payments import PaymentDetail, PaymentSummary
 
 __all__ = [
@@ -16,6 +21,8 @@ __all__ = [
     "OperationOut",
     "PagesOut",
     "PaymentFigures",
+    "ResolveOperation",
+    "StatementOut",
 ]
 
 
@@ -84,6 +91,44 @@ class CacheCleared(Output):
     message: str = "Cache cleared successfully"
 
 
+class ResolveOperation(Input):
+    """What became of an instruction, as an operator knows it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "outcome": "executed",
+                    "reference": "60198754321",
+                    "evidence": "The dashboard shows it settled in batch 11873402 (ticket 4711)",
+                },
+                {
+                    "outcome": "not_executed",
+                    "evidence": "Support says that no such request arrived (case 00912833)",
+                },
+            ]
+        }
+    )
+
+    outcome: Literal["executed", "not_executed"]
+    reference: Identity | None = None
+    """What the provider calls it; needed for `executed`, and read at the provider before it is believed."""
+    evidence: Annotated[str, Field(min_length=1, max_length=2000)]
+    """How you know. Kept for good, with who said it and when; no card numbers."""
+
+
+class StatementOut(Output):
+    """What an operator said of an instruction."""
+
+    at: Moment
+    by: str
+    outcome: Claim
+    evidence: str
+    reference: str | None
+    came_of: str
+    """Whether it was believed, and what the provider said."""
+
+
 class OperationOut(Output):
     """One instruction to a provider. Its inputs and results stay inside: they may hold a payer's data."""
 
@@ -105,3 +150,5 @@ class OperationOut(Output):
     created_at: Moment
     updated_at: Moment
     finished_at: Moment | None
+    statements: list[StatementOut]
+    """What operators said of it, oldest first."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from ...models import OPEN_OPERATION_STATES, Operation
+from ...models import OPEN_OPERATION_STATES, OpenOperations, Operation, OperationState
 from ..codec import OPERATION_OUTCOME
 from .claims import Claim
 from .rows import operation_from, operation_row
@@ -26,7 +26,20 @@ _MINE: Final = _C.lease_token == sa.bindparam("its_token")
 _GET: Final = _READ.where(_C.id == sa.bindparam("id"))
 _BY_REFERENCE: Final = _READ.where(_C.reference == sa.bindparam("its_reference"))
 _FOR_SUBJECT: Final = _READ.where(_C.subject_id == sa.bindparam("its_subject")).order_by(_C.id)
-_LIST_OPEN: Final = _READ.where(_OPEN).order_by(_C.id).limit(sa.bindparam("limit", type_=sa.Integer()))
+_QUEUED: Final = sa.and_(_OPEN, _C.due_at.is_not(None))
+"""An open one always has a due time, and no other has: the index on it is the queue."""
+_LIST_OPEN: Final = (
+    # By time, which is the order of ids: sorted by those SQLite would read every operation there ever was.
+    _READ.where(_QUEUED).order_by(_C.created_at, _C.id).limit(sa.bindparam("limit", type_=sa.Integer()))
+)
+_COUNT_OPEN: Final = (
+    sa.select(
+        _C.provider_id, _C.state, sa.func.count().label("count"), sa.func.min(_C.created_at).label("oldest")
+    )
+    .where(_QUEUED)
+    .group_by(_C.provider_id, _C.state)
+    .order_by(_C.provider_id, _C.state)
+)
 _TAKE_SLOT: Final = Insertion("operations.take_slot", slots, "subject_id", own="operation_id")
 _HOLDER: Final = sa.select(slots.c.operation_id).where(slots.c.subject_id == sa.bindparam("its_subject"))
 _GIVE_SLOT_UP: Final = slots.delete().where(
@@ -135,6 +148,17 @@ class Operations(Repository):
     def list_open(self, *, limit: int) -> Sequence[Operation]:
         rows = self._session.rows("operations.list_open", _LIST_OPEN, limit=limit)
         return [operation_from(row) for row in rows]
+
+    def count_open(self) -> Sequence[OpenOperations]:
+        return [
+            OpenOperations(
+                provider_id=row["provider_id"],
+                state=OperationState(row["state"]),
+                count=int(row["count"]),
+                oldest=row["oldest"],
+            )
+            for row in self._session.rows("operations.count_open", _COUNT_OPEN)
+        ]
 
     def _one(self, name: str, statement: sa.Select[Any], **values: Any) -> Operation | None:
         row = self._session.row(name, statement, **values)

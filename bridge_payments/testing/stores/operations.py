@@ -262,6 +262,32 @@ class OperationPromises(Promises):
         assert len(await store.run(lambda unit: unit.operations.list_open(limit=1), write=False)) == 1
 
     @on_a_store
+    async def test_open_operations_are_counted_with_the_age_of_the_oldest(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        old = NOW - timedelta(hours=3)
+        operations = [
+            an_operation("pay_1"),
+            an_operation("pay_2", created_at=old),
+            an_operation("pay_3", provider_id="another"),
+            an_operation("pay_4", created_at=old - timedelta(hours=1)),
+            an_operation("pay_5"),
+        ]
+        for operation in operations:
+            await _reserve(store, operation)
+        await _save(store, replace(operations[3], state=OperationState.SUCCEEDED), "mine")
+        await _save(store, replace(operations[4], state=OperationState.UNKNOWN), "mine")
+        counted = await store.run(lambda unit: unit.operations.count_open(), write=False)
+        account = operations[0].provider_id
+        expected = [
+            ("another", OperationState.RESERVED, 1, NOW),
+            (account, OperationState.RESERVED, 2, old),
+            (account, OperationState.UNKNOWN, 1, NOW),
+        ]
+        found = [(each.provider_id, each.state, each.count, each.oldest) for each in counted]
+        assert found == sorted(expected)
+
+    @on_a_store
     async def test_no_operation_keeps_a_client_secret(self, store: Store, clock: MovableClock) -> None:
         secret = {"client_secret": "s3cr3t", "nested": [{"clientSecret": "s3cr3t", "kept": 1}]}
         operation = an_operation("pay_1", inputs=secret, steps={"confirm": secret})

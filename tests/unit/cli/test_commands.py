@@ -22,6 +22,7 @@ from bridge_payments.cli import COMMANDS, _present, main
 from bridge_payments.cli.worker import refuse_skew
 from bridge_payments.errors import StoreError
 from bridge_payments.models import (
+    Claim,
     Delivery,
     DeliveryState,
     Event,
@@ -29,6 +30,9 @@ from bridge_payments.models import (
     InboxState,
     Operation,
     OperationState,
+    Payment,
+    PaymentStatus,
+    Statement,
     Verb,
     new_id,
     new_reference,
@@ -204,8 +208,62 @@ def test_an_operator_sees_what_is_open_and_nothing_secret(console: Console) -> N
     assert whole["request id"] == "req_1"
     assert whole["steps done"] == ["create"]
     assert SECRET not in console.out
+    said = Statement(
+        at=utc_now(), by="admin:ada", outcome=Claim.NOT_EXECUTED, evidence="case 42", came_of="believed"
+    )
+    console.store(lambda unit: unit.operations.save(operation.with_statement(said), token=None))
+    whole = console.json("unknown", "show", operation.id)
+    assert whole["steps done"] == ["create"]
+    assert [(each["by"], each["evidence"]) for each in whole["statements"]] == [("admin:ada", "case 42")]
     assert console("unknown", "show", "op_nothing") == 1
     assert console.err == "bridge-payments: there is no operation op_nothing\n"
+
+
+def test_an_operator_ends_what_nobody_can_tell_and_says_how_they_know(console: Console) -> None:
+    payment_id, operation_id = new_id("pay"), new_id("op")
+    now = utc_now() - timedelta(hours=2)
+    payment = Payment(
+        id=payment_id,
+        provider_id="dummy",
+        status=PaymentStatus.PENDING,
+        currency="USD",
+        subtotal_cents=2000,
+        tax_cents=0,
+        discount_cents=0,
+        total_cents=2000,
+        created_at=now,
+        updated_at=now,
+        provider_intent_id="di_of_another_process",
+    )
+    inputs = {
+        "payment": "di_of_another_process",
+        "amount": {"minor_units": 2000, "currency": "USD"},
+        "baseline": {"captured_cents": 0, "decline_reference": None},
+    }
+    operation = open_operation(id=operation_id, subject_id=payment_id, inputs=inputs)
+
+    def lost(unit: Any) -> None:
+        unit.payments.add(payment)
+        unit.operations.reserve(operation, lease_seconds=0)
+
+    console.store(lost)
+    assert console("unknown", "resolve", operation_id, "--not-executed") == 2
+    assert "--evidence" in console.err
+    assert console("unknown", "resolve", operation_id, "--evidence", "x") == 2
+    both = ("--not-executed", "--executed", "di_1")
+    assert console("unknown", "resolve", operation_id, *both, "--evidence", "x") == 2
+    told = ("--evidence", "the dashboard shows nothing, ticket 4711", "--by", "ada")
+    assert console("unknown", "resolve", operation_id, "--executed", "di_1", *told) == 1
+    assert "does not show that it was executed" in console.err
+    whole = console.json("unknown", "resolve", operation_id, "--not-executed", *told)
+    assert whole["state"] == "abandoned"
+    assert [(each["by"], each["came of"].split(":")[0]) for each in whole["statements"]] == [
+        ("admin:ada", "not believed"),
+        ("admin:ada", "believed"),
+    ]
+    assert console.json("unknown", "list") == []
+    assert console("unknown", "resolve", operation_id, "--not-executed", *told) == 1
+    assert "abandoned already" in console.err
 
 
 # --- webhooks -------------------------------------------------------------------------------------
