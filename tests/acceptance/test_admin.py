@@ -140,14 +140,14 @@ async def test_an_operator_resolves_what_the_provider_cannot_tell_and_is_named(o
     status, said = await office.ask("POST", path, body=absent)
     assert (status, said["error"]) == (409, "Operation in progress")
     status, said = await office.ask(
-        "POST", path, body={"outcome": "executed", "reference": "in_9", "evidence": "I think"}
+        "POST", path, body={"outcome": "executed", "provider_reference": "in_9", "evidence": "I think"}
     )
     assert (status, said["error"]) == (409, "Conflict")
     office.clock.move(timedelta(minutes=5))
     status, said = await office.ask("POST", path, body=absent)
     assert (status, said["data"]["state"]) == (200, "abandoned")
     last = said["data"]["statements"][-1]
-    assert (last["by"], last["outcome"], last["evidence"], last["reference"]) == (
+    assert (last["by"], last["outcome"], last["evidence"], last["provider_reference"]) == (
         "admin:root",
         "not_executed",
         "support says so, case 42",

@@ -140,7 +140,7 @@ async def resolve_operation(call: Call) -> Reply:
     operation = await call.bridge.engine.resolve_operation(
         _operation_id(call),
         outcome=body.outcome,
-        reference=body.reference,
+        reference=body.provider_reference,
         evidence=body.evidence,
         principal=call.principal,
     )

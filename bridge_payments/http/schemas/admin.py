@@ -99,7 +99,7 @@ class ResolveOperation(Input):
             "examples": [
                 {
                     "outcome": "executed",
-                    "reference": "60198754321",
+                    "provider_reference": "60198754321",
                     "evidence": "The dashboard shows it settled in batch 11873402 (ticket 4711)",
                 },
                 {
@@ -111,7 +111,7 @@ class ResolveOperation(Input):
     )
 
     outcome: Literal["executed", "not_executed"]
-    reference: Identity | None = None
+    provider_reference: Identity | None = None
     """What the provider calls it; needed for `executed`, and read at the provider before it is believed."""
     evidence: Annotated[str, Field(min_length=1, max_length=2000)]
     """How you know. Kept for good, with who said it and when; no card numbers."""
@@ -124,7 +124,7 @@ class StatementOut(Output):
     by: str
     outcome: Claim
     evidence: str
-    reference: str | None
+    provider_reference: str | None = Field(validation_alias="reference")
     came_of: str
     """Whether it was believed, and what the provider said."""
 
