@@ -24,7 +24,7 @@ __all__ = ["MakePracticeBridge", "make_practice_bridge", "practice_bridge"]
 
 
 class MakePracticeBridge(Protocol):
-    """What the fixture `make_practice_bridge` is; its arguments are those of `bridge_payments.testing.bridge`."""
+    """The fixture `make_practice_bridge`; its arguments are those of `bridge_payments.testing.bridge`."""
 
     def __call__(
         self,
