@@ -56,6 +56,7 @@ __all__ = [
     "IdempotencyRecord",
     "IdempotencyRepository",
     "InboxRepository",
+    "IntervalTotals",
     "JobRepository",
     "Listing",
     "OperationRepository",
@@ -124,6 +125,20 @@ class PaymentTotals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IntervalTotals:
+    """How many payments of one account, status and currency were begun in one interval, and their money."""
+
+    interval: int
+    """Which one, from 0."""
+    provider_id: str | None
+    status: PaymentStatus
+    currency: str
+    count: int
+    captured_cents: int
+    refunded_cents: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IdempotencyRecord:
     """Who used a key for what. Never the answer: that is rebuilt from the rows."""
 
@@ -159,6 +174,13 @@ class PaymentRepository(Protocol):
 
     def totals(self) -> Sequence[PaymentTotals]:
         """Return the sums of every status and currency, in that order. Reads every payment."""
+
+    def totals_over(self, edges: Sequence[datetime]) -> Sequence[IntervalTotals]:
+        """Return the sums of the payments begun between each two neighbours of *edges*, in any order.
+
+        *edges* rise, at least two. An interval holds its beginning and not its end. Reads only payments
+        that are about as old as the first edge or younger.
+        """
 
     def claim_due(self, *, limit: int, lease_seconds: float) -> Sequence[Payment]:
         """Take payments whose `next_sync_at` has come; push it *lease_seconds* ahead in the same statement.
@@ -313,6 +335,9 @@ class DeliveryRepository(Protocol):
     def release(self, delivery_ids: Sequence[str], *, token: str) -> int:
         """Give back what was claimed and not begun: due at once, and the attempt was none."""
 
+    def count(self, *, since: datetime) -> Mapping[DeliveryState, int]:
+        """Count what was made since *since*, by state; states without any are left out."""
+
     def give_up_before(self, moment: datetime, *, limit: int) -> int:
         """Make pending deliveries of before *moment* dead: nobody has served their endpoint since."""
 
@@ -434,6 +459,7 @@ class InboxRepository(Protocol):
         *,
         provider_id: str | None = None,
         state: InboxState | None = None,
+        payment_id: str | None = None,
         before_id: str | None = None,
         limit: int = 50,
     ) -> Sequence[InboxEntry]:

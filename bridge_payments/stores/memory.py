@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -43,6 +44,7 @@ from .base import (
     NOBODY_SERVES_IT,
     TOTAL_CAP,
     IdempotencyRecord,
+    IntervalTotals,
     Page,
     PaymentQuery,
     PaymentTotals,
@@ -289,6 +291,26 @@ class _Payments(_Repository):
                 refunded_cents=found[2],
             )
             for (status, currency), found in sorted(sums.items())
+        ]
+
+    def totals_over(self, edges: Sequence[datetime]) -> Sequence[IntervalTotals]:
+        found: dict[tuple[int, str | None, PaymentStatus, str], list[Payment]] = {}
+        for payment in self._tables.payments.values():
+            if edges[0] <= payment.created_at < edges[-1]:
+                number = bisect_right(edges, payment.created_at) - 1
+                group = (number, payment.provider_id, payment.status, payment.currency)
+                found.setdefault(group, []).append(payment)
+        return [
+            IntervalTotals(
+                interval=number,
+                provider_id=provider_id,
+                status=status,
+                currency=currency,
+                count=len(payments),
+                captured_cents=sum(payment.captured_cents for payment in payments),
+                refunded_cents=sum(payment.refunded_cents for payment in payments),
+            )
+            for (number, provider_id, status, currency), payments in found.items()
         ]
 
     def count_recent_guest(self, guest_email: str, *, since: datetime) -> int:
@@ -607,6 +629,10 @@ class _Deliveries(_Repository):
             self._unit.put(self._tables.deliveries, one.id, free)
         return len(mine)
 
+    def count(self, *, since: datetime) -> Mapping[DeliveryState, int]:
+        made = (one for one in self._tables.deliveries.values() if one.created_at >= since)
+        return Counter(one.state for one in made)
+
     def give_up_before(self, moment: datetime, *, limit: int) -> int:
         old = sorted(
             (
@@ -765,6 +791,7 @@ class _Inbox(_Repository):
         *,
         provider_id: str | None = None,
         state: InboxState | None = None,
+        payment_id: str | None = None,
         before_id: str | None = None,
         limit: int = 50,
     ) -> Sequence[InboxEntry]:
@@ -773,6 +800,7 @@ class _Inbox(_Repository):
             for entry in self._tables.inbox.values()
             if (provider_id is None or entry.provider_id == provider_id)
             and (state is None or entry.state is state)
+            and (payment_id is None or entry.payment_id == payment_id)
             and (before_id is None or entry.id < before_id)
         ]
         return sorted(found, key=lambda entry: entry.id, reverse=True)[:limit]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from ...models import Delivery, DeliveryState
+from ...models.ids import id_bounds
 from ..base import NOBODY_SERVES_IT
 from .claims import Claim
 from .rows import delivery_from, delivery_row
@@ -85,6 +86,18 @@ _REDELIVER: Final = (
 )
 
 
+_COUNT: Final = (
+    sa.select(_C.state, sa.func.count().label("how_many"))
+    .where(
+        _C.id >= sa.bindparam("first_id", type_=sa.String()),
+        _C.created_at >= sa.bindparam("since", type_=UtcDateTime()),
+    )
+    .group_by(_C.state)
+)
+_DRAWN_BEFORE: Final = timedelta(days=1)
+"""How long before a row says that it was created its id may have been drawn: the clocks of two machines."""
+
+
 class Deliveries(Repository):
     def add(self, delivery: Delivery) -> bool:
         row = delivery_row(delivery)
@@ -151,6 +164,11 @@ class Deliveries(Repository):
     def release(self, delivery_ids: Sequence[str], *, token: str) -> int:
         values = {"ids": list(delivery_ids), "its_token": token, **self._session.moment("due")}
         return self._session.write("deliveries.release", _RELEASE, values)
+
+    def count(self, *, since: datetime) -> Mapping[DeliveryState, int]:
+        first = id_bounds("dlv", since - _DRAWN_BEFORE)
+        rows = self._session.rows("deliveries.count", _COUNT, first_id=first, since=since)
+        return {DeliveryState(row["state"]): row["how_many"] for row in rows}
 
     def give_up_before(self, moment: datetime, *, limit: int) -> int:
         rows = self._session.rows("deliveries.find_stale", _STALE, moment=moment, limit=limit)

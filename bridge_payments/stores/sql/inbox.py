@@ -151,6 +151,7 @@ class Inbox(Repository):
         *,
         provider_id: str | None = None,
         state: InboxState | None = None,
+        payment_id: str | None = None,
         before_id: str | None = None,
         limit: int = 50,
     ) -> Sequence[InboxEntry]:
@@ -160,6 +161,11 @@ class Inbox(Repository):
             values["provider_id"] = provider_id
         if state is not None:
             query, values["its_state"] = query.where(_C.state == sa.bindparam("its_state")), state.value
+        if payment_id is not None:
+            query, values["its_payment"] = (
+                query.where(_C.payment_id == sa.bindparam("its_payment")),
+                payment_id,
+            )
         if before_id is not None:
             query, values["its_bound"] = query.where(_C.id < sa.bindparam("its_bound")), before_id
         rows = self._session.rows("inbox.list", query.order_by(_C.id.desc()).limit(limit), **values)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from ...models import OPEN_STATUSES, Payment, PaymentStatus
-from ..base import TOTAL_CAP, Page, PaymentQuery, PaymentTotals
+from ...models.ids import id_bounds
+from ..base import TOTAL_CAP, IntervalTotals, Page, PaymentQuery, PaymentTotals
 from ..codec import guest_key
 from .claims import Claim
 from .rows import PAYMENT_FIELDS, payment_from, payment_row
@@ -158,6 +159,23 @@ class Payments(Repository):
             for row in self._session.rows("payments.totals", _TOTALS)
         ]
 
+    def totals_over(self, edges: Sequence[datetime]) -> Sequence[IntervalTotals]:
+        values: dict[str, Any] = {f"edge_{number}": edge for number, edge in enumerate(edges)}
+        values["first_id"] = id_bounds("pay", edges[0] - _DRAWN_BEFORE)
+        rows = self._session.rows("payments.totals_over", _totals_over(len(edges)), **values)
+        return [
+            IntervalTotals(
+                interval=int(row["interval_number"]),
+                provider_id=row["provider_id"],
+                status=PaymentStatus(row["status"]),
+                currency=row["currency"],
+                count=int(row["how_many"]),
+                captured_cents=int(row["captured_cents"]),
+                refunded_cents=int(row["refunded_cents"]),
+            )
+            for row in rows
+        ]
+
     def claim_due(self, *, limit: int, lease_seconds: float) -> Sequence[Payment]:
         rows = _DUE.run(self._session, limit=limit, lease_seconds=lease_seconds)
         return self._read([{**row, "next_sync_at": row["until"]} for row in rows])
@@ -212,6 +230,41 @@ class Payments(Repository):
 
 def _key(provider_id: str, kind: str, reference: str) -> dict[str, str]:
     return {"its_provider": provider_id, "its_kind": kind, "its_reference": reference}
+
+
+# --- figures over time ----------------------------------------------------------------------------
+
+_DRAWN_BEFORE: Final = timedelta(days=1)
+"""How long before a row says that it was created its id may have been drawn: the clocks of two machines."""
+
+
+@lru_cache(maxsize=128)
+def _totals_over(edges: int) -> sa.Select[Any]:
+    """Return the sums between so many edges. Ids find the rows, by the primary key; their moments count."""
+    at: list[sa.BindParameter[datetime]] = [
+        sa.bindparam(f"edge_{number}", type_=UtcDateTime()) for number in range(edges)
+    ]
+    numbers = [(_C.created_at < edge, sa.literal_column(str(number))) for number, edge in enumerate(at[1:])]
+    # In a query of its own: to a database the same CASE with other parameters is another one.
+    numbered = (
+        sa.select(
+            sa.case(*numbers).label("interval_number"),
+            *(_C.provider_id, _C.status, _C.currency, _C.captured_cents, _C.refunded_cents),
+        )
+        .where(
+            _C.id >= sa.bindparam("first_id", type_=sa.String()),
+            _C.created_at >= at[0],
+            _C.created_at < at[-1],
+        )
+        .subquery()
+    )
+    groups = [numbered.c[name] for name in ("interval_number", "provider_id", "status", "currency")]
+    return sa.select(
+        *groups,
+        sa.func.count().label("how_many"),
+        sa.func.sum(numbered.c.captured_cents).label("captured_cents"),
+        sa.func.sum(numbered.c.refunded_cents).label("refunded_cents"),
+    ).group_by(*groups)
 
 
 # --- the list -------------------------------------------------------------------------------------

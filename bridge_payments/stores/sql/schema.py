@@ -25,7 +25,7 @@ __all__ = [
     "upgrade",
 ]
 
-HEAD: Final = "bp_0004"
+HEAD: Final = "bp_0005"
 VERSION_TABLE: Final = "bridge_payments_version"
 
 _LOCK: Final = 0x6272_6964_6765

@@ -355,6 +355,13 @@ inbox = sa.Table(
     # For ever: some providers' replays have no usable age, and only this recognises them.
     sa.UniqueConstraint("provider_id", "provider_event_id"),
     sa.Index(None, "state", "id"),  # the operator's list of the dead
+    sa.Index(  # what was heard of one payment
+        "ix_provider_webhooks_payment_id_id",
+        "payment_id",
+        "id",
+        postgresql_where=sa.text("payment_id IS NOT NULL"),
+        sqlite_where=sa.text("payment_id IS NOT NULL"),
+    ),
     _due("due", "provider_webhooks", "available_at"),
 )
 

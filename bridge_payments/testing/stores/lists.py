@@ -68,6 +68,41 @@ class ListPromises(Promises):
         ]
 
     @on_a_store
+    async def test_totals_over_time_are_counted_by_interval_account_status_and_currency(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        hour = timedelta(hours=1)
+        edges = [NOW, NOW + hour, NOW + 3 * hour]
+        paid = {"status": PaymentStatus.SUCCEEDED, "authorized_cents": 5500, "captured_cents": 5500}
+        await keep(
+            store,
+            a_payment(**paid, created_at=NOW),
+            a_payment(**paid, created_at=NOW + hour - timedelta(microseconds=1), refunded_cents=500,
+                      refund_reserved_cents=500),
+            a_payment(**paid, created_at=NOW + hour),
+            a_payment(**paid, created_at=NOW + hour, currency="EUR"),
+            a_payment(**paid, created_at=NOW + 2 * hour, provider_id="other"),
+            a_payment(created_at=NOW + 2 * hour, provider_id=None),
+            a_payment(**paid, created_at=NOW - timedelta(microseconds=1)),
+            a_payment(**paid, created_at=NOW + 3 * hour),
+        )  # fmt: skip
+        found = await store.run(lambda unit: unit.payments.totals_over(edges), write=False)
+        assert {
+            (one.interval, one.provider_id, one.status.value, one.currency):
+            (one.count, one.captured_cents, one.refunded_cents)
+            for one in found
+        } == {
+            (0, "dummy", "succeeded", "USD"): (2, 11000, 500),
+            (1, "dummy", "succeeded", "EUR"): (1, 5500, 0),
+            (1, "dummy", "succeeded", "USD"): (1, 5500, 0),
+            (1, "other", "succeeded", "USD"): (1, 5500, 0),
+            (1, None, "pending", "USD"): (1, 0, 0),
+        }  # fmt: skip
+        many = [NOW + number * hour for number in range(93)]
+        wide = await store.run(lambda unit: unit.payments.totals_over(many), write=False)
+        assert sorted(one.interval for one in wide if one.provider_id == "dummy") == [0, 1, 1, 3]
+
+    @on_a_store
     async def test_guest_addresses_fold_case_in_every_alphabet(
         self, store: Store, clock: MovableClock
     ) -> None:

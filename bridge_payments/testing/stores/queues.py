@@ -286,6 +286,16 @@ class QueuePromises(Promises):
         assert await listed(state=DeliveryState.PENDING, event_id="evt_1") == [first.id]
 
     @on_a_store
+    async def test_deliveries_are_counted_by_state_since_a_moment(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        old = a_delivery("evt_1", created_at=NOW - timedelta(microseconds=1))
+        dead = a_delivery("evt_4", state=DeliveryState.DEAD)
+        await keep(store, old, a_delivery("evt_2"), a_delivery("evt_3"), dead)
+        found = await store.run(lambda unit: unit.deliveries.count(since=NOW), write=False)
+        assert dict(found) == {DeliveryState.PENDING: 2, DeliveryState.DEAD: 1}
+
+    @on_a_store
     async def test_a_list_of_deliveries_is_continued_where_it_ended(
         self, store: Store, clock: MovableClock
     ) -> None:
@@ -533,3 +543,6 @@ class QueuePromises(Promises):
         assert await listed(provider_id="dummy") == [third.id, first.id]
         assert await listed(state=InboxState.DEAD) == [third.id]
         assert await listed(state=InboxState.RECEIVED, provider_id="other") == [second.id]
+        await _settle(store, replace(claimed[first.id], payment_id="pay_1"), "t1", InboxState.PROCESSED)
+        assert await listed(payment_id="pay_1") == [first.id]
+        assert await listed(payment_id="pay_2") == []
