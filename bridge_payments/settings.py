@@ -172,6 +172,8 @@ class Settings(_Frozen):
     trusted_proxies: Words = _env((), "BRIDGE_TRUSTED_PROXIES", "TRUSTED_PROXIES")
     """Addresses and networks whose X-Forwarded-* headers are believed."""
     inprocess_worker: bool = _env(True, "INPROCESS_WORKER")
+    admin_ui_enabled: bool = _env(False, "ADMIN_UI_ENABLED")
+    """Whether ``/admin/ui`` is served: a page that shows what the admin routes say."""
 
     # database
     database_url: SecretStr | None = _env(None, "DATABASE_URL")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from ..models import Payment, Principal, PrincipalKind
 from .schemas.base import Meta, Pagination, UserContext
 
-__all__ = ["ONE", "Reply", "Wrapping", "list_context", "page_meta", "payment_context"]
+__all__ = ["ONE", "Content", "Reply", "Wrapping", "list_context", "page_meta", "payment_context"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,14 @@ class Reply:
     meta: Meta | None = None
     user_context: UserContext | None = None
     status: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """An answer that is no JSON: a page, a script."""
+
+    body: bytes
+    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,7 @@ _ABOUT: Final = (
 
 def openapi(routes: Sequence[Route], *, prefix: str = "") -> dict[str, Any]:
     """Return the document of *routes*, mounted at *prefix*."""
+    routes = [route for route in routes if route.listed]
     references, definitions = _schemas(routes)
     paths: dict[str, dict[str, Any]] = {}
     for route, method, path in operations(routes):

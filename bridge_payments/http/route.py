@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from ..errors import BridgeError
 from ..messages import Request
 from ..models import Principal
-from .envelope import Reply
+from .envelope import Content, Reply
 
 if TYPE_CHECKING:
     from ..bridge import Bridge
@@ -62,7 +62,7 @@ class Call:
         return self.body
 
 
-Handler = Callable[[Call], Awaitable[Reply]]
+Handler = Callable[[Call], Awaitable[Reply | Content]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,8 @@ class Route:
     returns: type[BaseModel] | None = None
     many: bool = False
     """Whether `returns` is one of a list."""
+    listed: bool = True
+    """Whether it is in the document and in lists of endpoints: pages for people are not."""
     wrapped: bool = True
     """Whether the answer comes in the envelope."""
     status: int = 200

@@ -27,7 +27,7 @@ from ..messages import Request, Response
 from ..models import Principal, PrincipalKind
 from . import bodies
 from .cors import Cors
-from .envelope import Wrapping
+from .envelope import Content, Wrapping
 from .paths import PathTable
 from .problems import MethodNotAllowed, RouteNotFound, internal_problem, problem, unrevealed
 from .route import UNSAFE, Access, Call, Route
@@ -162,6 +162,8 @@ class Router:
             idempotency_key=bodies.idempotency_key(request, route.key),
         )
         reply = await route.handler(call)
+        if isinstance(reply, Content):
+            return Response(status=route.status, body=reply.body, headers=reply.headers)
         return Response(
             status=reply.status or route.status, body=self._wrapping.wrap(reply, wrapped=route.wrapped)
         )

@@ -119,6 +119,7 @@ def _add(api: APIRouter, served: Served, route: Route, method: str, path: str) -
         description=route.description or route.summary,
         deprecated=True if path != route.path else None,
         tags=[route.noun],
+        include_in_schema=route.listed,
         dependencies=_security(route),
         openapi_extra={
             "parameters": parameters(route, path),

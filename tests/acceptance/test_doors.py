@@ -81,6 +81,7 @@ SPECIMENS: dict[str, Callable[[World], Awaitable[str]]] = {
     "delivery_id": lambda world: _of("whd_1"),
     "operation_id": lambda world: _of("op_1"),
     "entry_id": lambda world: _of("inb_1"),
+    "file": lambda world: _of("dashboard.js"),
 }
 
 

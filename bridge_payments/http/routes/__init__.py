@@ -6,6 +6,7 @@ from ..route import Route
 from .addresses import ADDRESS_ROUTES
 from .admin import ADMIN_ROUTES
 from .customers import CUSTOMER_ROUTES
+from .dashboard import DASHBOARD_ROUTES
 from .documents import DOCUMENT_ROUTES
 from .endpoints import ENDPOINT_ROUTES
 from .guests import GUEST_ROUTES
@@ -31,6 +32,7 @@ ROUTES: tuple[Route, ...] = (
     *WEBHOOK_ROUTES,
     *ENDPOINT_ROUTES,
     *ADMIN_ROUTES,
+    *DASHBOARD_ROUTES,
     *HEALTH_ROUTES,
     *DOCUMENT_ROUTES,
 )

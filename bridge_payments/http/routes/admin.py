@@ -10,6 +10,7 @@ from ...errors import BridgeError, Contradicted, NotFound, OperationInProgress, 
 from ...models import ID_PATTERN, OPEN_STATUSES, PaymentStatus
 from ...stores.base import PaymentTotals
 from ..envelope import ONE, Reply, page_meta
+from ..figures import COMPLETED, FAILED, volumes_of
 from ..queries import LIST_PARAMETERS, read_query
 from ..route import Access, Call, Parameter, Route, Text
 from ..schemas.admin import (
@@ -19,7 +20,6 @@ from ..schemas.admin import (
     CacheCleared,
     CacheFigures,
     CacheReport,
-    CurrencyFigures,
     OperationOut,
     PagesOut,
     PaymentFigures,
@@ -34,9 +34,6 @@ __all__ = ["ADMIN_ROUTES"]
 
 _MOST: Final = 100
 _RECENT: Final = 10
-_COMPLETED: Final = frozenset(
-    {PaymentStatus.SUCCEEDED, PaymentStatus.REFUNDED, PaymentStatus.PARTIALLY_REFUNDED}
-)
 
 
 async def admin_overview(call: Call) -> Reply:
@@ -68,7 +65,7 @@ async def admin_stats(call: Call) -> Reply:
     return Reply(
         data=AdminStats(
             payments=_counted(totals),
-            revenue=_earned(totals),
+            revenue=volumes_of(totals),
             unknown_outcomes=len(unknown),
             recent_payments=[PaymentSummary.model_validate(payment) for payment in recent.items],
         )
@@ -201,29 +198,11 @@ def _counted(totals: Sequence[PaymentTotals]) -> PaymentFigures:
 
     return PaymentFigures(
         total=sum(by_status.values()),
-        completed=among(_COMPLETED),
-        failed=among(frozenset({PaymentStatus.FAILED, PaymentStatus.CANCELED})),
+        completed=among(COMPLETED),
+        failed=among(FAILED),
         pending=among(OPEN_STATUSES),
         by_status=dict(sorted(by_status.items())),
     )
-
-
-def _earned(totals: Sequence[PaymentTotals]) -> list[CurrencyFigures]:
-    captured: dict[str, int] = {}
-    refunded: dict[str, int] = {}
-    for one in totals:
-        captured[one.currency] = captured.get(one.currency, 0) + one.captured_cents
-        refunded[one.currency] = refunded.get(one.currency, 0) + one.refunded_cents
-    return [
-        CurrencyFigures(
-            currency=currency,
-            captured_cents=amount,
-            refunded_cents=refunded[currency],
-            net_cents=amount - refunded[currency],
-        )
-        for currency, amount in sorted(captured.items())
-        if amount
-    ]
 
 
 # --- the table --------------------------------------------------------------------------------------

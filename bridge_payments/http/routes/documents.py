@@ -19,6 +19,8 @@ async def index(call: Call) -> Reply:
     """Name this API and its endpoints."""
     endpoints: dict[str, list[str]] = {}
     for route in call.routes:
+        if not route.listed:
+            continue
         lines = [f"{method} {call.request.prefix}{route.path}" for method in route.methods]
         endpoints.setdefault(route.noun, []).extend(lines)
     return Reply(

@@ -244,7 +244,9 @@ def _totals_over(edges: int) -> sa.Select[Any]:
     at: list[sa.BindParameter[datetime]] = [
         sa.bindparam(f"edge_{number}", type_=UtcDateTime()) for number in range(edges)
     ]
-    numbers = [(_C.created_at < edge, sa.literal_column(str(number))) for number, edge in enumerate(at[1:])]
+    numbers: list[tuple[Any, Any]] = [
+        (_C.created_at < edge, sa.literal_column(str(number))) for number, edge in enumerate(at[1:])
+    ]
     # In a query of its own: to a database the same CASE with other parameters is another one.
     numbered = (
         sa.select(
