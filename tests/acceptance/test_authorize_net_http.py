@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import anet_ledger
 import pytest
 from anet import open_account
-from databases import migrate
-from hosts import MOUNTS, Conversation, who
+from merchants import ROOT, Merchant, open_merchant
 
-from bridge_payments import AuthBridge, Bridge, PaymentEngine
+from bridge_payments.providers.authorize_net import AuthorizeNetProvider
 from bridge_payments.sandbox.authorize_net import FakeAuthorizeNet
-from bridge_payments.settings import Settings
-from bridge_payments.stores.sql import SQLStore
+from bridge_payments.testing.mounts import Answer
 from bridge_payments.transport import Transport
-
-GUEST = {"email": "grace@example.com", "name": "Grace"}
-ROOT = {"x-session-id": "root"}
 
 
 @pytest.fixture(scope="module")
@@ -39,64 +31,32 @@ def gateway(listening: FakeAuthorizeNet) -> FakeAuthorizeNet:
 
 
 class Shop:
-    def __init__(self, bridge: Bridge, gateway: FakeAuthorizeNet, database: Path) -> None:
-        self.bridge, self.gateway, self.database = bridge, gateway, database
-        self.talk = Conversation(MOUNTS["starlette"](bridge))
+    """A merchant with Authorize.net."""
 
-    def data(self, method: str, path: str, body: object = b"", /, **headers: str) -> Any:
-        answer = self.talk.ask(method, path, body, **headers)
-        assert answer.status < 300, answer.body
-        return answer.json["data"]
+    def __init__(self, merchant: Merchant) -> None:
+        self.talk, self.data, self.seen = merchant, merchant.data, merchant.seen
+        self.differences = merchant.differences
 
     def begin(self, cents: int, **more: Any) -> str:
-        order = {"total_cents": cents, "currency": "USD", "guest_data": GUEST, **more}
-        return str(self.data("POST", "/payments/intents", order)["id"])
+        return str(self.talk.begin(cents, **more)["id"])
 
-    def confirm(self, payment: str, card: str = "visa") -> Any:
-        body = {"payment_method_id": self.gateway.token(card)}
-        return self.talk.ask("POST", f"/payments/intents/{payment}/confirm", body)
-
-    def seen(self, payment: str) -> Any:
-        return self.data("GET", f"/payments/{payment}", **ROOT)
-
-    def hear(self, *, backwards: bool = False, copies: int = 1) -> None:
-        """Receive everything that the gateway told, some of it again and again."""
-        events = self.gateway.events()
-        for event in (reversed(events) if backwards else events) if copies else ():
-            headers, body = self.gateway.signed_webhook(event)
-            sent = {name.replace("-", "_"): value for name, value in headers.items()}
-            for _ in range(copies):
-                assert self.talk.ask("POST", "/webhooks/authorize_net", body, **sent).status == 200
+    def confirm(self, payment: str, card: str = "visa") -> Answer:
+        return self.talk.confirm(payment, {"payment_method_id": self.talk.gateway.token(card)})
 
     def work(self, *, minutes: float = 30) -> None:
-        """Let time pass, with the worker at it."""
-        for _ in range(int(minutes / 1.5)):
-            self.gateway.clock.move(timedelta(seconds=90))
-            self.bridge.blocking.call(self.bridge.run_worker, once=True)
+        self.talk.work(minutes=minutes)  # what this gateway does not list is believed absent after 15
 
-    def differences(self) -> str:
-        script = [sys.executable, anet_ledger.__file__, str(self.database), self.gateway.url]
-        return subprocess.run(script, check=False, capture_output=True, text=True).stdout
+    def hear(self, **how: Any) -> None:
+        self.talk.hear(self.talk.gateway.signed_webhook, **how)
 
 
 @pytest.fixture
 def shop(gateway: FakeAuthorizeNet, tmp_path: Path) -> Iterator[Shop]:
-    database = tmp_path / "payments.db"
-    migrate(f"sqlite:///{database}")
-    transport = Transport()
-    store = SQLStore(f"sqlite:///{database}", clock=gateway.clock)
-    engine = PaymentEngine(
-        store,
-        {"authorize_net": open_account(gateway, transport, encoder="json")},
-        settings=Settings(default_provider="authorize_net", inprocess_worker=False),
-        clock=gateway.clock,
-        transport=transport,
-    )
-    bridge = Bridge(engine, auth=AuthBridge(who))
-    yield Shop(bridge, gateway, database)
-    bridge.blocking.call(transport.aclose)
-    bridge.blocking.call(store.aclose)
-    bridge.close()
+    def account(transport: Transport) -> AuthorizeNetProvider:
+        return open_account(gateway, transport, encoder="json")
+
+    with open_merchant(gateway, "authorize_net", account, folder=tmp_path, ledger=anet_ledger) as merchant:
+        yield Shop(merchant)
 
 
 def test_answers_that_are_lost_and_events_that_come_backwards_twice(
@@ -108,7 +68,7 @@ def test_answers_that_are_lost_and_events_that_come_backwards_twice(
         answer = shop.confirm(payment)
         assert answer.status == 200, "an unknown outcome is no error (rule 28)"
         assert answer.json["data"]["status"] == "processing"
-    shop.hear(backwards=True, copies=2)
+    shop.hear(copies=2)
     shop.work()
     assert len(gateway.charges()) == 2
     assert shop.differences() == ""

@@ -43,6 +43,7 @@ class _Desk(Switches):
             "refunds": self._gateway.refunds(),
             "payment_tokens": self._gateway.payment_tokens(),
             "subscriptions": self._gateway.subscriptions(),
+            "collected": self._gateway.collected(),
             "disputes": self._gateway.disputes(),
             "events": self._gateway.events(),
         }

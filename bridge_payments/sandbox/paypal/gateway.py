@@ -123,6 +123,11 @@ class FakePayPal(Listening):
     def subscriptions(self) -> list[Json]:
         return self._copies(self.books.subscriptions)
 
+    def collected(self) -> dict[str, str]:
+        """Return which subscription each capture without an order was collected for."""
+        with self.books.lock:
+            return dict(self.books.subscription_of)
+
     def disputes(self) -> list[Json]:
         return self._copies(self.books.disputes)
 

@@ -110,8 +110,9 @@ class PayPalDescriptions:
         description, operation = found
         response = operation["responses"].get(str(exchange.status))
         if response is None:
-            # 429 is described in prose only, and every error has one shape.
-            return [] if exchange.status == 429 else [f"PayPal does not answer with {exchange.status}"]
+            # 401 and 429 are described in prose for every call (2026-11,
+            # https://developer.paypal.com/api/rest/responses/), and every error has one shape.
+            return [] if exchange.status in (401, 429) else [f"PayPal does not answer with {exchange.status}"]
         response = description.resolved(response)
         if not response.get("content"):
             return [] if not exchange.answer else ["an answer without a body has one"]
