@@ -67,6 +67,9 @@ class Bridge:
         self._started = False
         engine.on_commit = self.worker.wake_deliveries
         engine.on_receipt = self.worker.wake_inbox
+        self.watch = engine.watch
+        """Who is told of work: see `observe`."""
+        self.webhooks.watch = self.watch
 
     @classmethod
     def from_env(

@@ -1,4 +1,6 @@
 """
+The seams that reach everywhere: the numbered one, and the trace in which something is done.
+
 The numbered seam: every statement, commit, send, receive and delivery passes through one function.
 
 In production nobody watches and a pass costs one comparison. The crash proof
@@ -13,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-__all__ = ["Point", "passing", "watched"]
+__all__ = ["Point", "passing", "traced", "traced_by", "watched"]
 
 Point = Literal["statement", "commit", "committed", "send", "receive", "deliver", "delivered"]
 
@@ -35,3 +37,21 @@ def watched(watcher: Callable[[Point, str], None]) -> Iterator[None]:
         yield
     finally:
         _watcher = before
+
+
+_tracer: Callable[[], str | None] | None = None
+
+
+def traced() -> str | None:
+    """Return the ``traceparent`` of the work under way; None where nobody traces.
+
+    It is kept with operations, events and received webhooks, so that what follows from them later, in
+    another process, can be linked to what caused it.
+    """
+    return _tracer() if _tracer is not None else None
+
+
+def traced_by(tracer: Callable[[], str | None] | None) -> None:
+    """Say how `traced` finds out: called by the tracer of this process."""
+    global _tracer  # noqa: PLW0603 - a process has one current trace, whoever keeps it
+    _tracer = tracer

@@ -14,6 +14,7 @@ from ..caching import Cache, CacheStats
 from ..errors import NotAuthenticated, Unavailable
 from ..messages import Request
 from ..models import Clock, Principal, PrincipalKind, utc_now
+from ..telemetry import note
 from .binding import Binding
 from .credentials import Carriers, Credential, CredentialKind, Surroundings
 from .flowless import Flowless, Identity
@@ -96,6 +97,7 @@ class FlowlessLogin:
             return None
         cache, key = self._known[credential.kind], credential.key
         known = cache.hit(key)
+        note(cache_hit=known is not None)
         if known is None:
             if self._refused.hit(key):
                 raise _invalid(credential)

@@ -122,7 +122,8 @@ class Choices(CustomerVerbs):
         if principal.is_trusted:
             return None
         try:
-            owns = await self.provider(provider_id).owns_payment_method(token)
+            with self.asking(provider_id, "owns_payment_method"):
+                owns = await self.provider(provider_id).owns_payment_method(token)
         except ProviderError as error:
             return Unavailable(f"The payment method could not be checked: {error}")
         if owns:

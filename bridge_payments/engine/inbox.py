@@ -16,11 +16,13 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Final
 
-from ..errors import InvalidRequest, NotFound, ProviderError, ProviderNotFound
+from ..errors import BridgeError, InvalidRequest, NotFound, ProviderError, ProviderNotFound
 from ..messages import Request
 from ..models import SYSTEM, InboxEntry, InboxState, Noun, Payment, Principal, ProviderEvent, new_id
+from ..seam import traced
 from ..stores.base import Unit
 from ..stores.grouping import Grouped
+from ..telemetry import Kind
 from .asking import CALL_DEADLINE
 from .refreshing import Refreshing
 
@@ -39,6 +41,7 @@ _OWNER_ASKED: Final = 2
 """How many of the first looks at an unknown object ask its provider whose it is."""
 _EVENT_ID: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
+_TRACE: Final = "traceparent"
 _KEPT_HEADERS: Final = ("stripe-signature", "content-type", "user-agent", "paypal-", "x-anet-")
 
 
@@ -70,11 +73,18 @@ class InboxWork(Refreshing):
         """
         if provider_id not in self.provider_ids:
             raise NotFound("Provider not supported")
-        event = await self.provider(provider_id).read_webhook(request)
+        try:
+            event = await self.provider(provider_id).read_webhook(request)
+        except BridgeError as error:
+            self.watch.count("webhook", provider=provider_id, outcome=error.code)
+            raise
         if not _can_be_kept(event):
             raise InvalidRequest("The webhook's body is not an event", field="body")
         entry = self._entry(provider_id, event, request)
         receipt = await self._received.add(entry)
+        self.watch.count(
+            "webhook", provider=provider_id, outcome="duplicate" if receipt.duplicate else "received"
+        )
         if not receipt.duplicate:
             self.on_receipt(provider_id)
         return receipt
@@ -151,25 +161,43 @@ class InboxWork(Refreshing):
 
     async def _process(self, entries: Sequence[InboxEntry], token: str) -> None:
         first = entries[0]
+        with self.watch.activity(
+            Kind.INBOX,
+            first.event_type,
+            links=tuple(trace for entry in entries if (trace := entry.headers.get(_TRACE))),
+            provider=first.provider_id,
+            event_type=first.event_type,
+            entry_id=first.id,
+            entries=len(entries),
+        ) as seen:
+            seen.outcome = (await self._worked_off(entries, token)).value
+
+    async def _worked_off(self, entries: Sequence[InboxEntry], token: str) -> InboxState:
+        """Apply what entries of one object hint at; return what became of the first."""
+        first = entries[0]
         try:
             subject_id = await self._apply(first)
         except _NotApplied as reason:
             for entry in entries:
                 await self._finish_entry(entry, token, InboxState.IGNORED, error=str(reason))
+            return InboxState.IGNORED
         except ProviderError as error:
-            await self._retry(entries, token, f"{type(error).__name__}: {error}")
+            return await self._retry(entries, token, f"{type(error).__name__}: {error}")
         except Exception:
             # A poison entry must neither stop the others nor be lost: its traceback is kept.
             log.exception("inbox entry %s (%s) failed", first.id, first.event_type)
-            await self._retry(entries, token, traceback.format_exc(limit=20))
-        else:
-            for entry in entries:
-                if subject_id is not None:
-                    await self._finish_entry(entry, token, InboxState.PROCESSED, payment_id=subject_id)
-                elif entry.reference is None:
-                    await self._finish_entry(entry, token, InboxState.IGNORED)
-                else:
-                    await self._park(entry, token)
+            return await self._retry(entries, token, traceback.format_exc(limit=20))
+        states = []
+        for entry in entries:
+            if subject_id is not None:
+                await self._finish_entry(entry, token, InboxState.PROCESSED, payment_id=subject_id)
+                states.append(InboxState.PROCESSED)
+            elif entry.reference is None:
+                await self._finish_entry(entry, token, InboxState.IGNORED)
+                states.append(InboxState.IGNORED)
+            else:
+                states.append(await self._park(entry, token))
+        return states[0]
 
     async def _apply(self, entry: InboxEntry) -> str | None:
         """Read what an event hints at; return our id of it, None if it is not known here."""
@@ -193,13 +221,15 @@ class InboxWork(Refreshing):
 
         payment = await self.store.run(find, write=False)
         if payment is None and entry.attempts <= _OWNER_ASKED:
-            owner = await self.provider(entry.provider_id).owner_of(reference)
+            with self.asking(entry.provider_id, "owner_of"):
+                owner = await self.provider(entry.provider_id).owner_of(reference)
             if owner is not None:
                 payment = await self.store.run(
                     lambda unit: unit.payments.get_by_reference(entry.provider_id, owner), write=False
                 )
             if payment is None:
-                subscription = await self.provider(entry.provider_id).collected_for(reference)
+                with self.asking(entry.provider_id, "collected_for"):
+                    subscription = await self.provider(entry.provider_id).collected_for(reference)
                 if subscription is not None:
                     return await self.apply_event(
                         replace(entry, noun=Noun.SUBSCRIPTION, reference=subscription)
@@ -213,21 +243,21 @@ class InboxWork(Refreshing):
             log.warning("payment %s: its provider does not know %s", payment.id, reference)
         return payment.id
 
-    async def _park(self, entry: InboxEntry, token: str) -> None:
+    async def _park(self, entry: InboxEntry, token: str) -> InboxState:
         """An object that we do not know: perhaps not yet. Asked again for a while, then left with a word."""
         age = self.clock() - entry.created_at
         ours = entry.our_reference is not None and await self._is_ours(entry.our_reference)
         if age < (_PARK_OURS if ours else _PARK_OTHERS):
             await self._finish_entry(entry, token, InboxState.PARKED, retry_in=_PARK_DELAY)
-        elif ours:
+            return InboxState.PARKED
+        if ours:
             log.error("inbox entry %s names our payment, which has no intent: adopt it", entry.id)
             await self._finish_entry(
                 entry, token, InboxState.DEAD, error="carries our reference; nothing to apply it to"
             )
-        else:
-            await self._finish_entry(
-                entry, token, InboxState.IGNORED, error="names an object that is not ours"
-            )
+            return InboxState.DEAD
+        await self._finish_entry(entry, token, InboxState.IGNORED, error="names an object that is not ours")
+        return InboxState.IGNORED
 
     async def _is_ours(self, reference: str) -> bool:
         return await self.store.run(
@@ -238,14 +268,18 @@ class InboxWork(Refreshing):
             write=False,
         )
 
-    async def _retry(self, entries: Sequence[InboxEntry], token: str, error: str) -> None:
+    async def _retry(self, entries: Sequence[InboxEntry], token: str, error: str) -> InboxState:
+        states = []
         for entry in entries:
             if entry.attempts > len(_RETRIES):
                 log.critical("inbox entry %s is given up: replay it by hand", entry.id)
                 await self._finish_entry(entry, token, InboxState.DEAD, error=error)
+                states.append(InboxState.DEAD)
             else:
                 delay = _RETRIES[max(entry.attempts - 1, 0)]
                 await self._finish_entry(entry, token, InboxState.RECEIVED, error=error, retry_in=delay)
+                states.append(InboxState.RECEIVED)
+        return states[0]
 
     async def _finish_entry(
         self,
@@ -293,5 +327,8 @@ def _can_be_kept(event: ProviderEvent) -> bool:
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:
-    """Keep the headers that a later look needs: signatures and versions, no credentials."""
-    return {name: value for name, value in headers.items() if name.startswith(_KEPT_HEADERS)}
+    """Keep the headers that a later look needs: signatures and versions, no credentials; and our trace."""
+    kept = {name: value for name, value in headers.items() if name.startswith(_KEPT_HEADERS)}
+    if trace := traced():
+        kept[_TRACE] = trace
+    return kept

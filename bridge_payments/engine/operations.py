@@ -50,10 +50,12 @@ from ..models import (
     new_reference,
 )
 from ..providers.base import KnownPayment, KnownRefund, PaymentProvider, ProviderPayment
+from ..seam import traced
 from ..settings import Settings
 from ..stores.base import IdempotencyRecord, Store, Unit
+from ..telemetry import Activity, Kind, Watch
 from . import settlement
-from .asking import LEASE_SECONDS, Calls, ask
+from .asking import LEASE_SECONDS, OUR_NOTE, Calls, ask
 from .inputs import ProviderRequest, digest, inputs_of
 from .outcome import Answer, Policy, Reserved, decline_from, row_of, settle
 from .settlement import Settlement
@@ -74,6 +76,8 @@ T = TypeVar("T")
 
 MERGE_ATTEMPTS: Final = 5
 """How often a record reads again after somebody else wrote the row."""
+TRACE_NOTE: Final = f"{OUR_NOTE}trace"
+"""Under which an operation remembers the trace in which it was reserved."""
 UNKNOWN_DELAY: Final = 2.0
 """Seconds until reconciliation first looks up what a sender lost sight of."""
 
@@ -96,6 +100,8 @@ class Operations:
     """Called after a commit that may have left events to tell."""
     on_receipt: Callable[[str], None]
     """Called with the account for which something was put into the inbox."""
+    watch: Watch
+    """Who is told of work, for metrics and traces."""
 
     def __init__(self, store: Store, *, clock: Clock, settings: Settings) -> None:
         self.store = store
@@ -103,6 +109,7 @@ class Operations:
         self.settings = settings
         self.on_commit = _nothing
         self.on_receipt = _nothing
+        self.watch = Watch()
         self._shielded: set[asyncio.Task[Any]] = set()
 
     def provider(self, provider_id: str) -> PaymentProvider:
@@ -174,6 +181,7 @@ class Operations:
             inputs_hash=digest(inputs),
             api_version=provider.api_version,
             principal=principal.scope(),
+            steps=_traced_note(),
             caller_deadline=now + timedelta(minutes=2),
             lease_token=secrets.token_hex(8),
             created_at=now,
@@ -299,8 +307,37 @@ class Operations:
 
     async def carry_out(self, reserved: Reserved, leased_at: float) -> Reserved:
         """Ask the provider and record the answer; return the rows as they are afterwards."""
-        answer, operation = await self.asked(reserved.operation, leased_at=leased_at)
-        return await self.record(replace(reserved, operation=operation), answer)
+        with self.instructing(reserved.operation) as seen:
+            answer, operation = await self.asked(reserved.operation, leased_at=leased_at)
+            recorded = await self.record(replace(reserved, operation=operation), answer)
+            seen.outcome = recorded.operation.state.value
+            return recorded
+
+    def instructing(self, operation: Operation) -> Activity:
+        """Return the activity of carrying *operation* out, or of finishing it later."""
+        cause = operation.steps.get(TRACE_NOTE)
+        return self.watch.activity(
+            Kind.OPERATION,
+            operation.verb.value,
+            links=(cause,) if cause else (),
+            provider=operation.provider_id,
+            verb=operation.verb.value,
+            operation_id=operation.id,
+            subject_id=operation.subject_id,
+        )
+
+    def asking(self, provider_id: str, verb: str) -> Activity:
+        """Return the activity of asking that account's provider something that changes nothing."""
+        return self.watch.activity(Kind.CALL, verb, provider=provider_id, verb=verb)
+
+    def count_operation(self, operation: Operation) -> None:
+        """Say that an operation was committed in its state."""
+        self.watch.count(
+            "operation",
+            provider=operation.provider_id,
+            verb=operation.verb.value,
+            outcome=operation.state.value,
+        )
 
     async def asked(
         self, operation: Operation, *, leased_at: float, repeat: bool = False
@@ -308,7 +345,17 @@ class Operations:
         """Ask the provider; return its answer, and the operation with what its calls came to."""
         calls = Calls(self.store, operation)
         provider = self.provider(operation.provider_id)
-        answer = await ask(provider, operation, calls=calls, leased_at=leased_at, repeat=repeat)
+        with self.watch.activity(
+            Kind.CALL,
+            operation.verb.value,
+            provider=operation.provider_id,
+            verb=operation.verb.value,
+            operation_id=operation.id,
+        ) as seen:
+            answer = await ask(provider, operation, calls=calls, leased_at=leased_at, repeat=repeat)
+            seen.outcome, seen.error = answer.word, answer.refused or answer.unsent
+            if answer.lost is not None:
+                seen.facts["lost"] = answer.lost
         return answer, calls.operation
 
     async def record(self, reserved: Reserved, answer: Answer) -> Reserved:
@@ -330,6 +377,7 @@ class Operations:
                 )
                 return replace(current, operation=replace(current.operation, state=OperationState.UNKNOWN))
             self.on_commit()
+            self.count_operation(written.operation)
             return written
         log.warning("operation %s: its payment changes faster than it can be recorded", reserved.operation.id)
         return replace(current, operation=await self.leave_unknown(current.operation))
@@ -376,6 +424,7 @@ class Operations:
         except (LostRace, LostLease):
             return False
         self.on_commit()
+        self.count_operation(operation)
         return True
 
     async def _write(self, reserved: Reserved, settled: Settlement, operation: Operation) -> Reserved:
@@ -466,6 +515,7 @@ class Operations:
                 unit.operations.hand_back(operation.id, token=token or "", delay_seconds=UNKNOWN_DELAY)
 
         await self.store.run(work)
+        self.count_operation(still_open)
         return still_open
 
     # --- refresh: the provider's word without an instruction ----------------------------------------
@@ -477,7 +527,8 @@ class Operations:
         known = known_payment(payment, refunds, reference=reference, hint=hint)
         provider = self.provider(payment.provider_id)
         try:
-            return await provider.sync_known_payment(known)
+            with self.asking(payment.provider_id, "sync_payment"):
+                return await provider.sync_known_payment(known)
         except BridgeError:
             raise
         except Exception as error:
@@ -558,6 +609,11 @@ class Operations:
                 "The first request with this Idempotency-Key is still being carried out",
                 operation_id=operation.id,
             )
+
+
+def _traced_note() -> dict[str, Any]:
+    trace = traced()
+    return {TRACE_NOTE: trace} if trace is not None else {}
 
 
 def _baseline(payment: Payment) -> dict[str, Any]:

@@ -70,6 +70,23 @@ class Answer:
     lost: str | None = None
     resolution: str = "answered"
 
+    @property
+    def word(self) -> str:
+        """Return in a word how the question ended, for figures."""
+        if self.lost is not None:
+            return "unknown"
+        if self.unsent is not None:
+            return "never_sent"
+        match self.refused:
+            case None:
+                return "ok"
+            case ProviderDeclined():
+                return "declined"
+            case ProviderStateConflict():
+                return "conflict"
+            case _:
+                return "rejected"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:

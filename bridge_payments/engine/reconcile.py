@@ -160,8 +160,13 @@ class Reconciliation(Subjects):
         try:
             provider = self.provider(operation.provider_id)
             asked_at = self.clock()
-            found = await self._look_up(case, provider)
-            return await self._act(case, provider, found, token=token, asked_at=asked_at, leased_at=leased_at)
+            with self.instructing(operation) as seen:
+                found = await self._look_up(case, provider)
+                done = await self._act(
+                    case, provider, found, token=token, asked_at=asked_at, leased_at=leased_at
+                )
+                seen.outcome = "reconciled" if done else OperationState.UNKNOWN.value
+                return done
         except BridgeError as error:
             # One operation that cannot be finished must not keep the others from it.
             log.warning("operation %s stays open: %s", operation.id, error)
@@ -171,8 +176,9 @@ class Reconciliation(Subjects):
     async def _look_up(self, case: Reserved | Held[Any], provider: PaymentProvider) -> Lookup:
         evidence = _evidence(case)
         try:
-            async with asyncio.timeout(CALL_DEADLINE):
-                return await provider.find_operation(evidence)
+            with self.asking(case.operation.provider_id, "find_operation"):
+                async with asyncio.timeout(CALL_DEADLINE):
+                    return await provider.find_operation(evidence)
         except (ProviderError, TimeoutError) as error:
             return CannotSay(str(error) or "the provider does not answer")
         except BridgeError:
@@ -266,6 +272,7 @@ class Reconciliation(Subjects):
         except (LostRace, LostLease):
             return False
         self.on_commit()
+        self.count_operation(operation)
         return True
 
     async def _postpone(self, operation: Operation, token: str, delay: float, why: str | None = None) -> None:

@@ -93,7 +93,8 @@ class Refreshing(Subjects):
         be ours.
         """
         try:
-            truth = await self.provider(provider_id).sync_subscription(reference)
+            with self.asking(provider_id, "sync_subscription"):
+                truth = await self.provider(provider_id).sync_subscription(reference)
         except UnsupportedOperation:
             return None
         if truth.subscription_id is None and truth.our_reference is None:
@@ -133,7 +134,8 @@ class Refreshing(Subjects):
             return customer.id
         now = self.clock()
         try:
-            truth = await self.provider(customer.provider_id).sync_customer(customer.provider_customer_id)
+            with self.asking(customer.provider_id, "sync_customer"):
+                truth = await self.provider(customer.provider_id).sync_customer(customer.provider_customer_id)
         except UnsupportedOperation:
             return customer.id
         except ProviderNotFound:
@@ -200,9 +202,9 @@ class Refreshing(Subjects):
                 return row
             now = self.clock()
             try:
-                change = method_synced(
-                    row, await self.provider(row.provider_id).sync_payment_method(reference), now
-                )
+                with self.asking(row.provider_id, "sync_payment_method"):
+                    seen = await self.provider(row.provider_id).sync_payment_method(reference)
+                change = method_synced(row, seen, now)
             except UnsupportedOperation:
                 return row
             except ProviderNotFound:
@@ -229,7 +231,10 @@ class Refreshing(Subjects):
             if row is None or row.provider_subscription_id is None:
                 return row
             try:
-                truth = await self.provider(row.provider_id).sync_subscription(row.provider_subscription_id)
+                with self.asking(row.provider_id, "sync_subscription"):
+                    truth = await self.provider(row.provider_id).sync_subscription(
+                        row.provider_subscription_id
+                    )
             except UnsupportedOperation:
                 return row
             change = subscription_merged(row, truth, self.clock(), swept=swept)

@@ -415,8 +415,11 @@ class Subjects(Charges):
         return await self.shielded(self._carry_out_row(held, leased_at))
 
     async def _carry_out_row(self, held: Held[R], leased_at: float) -> Held[R]:
-        answer, operation = await self.asked(held.operation, leased_at=leased_at)
-        return await self.record_row(replace(held, operation=operation), answer)
+        with self.instructing(held.operation) as seen:
+            answer, operation = await self.asked(held.operation, leased_at=leased_at)
+            recorded = await self.record_row(replace(held, operation=operation), answer)
+            seen.outcome = recorded.operation.state.value
+            return recorded
 
     async def record_row(self, held: Held[R], answer: Answer) -> Held[R]:
         """Run transaction 2. No answer is discarded: after a lost race it is applied to the row as it is."""
@@ -439,6 +442,7 @@ class Subjects(Charges):
                 )
                 return replace(current, operation=replace(current.operation, state=OperationState.UNKNOWN))
             self.on_commit()
+            self.count_operation(written.operation)
             return written
         log.warning("operation %s: its row changes faster than it can be recorded", held.operation.id)
         return replace(current, operation=await self.leave_unknown(current.operation))
@@ -476,7 +480,8 @@ class Subjects(Charges):
         if row.provider_subscription_id is None:
             return None
         try:
-            return await self.provider(row.provider_id).sync_subscription(row.provider_subscription_id)
+            with self.asking(row.provider_id, "sync_subscription"):
+                return await self.provider(row.provider_id).sync_subscription(row.provider_subscription_id)
         except (ProviderError, ProviderNeverSent):
             return None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,10 +24,11 @@ from ..errors import (
 )
 from ..messages import Request, Response
 from ..models import Principal, PrincipalKind
+from ..telemetry import Activity, Kind, note
 from . import bodies
 from .cors import Cors
 from .envelope import Content, Wrapping
-from .paths import PathTable
+from .paths import Found, PathTable
 from .problems import MethodNotAllowed, RouteNotFound, internal_problem, problem, unrevealed
 from .route import UNSAFE, Access, Call, Route
 from .routes import ROUTES
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Router"]
 
 log: Final = logging.getLogger(__name__)
+_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", *UNSAFE})
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_\-.:/+=]{1,128}")
 
 
@@ -90,11 +91,30 @@ class Router:
         self, request: Request, *, heard: Heard | None = None, refusal: BridgeError | None = None
     ) -> Response:
         """Answer *request*, whatever happens; with a *refusal* that the mount came to before, with that."""
-        started = time.perf_counter()
         request_id = _request_id(request)
         found = self._table.find(request.path)
         match = found.route(request.method) if found else None
+        method, template = _where(match[0] if match else None, request)
+        with self.bridge.watch.activity(
+            Kind.REQUEST, f"{method} {template}", method=method, route=template, request_id=request_id
+        ) as seen:
+            response, quota = await self._answered(request, found, match, seen, heard=heard, refusal=refusal)
+            seen.facts["status"] = response.status
+            seen.outcome = str(response.status)
+        return self._dressed(request, response, request_id, quota)
+
+    async def _answered(
+        self,
+        request: Request,
+        found: Found | None,
+        match: tuple[Route, Mapping[str, str]] | None,
+        seen: Activity,
+        *,
+        heard: Heard | None,
+        refusal: BridgeError | None,
+    ) -> tuple[Response, Quota | None]:
         route, variables = match or (None, {})
+        request_id = seen.facts["request_id"]
         turn = _Turn()
         if not self.bridge.started:
             await self._start()
@@ -111,25 +131,18 @@ class Router:
             else:
                 response = await self._call(route, variables, request, heard, turn)
         except BridgeError as raised:
-            error = raised
+            error = seen.error = raised
             if isinstance(error, NotYours) and route is not None and not route.reveals:
                 error = unrevealed(error)
             if isinstance(error, (ConfigurationError, StoreError)):
                 log.exception("%s %s failed", *_where(route, request), extra={"request_id": request_id})
             text = route.text_for(error) if route else None
             response = problem(error, now=self._now(), text=text, variables=variables)
-        except Exception:
+        except Exception as bug:
+            seen.error = bug
             log.exception("%s %s failed", *_where(route, request), extra={"request_id": request_id})
             response = internal_problem(now=self._now())
-        if log.isEnabledFor(logging.INFO):
-            milliseconds = round((time.perf_counter() - started) * 1000, 1)
-            log.info(
-                "%s %s %s",
-                *_where(route, request),
-                response.status,
-                extra={"request_id": request_id, "status": response.status, "duration_ms": milliseconds},
-            )
-        return self._dressed(request, response, request_id, turn)
+        return response, turn.quota
 
     async def _call(
         self,
@@ -141,6 +154,7 @@ class Router:
     ) -> Response:
         bodies.check_size(request, self.max_body)
         principal = await self._admit(route, request, heard, turn)
+        note(principal=principal.kind.value)
         unsafe = request.method in UNSAFE
         if unsafe and not route.raw:
             by_cookie = "cookie" in request.headers and not principal.is_anonymous
@@ -212,10 +226,12 @@ class Router:
                 raise
             return Principal.anonymous(peer=request.peer)
 
-    def _dressed(self, request: Request, response: Response, request_id: str, turn: _Turn) -> Response:
+    def _dressed(
+        self, request: Request, response: Response, request_id: str, quota: Quota | None
+    ) -> Response:
         headers = {
             **response.headers,
-            **_quota_headers(turn.quota),
+            **_quota_headers(quota),
             **self._cors.answer(request),
             "cache-control": "no-store",
             "x-content-type-options": "nosniff",
@@ -249,4 +265,6 @@ def _request_id(request: Request) -> str:
 
 def _where(route: Route | None, request: Request) -> tuple[str, str]:
     # The template, not the path: paths hold e-mail addresses, and ids would make every line unique.
-    return request.method, route.path if route else "(no route)"
+    # A method is anybody's to make up, too.
+    method = request.method if request.method in _METHODS else "(method)"
+    return method, route.path if route else "(no route)"

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from ..seam import traced
 from .customers import Customer
 from .disputes import Dispute
 from .payment_methods import PaymentMethod
@@ -77,6 +78,8 @@ class Event:
     subscription: Subscription | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     """What this type adds: ``final`` and ``decline_code`` of `payment.failed` for instance."""
+    trace: str | None = field(default_factory=traced, repr=False, compare=False)
+    """The ``traceparent`` of the work that made it happen, where that was traced; never told."""
 
     @property
     def subject_id(self) -> str | None:

@@ -47,6 +47,7 @@ __all__ = [
     "TOTAL_CAP",
     "AddressQuery",
     "AddressRepository",
+    "Backlog",
     "CustomerQuery",
     "CustomerRepository",
     "DeliveryRepository",
@@ -67,6 +68,7 @@ __all__ = [
     "PaymentQuery",
     "PaymentRepository",
     "PaymentTotals",
+    "Queue",
     "RefundRepository",
     "Store",
     "SubscriptionQuery",
@@ -150,6 +152,32 @@ class IdempotencyRecord:
     subject_id: str
     refund_id: str | None = None
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """How much waits, and since when the oldest of it does."""
+
+    count: int = 0
+    """At most `TOTAL_CAP`, which then means "so many or more"."""
+    oldest: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What waits for somebody: for a worker, for a provider's answer, for an operator."""
+
+    open_operations: Queue = Queue()
+    """Every operation that is not finished, those with an unknown outcome included."""
+    unknown_operations: Queue = Queue()
+    untold_events: Queue = Queue()
+    """Events that have no deliveries yet."""
+    pending_deliveries: Queue = Queue()
+    inbox: Queue = Queue()
+    """Received webhooks that are not worked off, parked ones included."""
+    dead_deliveries: int = 0
+    dead_inbox: int = 0
+    """Received webhooks that were given up. These two are for an operator, and at most `TOTAL_CAP`."""
 
 
 class PaymentRepository(Protocol):
@@ -510,6 +538,9 @@ class Unit(Protocol):
 
     @property
     def disputes(self) -> DisputeRepository: ...
+
+    def backlog(self) -> Backlog:
+        """Return what waits. Looks at no more than `TOTAL_CAP` rows of a queue, and at nothing finished."""
 
 
 class Store(ABC):

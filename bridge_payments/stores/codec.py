@@ -156,6 +156,8 @@ def encode_event(event: Event) -> str:
             }
     if event.data:
         document["data"] = event.data
+    if event.trace is not None:
+        document["trace"] = event.trace
     return dumps(document)
 
 
@@ -171,6 +173,7 @@ def decode_event(text: str, *, id: str, type: str, created_at: datetime) -> Even
         refund=_refund(refund) if refund is not None else None,
         **{name: _row(type_, document[name]) for name, type_ in _SNAPSHOTS.items() if name in document},
         data=document.get("data", {}),
+        trace=document.get("trace"),
     )
 
 

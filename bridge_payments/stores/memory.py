@@ -43,11 +43,13 @@ from .base import (
     FINISHED_ENTRIES,
     NOBODY_SERVES_IT,
     TOTAL_CAP,
+    Backlog,
     IdempotencyRecord,
     IntervalTotals,
     Page,
     PaymentQuery,
     PaymentTotals,
+    Queue,
     Store,
     Unit,
 )
@@ -131,6 +133,11 @@ class _Tables:
     disputes: dict[str, Dispute] = field(default_factory=dict)
 
 
+def _queue(created: Iterable[datetime]) -> Queue:
+    times = list(created)
+    return Queue(count=min(len(times), TOTAL_CAP), oldest=min(times, default=None))
+
+
 class MemoryUnit:
     """One transaction: writes go straight into the tables, and are taken back if it fails."""
 
@@ -155,6 +162,24 @@ class MemoryUnit:
         self.addresses = memory_records.Addresses(self, tables.addresses)
         self.subscriptions = memory_records.Subscriptions(self, tables.subscriptions)
         self.disputes = memory_records.Disputes(self, tables.disputes)
+
+    def backlog(self) -> Backlog:
+        tables = self.tables
+        started = [row for row in tables.operations.values() if row.is_open]
+        deliveries, inbox = tables.deliveries.values(), tables.inbox.values()
+        return Backlog(
+            open_operations=_queue(row.created_at for row in started),
+            unknown_operations=_queue(
+                row.created_at for row in started if row.state is OperationState.UNKNOWN
+            ),
+            untold_events=_queue(
+                told.event.created_at for told in tables.outbox.values() if told.available_at is not None
+            ),
+            pending_deliveries=_queue(row.created_at for row in deliveries if row.available_at is not None),
+            inbox=_queue(row.created_at for row in inbox if row.available_at is not None),
+            dead_deliveries=sum(row.state is DeliveryState.DEAD for row in deliveries),
+            dead_inbox=sum(row.state is InboxState.DEAD for row in inbox),
+        )
 
     def put(self, table: dict[K, V], key: K, value: V) -> None:
         self._writable()

@@ -18,6 +18,7 @@ from ..models import Clock, Delivery, DeliveryState, Event, new_id, utc_now
 from ..seam import passing
 from ..stores.base import Store, Unit
 from ..stores.grouping import Grouped
+from ..telemetry import Kind, Watch
 from ..transport import Transport
 from .attempts import call, post
 from .endpoints import Endpoint, Handler
@@ -83,6 +84,8 @@ class WebhookDispatcher:
         self._left_behind: list[Claim] = []
         self._closing = False
         self._woken = asyncio.Event()
+        self.watch = Watch()
+        """Who is told of work, for metrics and traces."""
         for endpoint in endpoints:
             self.add(endpoint)
 
@@ -231,7 +234,7 @@ class WebhookDispatcher:
         async with lock:  # of two rounds at once, the second leaves alone whom the first works for
             busy, left = frozenset(self._lanes), list(self._left_behind)
 
-            def expand_and_claim(unit: Unit) -> tuple[Roster, int, dict[str, list[Claim]]]:
+            def expand_and_claim(unit: Unit) -> tuple[Roster, list[Event], dict[str, list[Claim]]]:
                 _give_back(unit, left)
                 stored = self._stored_ones if self.external else None
                 roster = read_roster(unit, self._endpoints, stored, now=self._clock())
@@ -243,7 +246,9 @@ class WebhookDispatcher:
                 }
                 return roster, told, claims
 
-            self._roster, told, claims = await self._store.run(expand_and_claim)
+            self._roster, events, claims = await self._store.run(expand_and_claim)
+            told = len(events)
+            self._count(events)
             self._left_behind = [each for each in self._left_behind if each not in left]
             started = [
                 self._start(self._roster.endpoints[name], claimed, limit)
@@ -284,7 +289,15 @@ class WebhookDispatcher:
         task.add_done_callback(clear)
         return task
 
-    def _expand(self, unit: Unit, roster: Roster, limit: int) -> int:
+    def _count(self, events: Sequence[Event]) -> None:
+        """Each event of the outbox passes here once, whichever process wrote it."""
+        for event in events if self.watch.observers else ():
+            row = event.payment or event.subscription or event.payment_method or event.customer
+            provider = getattr(row, "provider_id", None) or ""
+            final = "true" if event.type == "payment.failed" and event.data.get("final") else ""
+            self.watch.count("event", type=event.type, provider=provider, final=final)
+
+    def _expand(self, unit: Unit, roster: Roster, limit: int) -> list[Event]:
         """Give each untold event one delivery for every endpoint that wants it."""
         events = unit.events.claim_untold(limit=limit, lease_seconds=_EVENT_LEASE_SECONDS)
         now = self._clock()
@@ -305,7 +318,7 @@ class WebhookDispatcher:
         )
         if events:
             unit.events.mark_told(*(event.id for event in events))
-        return len(events)
+        return list(events)
 
     async def _fetch(self, endpoint: Endpoint, room: int) -> list[Claim]:
         return await self._store.run(partial(claim, endpoint=endpoint, limit=room))
@@ -333,13 +346,28 @@ class WebhookDispatcher:
         else:
             what = f"{endpoint.name} {event.id}"
             passing("deliver", what)
-            try:
-                outcome = await self._tell(endpoint, event)
-            except Exception as error:  # a fault of ours in one delivery stays with that delivery
-                logger.exception("webhook delivery %s could not be attempted", delivery.id)
-                outcome = failed(f"not attempted: {type(error).__name__}")
+            with self.watch.activity(
+                Kind.DELIVERY,
+                event.type,
+                links=(event.trace,) if event.trace else (),
+                endpoint=endpoint.name,
+                event_type=event.type,
+                event_id=event.id,
+                delivery_id=delivery.id,
+                attempt=delivery.attempts,
+            ) as seen:
+                outcome = await self._told(endpoint, delivery, event)
+                seen.outcome = "delivered" if outcome.delivered else "failed"
+                seen.facts["status"], seen.facts["reason"] = outcome.status_code, outcome.error
             passing("delivered", what)
         return outcome
+
+    async def _told(self, endpoint: Endpoint, delivery: Delivery, event: Event) -> Outcome:
+        try:
+            return await self._tell(endpoint, event)
+        except Exception as error:  # a fault of ours in one delivery stays with that delivery
+            logger.exception("webhook delivery %s could not be attempted", delivery.id)
+            return failed(f"not attempted: {type(error).__name__}")
 
     async def _tell(self, endpoint: Endpoint, event: Event) -> Outcome:
         if endpoint.handler is not None:
@@ -368,7 +396,9 @@ class WebhookDispatcher:
             logger.error(
                 "webhook delivery %s to %s given up: %s", claimed.delivery.id, endpoint.title, outcome.error
             )
-        if not recorded.kept:
+        if recorded.kept:
+            self.watch.count("delivery", endpoint=endpoint.name, outcome=recorded.state.value)
+        else:
             logger.info("webhook delivery %s was taken over by another worker", claimed.delivery.id)
 
     def _open_transport(self) -> Transport:

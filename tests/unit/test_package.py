@@ -81,6 +81,7 @@ def test_importing_the_package_loads_the_errors_and_the_models_and_nothing_else_
     assert {name for name in ours if not name.startswith("bridge_payments.models")} == {
         "bridge_payments",
         "bridge_payments.errors",
+        "bridge_payments.seam",
     }
 
 

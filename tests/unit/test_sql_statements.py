@@ -202,6 +202,7 @@ LOOKED_UP: tuple[Callable[[Unit], Any], ...] = (
     lambda unit: unit.inbox.claim_due(limit=9, lease_seconds=1, token="t"),
     lambda unit: unit.inbox.get_by_event("dummy", "evt_1"),
     lambda unit: unit.inbox.replay("wh_1"),
+    lambda unit: unit.backlog(),
 )
 
 

@@ -15,9 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ...errors import StoreError
 from ...models import Clock
 from ...seam import passing
-from ..base import Store, Unit
+from ..base import Backlog, Store, Unit
 from . import doctor, integrity, schema
 from .addresses import Addresses
+from .backlog import read_backlog
 from .customers import Customers
 from .deliveries import Deliveries
 from .disputes import Disputes
@@ -60,6 +61,10 @@ class SQLUnit:
         self.addresses = Addresses(session)
         self.subscriptions = Subscriptions(session)
         self.disputes = Disputes(session)
+        self._session = session
+
+    def backlog(self) -> Backlog:
+        return read_backlog(self._session)
 
 
 class SQLStore(Store):

@@ -18,11 +18,23 @@ from ...models import (
     MovableClock,
     NextAction,
     NextActionKind,
+    OperationState,
     PaymentFlag,
     new_id,
 )
-from ...stores.base import Store, Unit
-from .samples import NOW, Promises, a_delivery, a_payment, a_refund, an_entry, an_event, keep, on_a_store
+from ...stores.base import Backlog, Queue, Store, Unit
+from .samples import (
+    NOW,
+    Promises,
+    a_delivery,
+    a_payment,
+    a_refund,
+    an_entry,
+    an_event,
+    an_operation,
+    keep,
+    on_a_store,
+)
 
 __all__ = ["QueuePromises"]
 
@@ -77,6 +89,55 @@ async def _entry(store: Store, entry_id: str) -> InboxEntry:
 
 
 class QueuePromises(Promises):
+    # --- everything that waits ----------------------------------------------------------------------
+
+    @on_a_store
+    async def test_what_waits_is_counted_with_its_age_and_what_is_done_is_not(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        async def backlog() -> Backlog:
+            return await store.run(lambda unit: unit.backlog(), write=False)
+
+        assert await backlog() == Backlog()
+        payments = [a_payment() for _ in range(3)]
+        events = [an_event(created_at=NOW - MINUTE), an_event()]
+        deliveries = [a_delivery(events[0].id), a_delivery(events[1].id, state=DeliveryState.DEAD)]
+        entries = [an_entry(created_at=NOW - 2 * MINUTE), an_entry()]
+        await keep(store, *payments, *events, *deliveries, *entries)
+        operations = [
+            an_operation(payment.id, created_at=NOW - n * MINUTE) for n, payment in enumerate(payments)
+        ]
+
+        def work(unit: Unit) -> None:
+            for operation in operations:
+                assert unit.operations.reserve(operation, lease_seconds=60) is None
+            lost = replace(operations[1], state=OperationState.UNKNOWN)
+            assert unit.operations.save(lost, token="mine")
+            assert unit.operations.save(replace(operations[2], state=OperationState.SUCCEEDED), token="mine")
+
+        await store.run(work)
+
+        assert await backlog() == Backlog(
+            open_operations=Queue(count=2, oldest=NOW - MINUTE),
+            unknown_operations=Queue(count=1, oldest=NOW - MINUTE),
+            untold_events=Queue(count=2, oldest=NOW - MINUTE),
+            pending_deliveries=Queue(count=1, oldest=NOW),
+            inbox=Queue(count=2, oldest=NOW - 2 * MINUTE),
+            dead_deliveries=1,
+        )
+        await _tell(store, *(event.id for event in events))
+        [delivery] = await _deliveries(store, "t")
+        await _finish(store, delivery, "t", DeliveryState.DELIVERED)
+        for entry in await _entries(store, "t"):
+            await _settle(store, entry, "t", InboxState.DEAD)
+
+        assert await backlog() == Backlog(
+            open_operations=Queue(count=2, oldest=NOW - MINUTE),
+            unknown_operations=Queue(count=1, oldest=NOW - MINUTE),
+            dead_deliveries=1,
+            dead_inbox=2,
+        )
+
     # --- events -----------------------------------------------------------------------------------
 
     @on_a_store

@@ -21,6 +21,7 @@ from bridge_payments.providers.dummy import DummyProvider
 from bridge_payments.settings import Settings
 from bridge_payments.stores import MemoryStore
 from bridge_payments.stores.base import Page
+from bridge_payments.telemetry import Watch
 from bridge_payments.webhooks import WebhookDispatcher
 
 NOW = datetime(2026, 1, 15, 10, 30, 0, 123456, tzinfo=UTC)
@@ -127,6 +128,7 @@ class ScriptedBridge:
     started: bool = True
     starts: int = 0
     webhooks: WebhookDispatcher = field(default_factory=lambda: WebhookDispatcher(MemoryStore()))
+    watch: Watch = field(default_factory=Watch)
 
     async def start(self) -> None:
         self.starts += 1
