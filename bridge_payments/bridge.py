@@ -5,24 +5,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from importlib.util import find_spec
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from .auth import AuthBridge
 from .auth.limits import FailedConfirms, Limits, counters_from
 from .blocking import Blocking
+from .caching import Cache
 from .engine import Approve, PaymentEngine
 from .errors import ConfigurationError
+from .readings import of_caches, of_process, of_queues
 from .settings import Settings
 from .stores.base import Store
+from .telemetry import Observer
+from .telemetry.metrics import Sample
+from .telemetry.prometheus import Prometheus
 from .webhooks import WebhookDispatcher, endpoints_from_settings
 from .worker import Worker
 
 __all__ = ["Bridge"]
 
 log = logging.getLogger(__name__)
+
+_QUEUES_TTL: Final = 5.0
+"""Seconds for which the depths of the queues are remembered: a stranger may ask for them, too."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -70,6 +80,9 @@ class Bridge:
         self.watch = engine.watch
         """Who is told of work: see `observe`."""
         self.webhooks.watch = self.watch
+        self.metrics = self._measure()
+        """The figures of this process; None where METRICS_ENABLED is false, or without prometheus-client."""
+        self._queues: Cache[str, Sequence[Sample]] = Cache(max_entries=1, ttl=_QUEUES_TTL)
 
     @classmethod
     def from_env(
@@ -175,6 +188,36 @@ class Bridge:
         Any number of workers may run on any number of machines: rows are leased, and so are jobs.
         """
         await (self.worker.run_once() if once else self.worker.run())
+
+    # --- telemetry --------------------------------------------------------------------------------
+
+    def observe(self, observer: Observer) -> None:
+        """Tell *observer* of every request, instruction, call, received webhook and delivery from now on."""
+        self.watch.add(observer)
+
+    async def readings(self) -> Sequence[Sample]:
+        """Return the figures that are read on request: caches, process, and what waits in the database.
+
+        The database is asked at most every few seconds, however often somebody wants to know.
+        """
+        queues = await self._queues.get("", partial(of_queues, self.engine))
+        return [*of_process(), *of_caches(self.auth.stats()), *queues]
+
+    async def exposition(self, *, accept: str = "") -> tuple[bytes, str]:
+        """Return every figure as Prometheus reads it, and the content type; *accept* is its Accept header.
+
+        Raises: ConfigurationError where nothing is measured.
+        """
+        if self.metrics is None:
+            raise ConfigurationError("nothing is measured: METRICS_ENABLED, bridge-payments[prometheus]")
+        return self.metrics.exposition(await self.readings(), accept=accept)
+
+    def _measure(self) -> Prometheus | None:
+        if not self.settings.metrics_enabled or find_spec("prometheus_client") is None:
+            return None
+        found = Prometheus()
+        self.observe(found)
+        return found
 
     # --- helpers ----------------------------------------------------------------------------------
 

@@ -280,6 +280,15 @@ class Settings(_Frozen):
     log_level: Literal["debug", "info", "warn", "error"] = _env("info", "LOG_LEVEL")
     log_format: Literal["json", "text"] = _env("json", "LOG_FORMAT")
 
+    # metrics and traces
+    metrics_enabled: bool = _env(True, "METRICS_ENABLED")
+    """Whether figures are kept, and shown at ``/health/metrics``; needs the ``prometheus`` extra."""
+    metrics_port: int | None = _env(None, "METRICS_PORT", ge=0, le=65535)
+    """Where ``bridge-payments worker``, which serves no API, shows its figures. Unset: nowhere."""
+    otel_enabled: bool = _env(False, "BRIDGE_OTEL_ENABLED")
+    """Whether work is traced and measured with OpenTelemetry, by the providers of the process; needs the
+    ``otel`` extra."""
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _level(cls, value: object) -> object:

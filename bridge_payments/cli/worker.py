@@ -12,6 +12,7 @@ from ..errors import StoreError
 from ..stores.base import Store
 from .application import add_app_option, open_bridge, start_logging
 from .console import OK, execute
+from .figures import figures_served
 
 __all__ = ["HELP", "configure", "refuse_skew", "run"]
 
@@ -60,14 +61,17 @@ async def _work(arguments: Namespace) -> int:
         for number in signals:
             with suppress(NotImplementedError):  # Windows' loop has no signal handlers; Ctrl-C still ends it
                 loop.add_signal_handler(number, stop)
-        if not arguments.once:
-            _say_hello(bridge)  # whoever waits for this line may send a signal next
-        with suppress(asyncio.CancelledError):
-            await working
+        async with figures_served(bridge) as port:
+            if not arguments.once:
+                _say_hello(bridge, port)  # whoever waits for this line may send a signal next
+            with suppress(asyncio.CancelledError):
+                await working
     return OK
 
 
-def _say_hello(bridge: Bridge) -> None:
+def _say_hello(bridge: Bridge, port: int | None) -> None:
     names = [endpoint.name for endpoint in bridge.webhooks.endpoints]
     accounts = ", ".join(bridge.engine.provider_ids) or "none"
     print(f"working; accounts: {accounts}; webhook endpoints: {', '.join(names) or 'none'}", flush=True)
+    if port is not None:
+        print(f"figures: http://localhost:{port}/metrics", flush=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..errors import NotAuthenticated, NotFound, ProviderError, Unavailable
 from ..models import ID_PATTERN, SYSTEM, Event, Operation, Payment, PaymentStatus, Principal, PrincipalKind
-from ..stores.base import Page, PaymentQuery, Unit
+from ..stores.base import Backlog, Page, PaymentQuery, Unit
 from . import rules
 from .instructions import Instructions
 from .outcome import unknown_view
@@ -75,6 +75,13 @@ class Reads(Instructions):
         """Return every event of a payment, oldest first. The merchant's view."""
         rules.require_trusted(principal, await self.visible(payment_id))
         return await self.store.run(lambda unit: unit.events.for_subject(payment_id), write=False)
+
+    async def backlog(self) -> Backlog:
+        """Return what waits: open and unknown operations, the outbox, deliveries, the inbox; with ages.
+
+        Each is counted up to `TOTAL_CAP`. Raises: StoreError.
+        """
+        return await self.store.run(lambda unit: unit.backlog(), write=False)
 
     async def _by_any_id(self, payment_id: str, provider: str | None) -> Payment:
         if not ID_PATTERN.match(payment_id):

@@ -284,6 +284,7 @@ def test_our_operations_are_in_the_hosts_own_document(documented: dict[str, Any]
     served = {
         (method, PREFIX + path)
         for route in ROUTES
+        if route.listed
         for path in (route.path, *route.aliases)
         for method in route.methods
     }

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import time
 from typing import Any, Final
 
-from ...errors import StoreError
-from ..envelope import Reply
-from ..route import Access, Call, Route
+from ...errors import NotFound, StoreError
+from ...readings import memory, uptime
+from ..envelope import Content, Reply
+from ..route import Access, Call, Route, Text
 from ..schemas.health import (
     Alive,
     Configuration,
@@ -29,7 +29,6 @@ from ..version import release
 __all__ = ["HEALTH_ROUTES"]
 
 log: Final = logging.getLogger(__name__)
-_LOADED: Final = time.monotonic()
 _PATIENCE: Final = 5.0
 _OK: Final = 200
 _NOT_OK: Final = 503
@@ -46,8 +45,8 @@ async def health_detailed(call: Call) -> Reply:
     settings, engine = call.bridge.settings, call.bridge.engine
     answer = HealthDetailed(
         **await _health(call),
-        uptime_seconds=_uptime(),
-        memory_usage=_memory(),
+        uptime_seconds=uptime(),
+        memory_usage=memory(),
         configuration=Configuration(
             guest_checkout_enabled=settings.guest_checkout_enabled,
             enabled_providers=list(engine.provider_ids),
@@ -82,7 +81,15 @@ async def health_ready(call: Call) -> Reply:
 
 async def health_live(_: Call) -> Reply:
     """Say that this process answers."""
-    return Reply(data=Alive(uptime_seconds=_uptime()))
+    return Reply(data=Alive(uptime_seconds=uptime()))
+
+
+async def health_metrics(call: Call) -> Content:
+    """Show the figures of this process and the depths of the queues, as Prometheus reads them."""
+    if call.bridge.metrics is None:
+        raise NotFound("Metrics are disabled")
+    body, content_type = await call.bridge.exposition(accept=call.request.header("accept", "") or "")
+    return Content(body=body, headers={"content-type": content_type})
 
 
 async def _health(call: Call) -> dict[str, Any]:
@@ -120,19 +127,6 @@ def _providers(call: Call) -> ProvidersHealth:
     )
 
 
-def _memory() -> dict[str, int]:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return {}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"max_rss_bytes": peak if sys.platform == "darwin" else peak * 1024}
-
-
-def _uptime() -> float:
-    return round(time.monotonic() - _LOADED, 3)
-
-
 def _status(good: bool) -> int:
     return _OK if good else _NOT_OK
 
@@ -157,5 +151,16 @@ HEALTH_ROUTES: Final = (
     _route("/health/database", health_database, DatabaseHealth),
     _route("/health/providers", health_providers, ProvidersHealth),
     _route("/health/detailed", health_detailed, HealthDetailed),
+    Route(
+        methods=("GET",),
+        path="/health/metrics",
+        noun="health",
+        handler=health_metrics,
+        listed=False,  # text for a machine, not JSON
+        wrapped=False,
+        access=Access.OPEN,
+        errors=(NotFound,),
+        texts={NotFound: Text("Metrics are disabled", "They need METRICS_ENABLED and the prometheus extra")},
+    ),
 )
 """Served under the prefix, and by every mount at the root of the host as well."""

@@ -129,6 +129,7 @@ class ScriptedBridge:
     starts: int = 0
     webhooks: WebhookDispatcher = field(default_factory=lambda: WebhookDispatcher(MemoryStore()))
     watch: Watch = field(default_factory=Watch)
+    metrics: None = None
 
     async def start(self) -> None:
         self.starts += 1
