@@ -49,7 +49,9 @@ MINIMAL = (  # what needs nothing but the dependencies: the core, in memory
 
 STORES = (  # each starts the servers anew: once is enough
     "tests/conformance/test_sql_doctor.py",
+    "tests/conformance/test_sql_host_migrations.py",
     "tests/conformance/test_sql_libsql.py",
+    "tests/conformance/test_sql_outages.py",
     "tests/conformance/test_sql_processes.py",
     "tests/conformance/test_sql_servers.py",
     "tests/conformance/test_sql_workers.py",

@@ -17,7 +17,6 @@ from .auth.limits import FailedConfirms, Limits, counters_from
 from .blocking import Blocking
 from .caching import Cache
 from .engine import Approve, PaymentEngine
-from .errors import ConfigurationError
 from .readings import of_caches, of_process, of_queues
 from .settings import Settings
 from .stores.base import Store
@@ -100,11 +99,9 @@ class Bridge:
         env = os.environ if env is None else env
         settings = Settings.from_env(env)
         if store is None:
-            if settings.database_url is None:
-                raise ConfigurationError(missing=["DATABASE_URL"])
             from .stores.sql import SQLStore
 
-            store = SQLStore(settings.database_url.get_secret_value(), connections=settings.database_pool_max)
+            store = SQLStore.from_settings(settings)
         engine = PaymentEngine(store, "", approve=approve, settings=settings, env=env)
         webhooks = WebhookDispatcher(store, allow_hosts=settings.webhook_allow_hosts)
         auth = auth or AuthBridge.from_settings(settings)

@@ -66,13 +66,9 @@ async def open_store(arguments: Namespace) -> AsyncIterator[Store]:
             yield bridge.engine.store
         return
     from ..settings import Settings
-
-    settings = Settings.from_env(os.environ)
-    if settings.database_url is None:
-        raise ConfigurationError(missing=["DATABASE_URL"])
     from ..stores.sql import SQLStore
 
-    store = SQLStore(settings.database_url.get_secret_value())
+    store = SQLStore.from_settings(Settings.from_env(os.environ))
     try:
         yield store
     finally:

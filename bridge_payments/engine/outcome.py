@@ -278,7 +278,7 @@ def payment_answer(outcome: Reserved) -> Payment:
             if payment.is_paid and operation.verb in (Verb.CREATE, Verb.CONFIRM):
                 return payment  # a webhook or a sync was faster than reconciliation
             if operation.verb is Verb.CREATE and not operation.inputs.get("confirm"):
-                raise Unavailable("The provider did not answer; repeat with the same Idempotency-Key")
+                raise Unavailable("The outcome is not known yet; repeat with the same Idempotency-Key")
             return unknown_view(payment, operation)
 
 

@@ -298,7 +298,7 @@ def row_answer(held: Held[R]) -> R:
         case _:
             if isinstance(row, Subscription):
                 return replace(row, unknown_operation_id=operation.id)
-            raise Unavailable("The provider did not answer; repeat with the same Idempotency-Key")
+            raise Unavailable("The outcome is not known yet; repeat with the same Idempotency-Key")
 
 
 # --- the work -------------------------------------------------------------------------------------

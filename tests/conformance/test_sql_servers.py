@@ -19,7 +19,7 @@ from bridge_payments.errors import StoreError
 from bridge_payments.models import utc_now
 from bridge_payments.seam import watched
 from bridge_payments.stores.base import Unit
-from bridge_payments.stores.sql import SQLStore, include_name, metadata
+from bridge_payments.stores.sql import SQLStore
 from bridge_payments.testing.servers import MySQL
 from bridge_payments.testing.stores.samples import (
     a_delivery,
@@ -281,28 +281,21 @@ async def test_a_server_that_is_away_is_a_store_error_without_the_password(url: 
         await store.aclose()
 
 
+@pytest.mark.parametrize(("ready", "connections", "opened"), [(0, None, 1), (3, None, 3), (5, 2, 2)])
+async def test_so_many_connections_are_open_before_the_first_payer_comes(
+    url: str, ready: int, connections: int | None, opened: int
+) -> None:
+    store = SQLStore(url, ready=ready, connections=connections)
+    await store.check()
+    pool: Any = store._lane.engine().sync_engine.pool  # type: ignore[attr-defined]
+    assert (pool.checkedin(), pool.checkedout()) == (opened, 0)
+    await store.aclose()
+
+
 async def test_the_schema_is_what_the_tables_say(url: str) -> None:
     store = SQLStore(url)
     assert await store.differences() == []
     await store.aclose()
-
-
-def test_a_hosts_own_migrations_leave_our_tables_alone(database: str) -> None:
-    from alembic.autogenerate import compare_metadata
-    from alembic.migration import MigrationContext
-
-    hosts = sa.MetaData()
-    sa.Table("orders", hosts, sa.Column("id", sa.Integer, primary_key=True))
-    engine = sa.create_engine(database.replace("postgresql://", "postgresql+psycopg://"))
-    with engine.connect() as connection:
-        without = compare_metadata(MigrationContext.configure(connection), hosts)
-        assert any(change[0] == "remove_table" for change in without if isinstance(change, tuple))
-        context = MigrationContext.configure(connection, opts={"include_name": include_name})
-        changes = compare_metadata(context, hosts)
-    engine.dispose()
-    assert [(change[0], change[1].name) for change in changes] == [("add_table", "orders")]
-    assert include_name("orders", "table", {})
-    assert not any(include_name(name, "table", {}) for name in metadata.tables)
 
 
 async def test_a_reading_unit_opens_no_transaction(database: str) -> None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sqlite3
 import ssl
 import sys
+import threading
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from bridge_payments.errors import ConfigurationError, MissingExtra, StoreError
+from bridge_payments.errors import ConfigurationError, MissingExtra, NotFound, StoreError
+from bridge_payments.settings import Settings
 from bridge_payments.stores.sql import SQLStore
 from bridge_payments.stores.sql.engines import lane_for
-from bridge_payments.stores.sql.urls import normal_url, preset
+from bridge_payments.stores.sql.urls import completed, normal_url, preset
 from bridge_payments.testing.stores.samples import a_payment, keep
 
 pytestmark = pytest.mark.anyio
@@ -94,6 +98,47 @@ def test_a_mysql_url_is_read_as_its_console_prints_it(
         assert context.check_hostname is verified
     assert dict(url.query) == {}, "the driver knows none of these words"
     assert options["isolation_level"] == "READ COMMITTED"
+
+
+@pytest.mark.parametrize(
+    ("env", "query"),
+    [
+        ({"DATABASE_URL": "postgresql+asyncpg://u@h/db", "DATABASE_SSL": "true"}, {"ssl": "require"}),
+        ({"DATABASE_URL": "postgresql+psycopg://u@h/db", "DATABASE_SSL": "true"}, {"sslmode": "require"}),
+        (
+            {"DATABASE_URL": "postgresql+psycopg://u@h/db?sslmode=verify-full", "DATABASE_SSL": "true"},
+            {"sslmode": "verify-full"},
+        ),
+        ({"DATABASE_URL": "postgresql+asyncpg://u@h/db"}, {}),
+        ({"DATABASE_URL": "mysql://u@h/db", "DATABASE_SSL": "true"}, {"ssl-mode": "REQUIRED"}),
+        ({"DATABASE_URL": "mysql://u@x.psdb.cloud/db", "DATABASE_SSL": "1"}, {"ssl-mode": "VERIFY_IDENTITY"}),
+        ({"DATABASE_URL": "mysql://u@h/db?sslaccept=strict", "DATABASE_SSL": "1"}, {"sslaccept": "strict"}),
+        ({"DATABASE_URL": "sqlite:///shop.db", "DATABASE_SSL": "true"}, {}),
+    ],
+)
+def test_database_ssl_encrypts_what_the_url_says_nothing_of(env: dict[str, str], query: object) -> None:
+    settings = Settings.from_env(env)
+    assert settings.database_url is not None
+    url = completed(settings.database_url.get_secret_value(), encrypted=settings.database_ssl)
+    assert dict(normal_url(url).query) == query
+
+
+async def test_the_environment_sizes_the_pool_and_keeps_its_token_to_itself() -> None:
+    env = {"DATABASE_URL": "postgresql+asyncpg://u@h/db", "DATABASE_POOL_MAX": "3"}
+    store = SQLStore.from_settings(Settings.from_env(env))
+    pool: Any = store._lane.engine().sync_engine.pool  # type: ignore[attr-defined]
+    assert (pool.size(), pool._max_overflow, store._ready) == (3, 0, 2)
+    fewer = SQLStore.from_settings(Settings.from_env(env | {"DATABASE_POOL_MAX": "1"}))
+    assert fewer._ready == 1, "no more are ready than there may be"
+    for name in ("DATABASE_AUTH_TOKEN", "LIBSQL_AUTH_TOKEN"):
+        turso = SQLStore.from_settings(Settings.from_env({"DATABASE_URL": "libsql://h", name: "s3cr3t"}))
+        url: sa.URL = turso._lane.engine().url  # type: ignore[attr-defined]
+        assert url.password == "s3cr3t"
+        assert "s3cr3t" not in str(url)
+    with pytest.raises(ConfigurationError, match="DATABASE_URL"):
+        SQLStore.from_settings(Settings())
+    for each in (store, fewer, turso):
+        await each.aclose()
 
 
 def test_what_is_no_url_is_refused_without_being_shown() -> None:
@@ -176,6 +221,34 @@ async def test_an_asynchronous_engine_for_sqlite_works_too(tmp_path: Path) -> No
     assert await store.run(lambda unit: unit.payments.get(payment.id), write=False) == payment
     await store.aclose()
     await engine.dispose()
+
+
+async def test_a_unit_that_fails_after_its_caller_has_gone_is_one_line_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, entered, leave = SQLStore(f"sqlite:///{tmp_path}/shop.db"), threading.Event(), threading.Event()
+    reported: list[object] = []
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+    loop.set_exception_handler(lambda _, context: reported.append(context))
+
+    def work(unit: object) -> None:
+        entered.set()
+        leave.wait(30)
+        raise NotFound("no such thing")
+
+    caller = asyncio.ensure_future(store.run(work))
+    await asyncio.to_thread(entered.wait, 30)
+    caller.cancel()
+    await asyncio.wait({caller})
+    leave.set()
+    await store.aclose()
+    gc.collect()
+    loop.set_exception_handler(before)
+    assert reported == []
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "a unit of work failed after its caller had gone: no such thing"
+    ]
 
 
 def test_one_store_serves_one_loop_after_another(tmp_path: Path) -> None:

@@ -27,6 +27,9 @@ T = TypeVar("T")
 
 _BUSY_SECONDS: Final = 15.0
 _HTTP_SECONDS: Final = 20.0
+_UNIT_SECONDS: Final = 30.0
+"""A unit of work is over in milliseconds. A database that says nothing for so long is away: a cut cable is
+silent, and a lock that nobody gives up is, too."""
 _WORKERS: Final = 5
 """As many as the default pool has connections, which is what SQLite gets."""
 _IN_MEMORY: Final = (None, "", ":memory:")
@@ -42,7 +45,8 @@ class Lane(ABC):
     """Whether a unit has to ask for READ COMMITTED itself: the engine is not ours."""
 
     @abstractmethod
-    async def run(self, body: Callable[[sa.Connection], T]) -> T: ...
+    async def run(self, body: Callable[[sa.Connection], T], *, patient: bool = False) -> T:
+        """Run *body*. Raises TimeoutError, where the driver can be interrupted and *patient* is not said."""
 
     @abstractmethod
     async def aclose(self) -> None: ...
@@ -74,9 +78,10 @@ class AsyncLane(Lane):
             self._made[loop] = _create_async(self._given, **self._options)
         return self._made[loop]
 
-    async def run(self, body: Callable[[sa.Connection], T]) -> T:
-        # One greenlet for connecting, working and giving back: AsyncConnection would take one for each.
-        return await greenlet_spawn(on_a_connection, self.engine().sync_engine, body)
+    async def run(self, body: Callable[[sa.Connection], T], *, patient: bool = False) -> T:
+        async with asyncio.timeout(None if patient else _UNIT_SECONDS):
+            # One greenlet for connecting, working and giving back: AsyncConnection would take one for each.
+            return await greenlet_spawn(on_a_connection, self.engine().sync_engine, body)
 
     async def aclose(self) -> None:
         mine = self._made.pop(asyncio.get_running_loop(), None)
@@ -128,7 +133,7 @@ class ThreadLane(Lane):
         self.read_committed = not owned
         self.dialect = engine.dialect.name
 
-    async def run(self, body: Callable[[sa.Connection], T]) -> T:
+    async def run(self, body: Callable[[sa.Connection], T], *, patient: bool = False) -> T:
         if self._threads is None:
             # Threads of our own: the loop's default ones may all be waiting for what only we can finish.
             self._threads = ThreadPoolExecutor(self._workers, thread_name_prefix="bridge-store")

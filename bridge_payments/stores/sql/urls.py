@@ -14,11 +14,14 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from ...errors import ConfigurationError
 from . import libsql
 
-__all__ = ["normal_url", "preset"]
+__all__ = ["completed", "normal_url", "preset"]
 
 _CONNECT_SECONDS: Final = 10
 _CONNECTIONS: Final = 10
 """Of one process. What waits for one waits shorter than opening one takes."""
+_WAIT_SECONDS: Final = 10
+"""For a connection that others have. They need it for milliseconds, so whoever waits for so long has a
+database that is stuck, and a caller who should hear of it."""
 _RECYCLE_SECONDS: Final = 300
 """Hosted databases close connections that idle for longer, and some close every one after a day."""
 
@@ -28,13 +31,23 @@ _PLANETSCALE: Final = (".psdb.cloud", ".planetscale.com")
 _POOLED_PORTS: Final = {6432: "PgBouncer's own", 6543: "Supabase's"}
 
 
+def completed(given: str, *, auth_token: str | None = None, encrypted: bool = False) -> sa.URL:
+    """Return *given* with what the environment says beside it; what the URL says itself stands."""
+    url = _parsed(given)
+    kind = url.drivername.partition("+")[0]
+    if kind == "libsql" and auth_token and not url.password and "authToken" not in url.query:
+        url = url.set(password=auth_token)  # where nothing prints it
+    if encrypted and kind in ("postgres", "postgresql") and not {"sslmode", "ssl"} & set(url.query):
+        url = url.update_query_dict({"sslmode": "require"})
+    if encrypted and kind in ("mysql", "mariadb") and not set(_MYSQL_TLS) & set(url.query):
+        verified = (url.host or "").endswith(_PLANETSCALE)
+        url = url.update_query_dict({"ssl-mode": "VERIFY_IDENTITY" if verified else "REQUIRED"})
+    return url
+
+
 def normal_url(given: str | sa.URL) -> sa.URL:
     """Return *given* with the driver that we prefer, and with options that this driver knows."""
-    try:
-        url = sa.make_url(given)
-    except ArgumentError:
-        # `from None`: the message of the parser quotes the URL, and the URL may hold a password.
-        raise ConfigurationError(invalid={"DATABASE_URL": "not a database URL"}) from None
+    url = _parsed(given)
     match url.drivername:
         case "postgres" | "postgresql":
             url = url.set(drivername=f"postgresql+{_installed('asyncpg', 'psycopg')}")
@@ -68,13 +81,16 @@ def preset(
     options: dict[str, Any] = {
         "pool_size": connections or _CONNECTIONS,
         "max_overflow": 0,
+        "pool_timeout": _WAIT_SECONDS,
         "pool_recycle": _RECYCLE_SECONDS,
         "hide_parameters": True,
         "isolation_level": "READ COMMITTED",
     }
     backend, driver = url.get_backend_name(), url.get_driver_name()
     if driver == "libsql":  # what there is to keep of a connection is kept by the HTTP client
-        return url, {name: options[name] for name in ("pool_size", "max_overflow", "hide_parameters")}
+        return url, {
+            name: options[name] for name in ("pool_size", "max_overflow", "pool_timeout", "hide_parameters")
+        }
     if backend == "postgresql":
         pooled = _is_pooled(url) if pooler is None else pooler
         url = url.difference_update_query(["pgbouncer"])
@@ -82,6 +98,14 @@ def preset(
     elif backend in ("mysql", "mariadb"):
         url, options["connect_args"] = _mysql(url)
     return url, options
+
+
+def _parsed(given: str | sa.URL) -> sa.URL:
+    try:
+        return sa.make_url(given)
+    except ArgumentError:
+        # `from None`: the message of the parser quotes the URL, and the URL may hold a password.
+        raise ConfigurationError(invalid={"DATABASE_URL": "not a database URL"}) from None
 
 
 def _installed(preferred: str, other: str) -> str:

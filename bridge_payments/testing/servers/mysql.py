@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -21,7 +21,6 @@ _FOLDERS: Final = ("/usr/sbin", "/usr/libexec", "/usr/local/sbin", "/opt/homebre
 _SETTINGS: Final = (
     "--bind-address=127.0.0.1",
     "--innodb-buffer-pool-size=64M",
-    "--innodb-flush-log-at-trx-commit=0",
     "--max-connections=200",
 )
 
@@ -89,6 +88,10 @@ class MySQL:
         self._own.start()
         self._own.wait_until(self.answers)
 
+    def frozen(self) -> AbstractContextManager[None]:
+        """Let it hear and say nothing, as if a cable were cut. Only for one that we started."""
+        return self._own.frozen()
+
     def answers(self) -> bool:
         import pymysql
 
@@ -124,21 +127,27 @@ def mysql_binary() -> Path:
 
 
 @contextmanager
-def running_mariadb(binary: Path | None = None) -> Iterator[MySQL]:
-    """Run a MariaDB until the block ends, or use the one that ``BRIDGE_MARIADB_URL`` names."""
-    with _running(_MARIADB, binary or mariadb_binary) as server:
+def running_mariadb(binary: Path | None = None, *, durable: bool = False) -> Iterator[MySQL]:
+    """Run a MariaDB until the block ends, or use the one that ``BRIDGE_MARIADB_URL`` names.
+
+    With *durable* a crash of the server costs it nothing that it confirmed.
+    """
+    with _running(_MARIADB, binary or mariadb_binary, durable=durable) as server:
         yield server
 
 
 @contextmanager
-def running_mysql(binary: Path | None = None) -> Iterator[MySQL]:
-    """Run a MySQL until the block ends, or use the one that ``BRIDGE_MYSQL_URL`` names."""
-    with _running(_MYSQL, binary or mysql_binary) as server:
+def running_mysql(binary: Path | None = None, *, durable: bool = False) -> Iterator[MySQL]:
+    """Run a MySQL until the block ends, or use the one that ``BRIDGE_MYSQL_URL`` names.
+
+    With *durable* a crash of the server costs it nothing that it confirmed.
+    """
+    with _running(_MYSQL, binary or mysql_binary, durable=durable) as server:
         yield server
 
 
 @contextmanager
-def _running(kind: _Kind, binary: Path | Callable[[], Path]) -> Iterator[MySQL]:
+def _running(kind: _Kind, binary: Path | Callable[[], Path], *, durable: bool) -> Iterator[MySQL]:
     if given := os.environ.get(kind.variable):
         yield MySQL(given)
         return
@@ -157,6 +166,7 @@ def _running(kind: _Kind, binary: Path | Callable[[], Path]) -> Iterator[MySQL]:
         port = free_port()
         # Where somebody took it meanwhile, the server ends at once, and so does the run.
         own = [f"--port={port}", f"--socket={folder / 's.sock'}", f"--pid-file={folder / 'pid'}"]
+        own.append(f"--innodb-flush-log-at-trx-commit={2 if durable else 0}")  # 2: written, not synced
         process.start(path, "--no-defaults", data, *own, *_SETTINGS, *kind.settings)
         server = MySQL(f"{kind.scheme}://root@127.0.0.1:{port}", process=process)
         try:

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from .private import PrivateServer, ServerMissing, free_port, private_folder
@@ -63,6 +63,10 @@ class Postgres:
         self._own.start()
         self._own.wait_until(self.answers)
 
+    def frozen(self) -> AbstractContextManager[None]:
+        """Let it hear and say nothing, as if a cable were cut. Only for one that we started."""
+        return self._own.frozen()
+
     def answers(self) -> bool:
         ready: list[str | Path] = [self._psql, "--no-psqlrc", "--quiet", "--command", "", self.url]
         return subprocess.run(ready, check=False, capture_output=True).returncode == 0  # noqa: S603
@@ -90,12 +94,14 @@ def postgres_binaries() -> Path:
 
 
 @contextmanager
-def running_postgres(binaries: Path | None = None, *, port: bool = False) -> Iterator[Postgres]:
+def running_postgres(
+    binaries: Path | None = None, *, port: bool = False, durable: bool = False
+) -> Iterator[Postgres]:
     """Run a server until the block ends, or use the one that ``BRIDGE_POSTGRES_URL`` names.
 
     It listens on a socket in a folder of its own and on no port, so it never meets another server;
-    with *port* also on a free port of the loopback interface, and its URL leads there. Durability is
-    off: what is proved here is what a process may do to the data, not a power cut.
+    with *port* also on a free port of the loopback interface, and its URL leads there. A power cut may
+    cost it everything; with *durable* a crash of its own costs it nothing that it confirmed.
     """
     binaries = binaries or postgres_binaries()
     if given := os.environ.get("BRIDGE_POSTGRES_URL"):
@@ -113,7 +119,7 @@ def running_postgres(binaries: Path | None = None, *, port: bool = False) -> Ite
             "port": str(number),
             "unix_socket_directories": str(folder),
             "fsync": "off",
-            "synchronous_commit": "off",
+            "synchronous_commit": "on" if durable else "off",
             "full_page_writes": "off",
             "max_connections": "100",
             "shared_buffers": "32MB",

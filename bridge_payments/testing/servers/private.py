@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -127,11 +127,18 @@ class PrivateServer:
         """Let it hear and say nothing while the block lasts, as if a cable were cut."""
         if self._process is None:
             raise RuntimeError("it does not run")
-        self._process.send_signal(signal.SIGSTOP)
+        pid = self._process.pid
+        os.kill(pid, signal.SIGSTOP)
+        children = Path(f"/proc/{pid}/task/{pid}/children")  # PostgreSQL has one for each session
+        pids = [pid, *map(int, children.read_text().split() if children.exists() else ())]
+        for each in pids:
+            os.kill(each, signal.SIGSTOP)
         try:
             yield
         finally:
-            self._process.send_signal(signal.SIGCONT)
+            for each in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGCONT)
 
     def kill(self) -> None:
         """End the process as a power cut would."""
