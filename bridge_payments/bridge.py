@@ -17,6 +17,7 @@ from .auth.limits import FailedConfirms, Limits, counters_from
 from .blocking import Blocking
 from .caching import Cache
 from .engine import Approve, PaymentEngine
+from .errors import ConfigurationError
 from .readings import of_caches, of_process, of_queues
 from .settings import Settings
 from .stores.base import Store
