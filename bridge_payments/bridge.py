@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 _QUEUES_TTL: Final = 5.0
 """Seconds for which the depths of the queues are remembered: a stranger may ask for them, too."""
 
+_READ_EVERY: Final = 30.0
+"""Seconds."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -185,7 +188,12 @@ class Bridge:
 
         Any number of workers may run on any number of machines: rows are leased, and so are jobs.
         """
-        await (self.worker.run_once() if once else self.worker.run())
+        if once:
+            await self.worker.run_once()
+            return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._read_forever())
+            group.create_task(self.worker.run())
 
     # --- telemetry --------------------------------------------------------------------------------
 
@@ -210,7 +218,23 @@ class Bridge:
             raise ConfigurationError("nothing is measured: METRICS_ENABLED, bridge-payments[prometheus]")
         return self.metrics.exposition(await self.readings(), accept=accept)
 
+    async def _read_forever(self) -> None:
+        """Tell the readings to those who cannot ask for them: an SDK collects in a thread, when it likes."""
+        while True:
+            await asyncio.sleep(_READ_EVERY)
+            readers = [observer for observer in self.watch.observers if observer.reads]
+            try:
+                samples = await self.readings() if readers else ()
+                for observer in readers:
+                    observer.read(samples)
+            except Exception:  # deliveries must not end because a figure is missing
+                log.exception("figures could not be read; trying again")
+
     def _measure(self) -> Prometheus | None:
+        if self.settings.otel_enabled:
+            from .telemetry.otel import OpenTelemetry
+
+            self.observe(OpenTelemetry())
         if not self.settings.metrics_enabled or find_spec("prometheus_client") is None:
             return None
         found = Prometheus()

@@ -96,7 +96,12 @@ class Router:
         match = found.route(request.method) if found else None
         method, template = _where(match[0] if match else None, request)
         with self.bridge.watch.activity(
-            Kind.REQUEST, f"{method} {template}", method=method, route=template, request_id=request_id
+            Kind.REQUEST,
+            f"{method} {template}",
+            parent=request.header("traceparent"),
+            method=method,
+            route=template,
+            request_id=request_id,
         ) as seen:
             response, quota = await self._answered(request, found, match, seen, heard=heard, refusal=refusal)
             seen.facts["status"] = response.status

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, Token
 from enum import StrEnum
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 __all__ = ["Activity", "Kind", "Observer", "Watch", "error_facts", "note"]
 
@@ -51,11 +51,19 @@ class Activity:
         "links",
         "name",
         "outcome",
+        "parent",
         "seconds",
     )
 
     def __init__(
-        self, watch: Watch, kind: Kind, name: str, facts: dict[str, Any], links: tuple[str, ...] = ()
+        self,
+        watch: Watch,
+        kind: Kind,
+        name: str,
+        facts: dict[str, Any],
+        *,
+        links: tuple[str, ...] = (),
+        parent: str | None = None,
     ) -> None:
         self._watch = watch
         self._began = 0.0
@@ -66,6 +74,8 @@ class Activity:
         self.facts = facts
         self.links = links
         """What this work follows from, where that was traced: ``traceparent`` values."""
+        self.parent = parent
+        """The ``traceparent`` that came with a request, from whoever sent it."""
         self.outcome = ""
         self.seconds = 0.0
         self.error: BaseException | None = None
@@ -99,6 +109,12 @@ class Observer:
     Methods must be quick and must not block. An observer that raises breaks nothing: its error is logged.
     """
 
+    reads: ClassVar[bool] = False
+    """Whether it wants `read`."""
+
+    def read(self, samples: Sequence[Any]) -> None:
+        """Every half minute where background work is done: caches, process, and what waits."""
+
     def started(self, activity: Activity) -> None:
         """It begins; what is known of it by now is in its facts."""
 
@@ -120,9 +136,18 @@ class Watch:
         """Tell *observer*, too."""
         self.observers = (*self.observers, observer)
 
-    def activity(self, kind: Kind, name: str, /, *, links: tuple[str, ...] = (), **facts: Any) -> Activity:
+    def activity(
+        self,
+        kind: Kind,
+        name: str,
+        /,
+        *,
+        links: tuple[str, ...] = (),
+        parent: str | None = None,
+        **facts: Any,
+    ) -> Activity:
         """Return an activity, to be entered: ``with watch.activity(Kind.CALL, "capture") as seen:``."""
-        return Activity(self, kind, name, facts, links)
+        return Activity(self, kind, name, facts, links=links, parent=parent)
 
     def count(self, what: str, /, **labels: str) -> None:
         """Say that something was committed."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ..errors import ConfigurationError, ProviderError, ProviderNeverSent
-from ..telemetry import quiet_vendor_loggers
-from .api import ApiClient
+from ..telemetry import note, quiet_vendor_loggers
+from .api import REQUEST_IDS, ApiClient
 from .lease import sending_before
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = ["AddressRefused", "ApiClient", "RequestRefused", "Transport", "never_
 
 USER_AGENT: Final = "Bridge-Payments/1.0"
 MAX_BYTES: Final = 2**22
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_\-.:]{1,100}")
 
 _forgotten: list[httpx.AsyncClient] = []
 """Clients of a parent process. They are kept, because collecting one would take its sockets out of the
@@ -117,7 +119,7 @@ class Transport:
         import httpx  # 200 ms that only those pay who send
 
         total = self._total_timeout if timeout is None else timeout
-        return await self.http.request(
+        answer = await self.http.request(
             method,
             url,
             headers=headers,
@@ -125,6 +127,11 @@ class Transport:
             timeout=httpx.Timeout(total, connect=min(self._connect_timeout, total)),
             extensions={"max_bytes": max_bytes},
         )
+        told = next((answer.headers[name] for name in REQUEST_IDS if name in answer.headers), None)
+        # Somebody else's text: what is not an id is not repeated.
+        if told is not None and _REQUEST_ID.fullmatch(told):
+            note(remote_request_id=told)
+        return answer
 
     def client(
         self,

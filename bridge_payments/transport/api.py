@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
     from . import Transport
 
-__all__ = ["ApiClient"]
+__all__ = ["REQUEST_IDS", "ApiClient"]
 
 _log = logging.getLogger("bridge_payments.transport")
 
 _SAYS_NOTHING: Final = frozenset({408, 409, 423, 425, 429})
 """A key in use, a lock, a limit: the first send of this request may be the one that holds it."""
 
-_REQUEST_IDS: Final = ("request-id", "x-request-id", "paypal-debug-id")
+REQUEST_IDS: Final = ("request-id", "x-request-id", "paypal-debug-id")
+"""Headers in which services name a request."""
 
 
 class ApiClient:
@@ -118,7 +119,7 @@ class ApiClient:
 
     def _read(self, response: httpx.Response) -> Any:
         status = response.status_code
-        request_id = next((response.headers[name] for name in _REQUEST_IDS if name in response.headers), None)
+        request_id = next((response.headers[name] for name in REQUEST_IDS if name in response.headers), None)
         if status == 204 or (status in (202, 205) and not response.content):
             return None
         try:
