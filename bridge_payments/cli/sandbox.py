@@ -125,6 +125,7 @@ def _announce(server: uvicorn.Server, url: str, arguments: Namespace) -> None:
     print(
         f"\n  The shop            {url}"
         f"\n  Behind the scenes   {url}/live"
+        f"\n  The dashboard       {url}/dashboard"
         f"\n  The API             {url}/bridge-payment"
         f"\n  The database        {arguments.database}"
         "\n\n  No real money moves here. Stop with Ctrl+C.\n",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio.to_thread
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from ..errors import BridgeError, InvalidRequest
@@ -19,6 +19,7 @@ from ..stores.base import PaymentQuery, Unit
 from .catalogue import NAME
 from .faults import FaultKind
 from .pages import page
+from .world import ADMIN_COOKIE, ADMIN_SESSION
 
 if TYPE_CHECKING:
     from .tills import Till
@@ -36,6 +37,7 @@ def live_routes(sandbox: Sandbox) -> list[Route]:
     desk = _Desk(sandbox)
     return [
         Route("/live", desk.page),
+        Route("/dashboard", desk.dashboard),
         Route("/live/state", desk.state),
         Route("/live/switch", _guarded(desk.switch), methods=["POST"]),
         Route("/live/payments/{payment_id}/{verb}", _guarded(desk.instruct), methods=["POST"]),
@@ -52,6 +54,13 @@ class _Desk:
         titles = {name: till.title for name, till in self._sandbox.tills.items()}
         data = {"exponents": dict(EXPONENTS), "gateways": titles}
         return page("live", title=f"Behind the scenes · {NAME}", data=data)
+
+    async def dashboard(self, _: Request) -> Response:
+        """Sign the merchant in and show them their dashboard."""
+        answer = RedirectResponse("/bridge-payment/admin/ui", status_code=303)
+        for path in ("/bridge-payment/admin", "/bridge-payment/webhooks"):
+            answer.set_cookie(ADMIN_COOKIE, ADMIN_SESSION, path=path, httponly=True, samesite="strict")
+        return answer
 
     # --- what there is ----------------------------------------------------------------------------
 

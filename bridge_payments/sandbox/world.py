@@ -25,11 +25,13 @@ from .tills import TILLS, Till, open_tills
 if TYPE_CHECKING:
     from .stripe import FakeStripe
 
-__all__ = ["ADMIN_SESSION", "USER_SESSION", "Sandbox", "refuse_live_keys"]
+__all__ = ["ADMIN_COOKIE", "ADMIN_SESSION", "USER_SESSION", "Sandbox", "refuse_live_keys"]
 
 ADMIN_SESSION: Final = "sandbox-admin"
 USER_SESSION: Final = "sandbox-user"
 """Values of X-Session-ID that the sandbox believes: a merchant's admin and a customer who is signed in."""
+ADMIN_COOKIE: Final = "sandbox_admin"
+"""What a browser has that was at ``/dashboard``; sent to the admin's routes only, or the shop had no guests."""
 
 _SAVE_EVERY: Final = 2.0
 _LIVE: Final = ("sk_live_", "rk_live_", "pk_live_")
@@ -44,7 +46,7 @@ def refuse_live_keys(env: Mapping[str, str]) -> None:
 
 async def who(request: Request) -> Principal:
     """The login of this host application: two well-known sessions, and everybody else is a guest."""
-    match request.header("x-session-id"):
+    match request.header("x-session-id") or request.cookies.get(ADMIN_COOKIE):
         case "sandbox-admin":
             return Principal.admin(ADMIN_SESSION)
         case "sandbox-user":
@@ -82,6 +84,7 @@ class Sandbox:
         settings = Settings(
             environment="sandbox",
             allow_sandbox=True,
+            admin_ui_enabled=True,
             base_url=self.url,
             port=port,
             cors_origins=(self.url, f"http://localhost:{port}"),

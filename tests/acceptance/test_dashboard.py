@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from fastapi import FastAPI
 from flask import Flask
 from starlette.applications import Starlette
 
+import bridge_payments
 from bridge_payments import AuthBridge, Bridge, Event, Money, Principal, Settings
 from bridge_payments.http import ROUTES, Access, Router
 from bridge_payments.http.figures import edges_of
@@ -30,7 +32,9 @@ from bridge_payments.testing.mounts import PREFIX, Client, asgi_client, wsgi_cli
 pytestmark = pytest.mark.anyio
 
 NOON = datetime(2026, 1, 15, 12, 30, tzinfo=UTC)
-FILES = ("charts.js", "dashboard.css", "dashboard.js", "dom.js")
+FOLDER = Path(bridge_payments.__file__).parent / "http" / "dashboard"
+FILES = ("currencies.js", *sorted(path.name for path in FOLDER.iterdir() if path.suffix != ".html"))
+TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 
 
 def who(request: Request) -> Principal | None:
@@ -231,8 +235,7 @@ async def test_the_page_is_the_same_for_everybody_and_holds_nothing_of_the_insta
 async def test_its_files_are_served_and_fetch_nothing_from_elsewhere(desk: Desk, name: str) -> None:
     answers = [await desk.send("GET", f"/admin/ui{again}/{name}", sid=None) for again in ("", "/ui")]
     assert [answer.status for answer in answers] == [200, 200]
-    kind = "text/css" if name.endswith("css") else "text/javascript"
-    assert answers[0].headers["content-type"] == f"{kind}; charset=utf-8"
+    assert answers[0].headers["content-type"] == TYPES[name.rpartition(".")[2]]
     text = answers[0].body.decode()
     assert not re.search(r"https?://(?!www\.w3\.org)", text)
     for trap in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("):

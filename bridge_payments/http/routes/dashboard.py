@@ -6,6 +6,7 @@ admin routes for, with the session of whoever looks at it.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...errors import BridgeError, NotFound
-from ...models import DeliveryState, Payment
+from ...models import EXPONENTS, DeliveryState, Payment
 from ...stores.base import Unit
 from ..envelope import Content, Reply
 from ..figures import edges_of, rate, series_of, success_of
@@ -163,10 +164,12 @@ def _file(call: Call, name: str) -> Content:
 @lru_cache(maxsize=1)
 def _files() -> Mapping[str, Content]:
     """Return what there is by name: a name that is none of these leads nowhere."""
+    found = {path.name: path.read_bytes() for path in _FOLDER.iterdir() if path.suffix in _TYPES}
+    # How many decimals a currency has is said in one place, and a browser's own table is another one.
+    found["currencies.js"] = f"export const EXPONENTS = {json.dumps(dict(EXPONENTS))};\n".encode()
     return {
-        path.name: Content(body=path.read_bytes(), headers={**_HEADERS, "content-type": _TYPES[path.suffix]})
-        for path in _FOLDER.iterdir()
-        if path.suffix in _TYPES
+        name: Content(body=body, headers={**_HEADERS, "content-type": _TYPES[Path(name).suffix]})
+        for name, body in found.items()
     }
 
 
