@@ -57,7 +57,7 @@ STORES = (  # each starts the servers anew: once is enough
     "tests/conformance/test_sql_workers.py",
     "tests/conformance/test_stores.py",
 )
-BROWSER = "tests/acceptance/test_sandbox_browser.py"
+BROWSER = ("tests/acceptance/test_dashboard_browser.py", "tests/acceptance/test_sandbox_browser.py")
 
 seconds: list[str] = []
 room = tempfile.TemporaryDirectory(prefix="bridge-payments-")
@@ -161,7 +161,7 @@ def minimal(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test on the oldest Python; on the others, what is about the language and not about the world."""
     session.install("-e", ".[dev]")
-    elsewhere = [f"--ignore={BROWSER}", *(f"--ignore={path}" for path in STORES)]
+    elsewhere = [f"--ignore={path}" for path in (*BROWSER, *STORES)]
     if session.python != PYTHONS[0]:
         elsewhere += ["--ignore=tests/acceptance", "--ignore=tests/crash", "-m", "not slow"]
     pytest(session, *(session.posargs or elsewhere))
@@ -183,7 +183,7 @@ def stores(session: nox.Session) -> None:
 def browser(session: nox.Session) -> None:
     """The shop, in a headless Chromium."""
     session.install("-e", ".[dev]")
-    pytest(session, BROWSER)
+    pytest(session, *BROWSER)
 
 
 @nox.session(python=PYTHONS[0])

@@ -508,6 +508,31 @@ def test_switches_do_not_listen_to_other_peoples_pages(shop: Shop) -> None:
     assert httpx.get(f"{shop.url}/live/state", headers={"host": "evil.example"}).status_code == 400
 
 
+def test_the_dashboard_opens_at_once_and_its_admin_is_still_a_guest_at_the_shop(
+    browser: Browser, shop: Shop
+) -> None:
+    context = browser.new_context(locale="en-US")
+    guest = Guest(context.new_page(), shop)
+    order = shop.order(guji=2)
+    guest.goes_to_checkout(order)
+    guest.types_card("4242424242424242")
+    guest.pays()
+    expect(guest.page.get_by_role("heading", name=re.compile("Thank you"))).to_be_visible(timeout=15_000)
+    guest.page.get_by_role("link", name="Dashboard").click()
+    page = guest.page
+    expect(page.locator("#rate-success-rate")).to_contain_text(re.compile(r"[1-9]\d* collected"))
+    expect(page.locator("#rate-delivery-rate")).to_contain_text("delivered")
+    expect(page.locator("#plot-USD .readout")).to_contain_text("$")
+    expect(page.get_by_role("region", name="Accounts")).to_contain_text("authorize_net")
+    page.get_by_role("link", name=order).click()
+    expect(page.locator(".story")).to_contain_text("payment.success")
+    expect(page.locator(".story")).to_contain_text("to shop delivered")
+    said = page.evaluate("async () => (await fetch('/bridge-payment/customers')).status")
+    assert said == 401, "the cookie is for the admin's routes"
+    assert guest.errors == []
+    context.close()
+
+
 # --- the pages --------------------------------------------------------------------------------------
 
 
