@@ -101,7 +101,7 @@ class _Desk:
 
     def _charged(self, payment: Payment, charged: Mapping[tuple[str, str], int]) -> int:
         till = self._sandbox.tills.get(payment.provider_id or "")
-        if till is None or not till.knows(payment):
+        if till is None:
             return payment.captured_cents  # its gateway's books are not open: there is nothing to compare
         return charged.get((till.name, payment.provider_intent_id or ""), 0)
 

@@ -6,11 +6,10 @@ import errno
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
 from ..errors import MissingExtra
-from ..models import Money, Payment
+from ..models import Money
 from ..providers.base import PaymentProvider
 from ..transport import Transport
 from .catalogue import CURRENCIES, NAME
@@ -42,11 +41,6 @@ class Till(ABC):
     title: ClassVar[str]
     """As a payer reads it."""
     currencies: ClassVar[Sequence[str]] = CURRENCIES
-    remembers: ClassVar[bool] = True
-    """Whether its books outlive a restart."""
-
-    def __init__(self) -> None:
-        self.began = datetime.now(UTC)
 
     @property
     @abstractmethod
@@ -75,15 +69,12 @@ class Till(ABC):
         """Return what the checkout page is told."""
         return {"title": self.title, "origin": self.gateway.url, "currencies": list(self.currencies)}
 
-    def keep_with(self, save: Callable[[], None]) -> None:  # noqa: B027 - not every gateway remembers
+    @abstractmethod
+    def keep_with(self, save: Callable[[], None]) -> None:
         """Let *save* run before the gateway answers for a change."""
 
-    def dump(self) -> Json | None:
-        return None
-
-    def knows(self, payment: Payment) -> bool:
-        """Whether the gateway's books can have this payment at all."""
-        return self.remembers or payment.created_at >= self.began
+    @abstractmethod
+    def dump(self) -> Json: ...
 
 
 class StripeTill(Till):
@@ -92,7 +83,6 @@ class StripeTill(Till):
     def __init__(self, port: int, saved: Json | None) -> None:
         from .stripe import FakeStripe
 
-        super().__init__()
         self.fake = FakeStripe(port=port, merchant=NAME, saved=saved)
 
     @property
@@ -157,7 +147,6 @@ class PayPalTill(Till):
     def __init__(self, port: int, saved: Json | None) -> None:
         from .paypal import FakePayPal
 
-        super().__init__()
         self.fake = FakePayPal(port=port, merchant=NAME, saved=saved)
 
     @property
@@ -221,13 +210,11 @@ class PayPalTill(Till):
 class AuthorizeNetTill(Till):
     name, title = "authorize_net", "Card, through Authorize.net"
     currencies: ClassVar[Sequence[str]] = ("USD",)
-    remembers = False
 
     def __init__(self, port: int, saved: Json | None) -> None:
         from .authorize_net import FakeAuthorizeNet
 
-        super().__init__()
-        self.fake = FakeAuthorizeNet(port=port, merchant=NAME)
+        self.fake = FakeAuthorizeNet(port=port, merchant=NAME, saved=saved)
 
     @property
     def gateway(self) -> Listening:
@@ -253,6 +240,12 @@ class AuthorizeNetTill(Till):
             transport=transport,
             api_base=self.fake.url,
         )
+
+    def keep_with(self, save: Callable[[], None]) -> None:
+        self.fake.keep = save
+
+    def dump(self) -> Json:
+        return self.fake.dump()
 
     def charges(self) -> list[Charge]:
         from ..providers.authorize_net.forms import intent_of, is_reference

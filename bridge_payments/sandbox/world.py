@@ -156,5 +156,5 @@ class Sandbox:
             await asyncio.to_thread(self.save)
 
     def _content(self) -> dict[str, Any]:
-        books = {name: till.dump() for name, till in self.tills.items() if till.remembers}
+        books = {name: till.dump() for name, till in self.tills.items()}
         return {"shop": self.shop.dump(), "gateways": {**self._unopened, **books}}

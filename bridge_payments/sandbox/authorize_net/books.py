@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from ...models import MovableClock
+from .cards import labelled
 from .refusal import Refusal
 
 __all__ = [
@@ -49,6 +50,11 @@ class Token:
     expires: str = "2030-12"
     bank: Json | None = None
     used: bool = False
+
+    @property
+    def identity(self) -> str:
+        """Which card or account it stands for, without a number."""
+        return _identity(self.number, self.bank)
 
     def has_expired(self, now: datetime) -> bool:
         return now > self.made_at + TOKEN_LIFE
@@ -121,7 +127,7 @@ class Method:
         """What makes a second one a duplicate
         (2026-11, https://developer.authorize.net/api/reference/features/customer_profiles.html)."""
         names = ("firstName", "lastName", "address", "zip")
-        return (self.number or str(self.bank), *(self.billing.get(name, "") for name in names))
+        return (_identity(self.number, self.bank), *(self.billing.get(name, "") for name in names))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -181,6 +187,15 @@ class Books:
         self._next = 60_000_000_000 + secrets.randbelow(10_000_000)
         self._next_profile = 31_000_000 + secrets.randbelow(1_000_000)
         self._next_small = 5_000_000 + secrets.randbelow(1_000_000)
+
+    @property
+    def counters(self) -> tuple[int, ...]:
+        """Return from where the three kinds of numbers go on."""
+        return self._next, self._next_profile, self._next_small
+
+    @counters.setter
+    def counters(self, counters: tuple[int, ...]) -> None:
+        self._next, self._next_profile, self._next_small = counters
 
     def new_id(self) -> str:
         self._next += 1 + secrets.randbelow(50)
@@ -284,6 +299,13 @@ class Books:
 
     def listed(self) -> list[Json]:
         return [copy.deepcopy(asdict(each)) for each in self.transactions.values()]
+
+
+def _identity(number: str, bank: Json | None) -> str:
+    if number:
+        return labelled(number)
+    shown = bank or {}
+    return f"{shown.get('routingNumber')} {labelled(str(shown.get('accountNumber')))}"
 
 
 def _uuid() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["CARDS", "Card", "card_of"]
+__all__ = ["CARDS", "Card", "card_of", "labelled", "number_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,3 +65,14 @@ def card_of(number: str) -> Card:
     """Return the card of a number; one that is not listed is approved."""
     listed = next((card for card in CARDS.values() if card.number == number), None)
     return listed or Card(number=number, brand="Visa")
+
+
+def labelled(number: str) -> str:
+    """Return what may be written down of a number: the name of a listed card, or the last four digits."""
+    listed = next((name for name, card in CARDS.items() if card.number == number), None)
+    return listed or f"{'X' * len(number[:-4])}{number[-4:]}"
+
+
+def number_of(label: str) -> str:
+    """Return the number of a listed card; of another one only the last four digits are known."""
+    return CARDS[label].number if label in CARDS else label

@@ -126,7 +126,7 @@ class Charges:
         window = int(given) if given is not None else _DEFAULT_WINDOW
         bill, customer = wish.get("billTo") or {}, wish.get("customer") or {}
         compared = (
-            token.number or str(token.bank), token.expires, str(wish["transactionType"]), str(amount),
+            token.identity, token.expires, str(wish["transactionType"]), str(amount),
             str(order.get("invoiceNumber") or ""), str(wish.get("poNumber") or ""),
             str(customer.get("id") or ""),
             *(str(bill.get(name) or "") for name in ("firstName", "lastName", "address", "zip")), str(window),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import json
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from decimal import Decimal
@@ -25,6 +25,7 @@ from ..wire import App
 from .api import Api, Exchange, is_instruction
 from .books import CAPTURED, LIVE, Batch, Books, Json, Method, Transaction
 from .cards import CARDS
+from .saved import dump, load
 from .server import build_app
 from .webhooks import Webhooks
 
@@ -47,6 +48,7 @@ class FakeAuthorizeNet(Listening):
         clock: Clock = utc_now,
         port: int = 0,
         merchant: str = "Sandbox merchant",
+        saved: Json | None = None,
     ) -> None:
         super().__init__(port=port, name="fake-authorize-net")
         self.login_id = login_id or f"sandbox{secrets.token_hex(4)}"
@@ -58,6 +60,8 @@ class FakeAuthorizeNet(Listening):
         self.settles_after = SETTLES_AFTER
         self.books = Books(self.clock, currency=currency)
         self.faults = _Faults()
+        self.keep: Callable[[], None] = lambda: None
+        """Called after every change and before its answer leaves: whoever keeps a `dump` writes it here."""
         self.webhooks = Webhooks()
         self.api = Api(
             self.books,
@@ -68,6 +72,8 @@ class FakeAuthorizeNet(Listening):
         )
         self.api.before = self._let_time_pass
         self.books.announce = self.webhooks.publish
+        if saved is not None:
+            load(self.books, saved["books"])
 
     def app(self) -> App:
         return build_app(self)
@@ -281,8 +287,13 @@ class FakeAuthorizeNet(Listening):
         self.faults.clear()
         self.webhooks.clear(endpoints=endpoints)
 
+    def dump(self) -> Json:
+        """Return the books as JSON values, for a gateway of the next run."""
+        with self.books.lock:
+            return {"books": dump(self.books)}
+
     def describe(self) -> Json:
-        """Return the books as JSON values."""
+        """Return the books as JSON values, for a person or a script to read."""
         with self.books.lock:
             return {
                 "transactions": [

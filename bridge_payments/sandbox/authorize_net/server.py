@@ -32,4 +32,5 @@ def build_app(gateway: FakeAuthorizeNet) -> App:
         courier=gateway.webhooks,
         beside=[*pages.routes(gateway), *control.routes(gateway)],
         cors=_CORS,
+        keep=lambda: gateway.keep(),  # noqa: PLW0108 - replaced after the app is built
     )

@@ -556,3 +556,55 @@ def test_a_later_decline_is_skipped_and_a_first_one_suspends(anet: FakeAuthorize
     anet.clock.move(timedelta(days=32))
     anet.collect()
     assert anet.subscriptions()[0]["status"] == "suspended"
+
+
+# --- the next run ---------------------------------------------------------------------------------
+
+
+def test_a_gateway_of_the_next_run_knows_everything_but_numbers(
+    anet: FakeAuthorizeNet, caller: Caller
+) -> None:
+    settled = caller.paid()
+    anet.settle()
+    caller.refund(settled, "5.00")
+    held = caller.paid(kind="authOnlyTransaction", token=anet.token("mastercard"))
+    banked = caller.paid(token=anet.bank_token())
+    customer = profile(caller)
+    method = keep(caller, customer)["customerPaymentProfileId"]
+    unlisted = anet.books.new_token(number="4012888888881881").value
+    other = keep(caller, customer, unlisted, firstName="Eve")["customerPaymentProfileId"]
+    subscribe(caller, customer, method)
+    again = {"order": {"invoiceNumber": "again"}}
+    caller.paid(**again)
+
+    saved = json.dumps(anet.dump())
+    for number in ("4111111111111111", "5424000000000015", "4012888888881881", "1234567890"):
+        assert number not in saved
+    with (
+        FakeAuthorizeNet(saved=json.loads(saved)) as next_run,
+        httpx.Client(base_url=next_run.url, timeout=5, trust_env=False) as http,
+    ):
+        kept: list[int] = []
+        next_run.keep = lambda: kept.append(len(next_run.charges()))
+        later = Caller(next_run, http)
+        before = json.dumps(anet.describe()).replace("1234567890", "XXXXXX7890")
+        assert next_run.describe() == json.loads(before)
+        assert error_of(later.charge(**again)) == "11", "the duplicate window goes on"
+        assert error_of(later.refund(settled, "15.01")) == "55"
+        later.make("priorAuthCaptureTransaction", refTransId=held, amount="20.00")
+        paid = [later.make("authCaptureTransaction", amount="3.00", profile=pair(customer, each))
+                for each in (method, other)]  # fmt: skip
+        numbers = [each["transactionResponse"]["transId"] for each in paid]
+        assert min(map(int, numbers)) > max(map(int, (settled, held, banked))), (
+            "numbers go on where they were"
+        )
+        assert kept[-1] == len(next_run.charges()), "the last change is written before its answer leaves"
+        assert [next_run.transaction(each)["number"] for each in numbers] == ["1111", "1881"]
+        assert next_run.balance() == anet.balance() + 20 + 3 + 3
+        next_run.clock.move(timedelta(days=2))
+        next_run.collect()
+        assert [len(each["attempts"]) for each in next_run.subscriptions()] == [1]
+
+
+def pair(customer: str, method: str) -> dict[str, Any]:
+    return {"customerProfileId": customer, "paymentProfile": {"paymentProfileId": method}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,16 @@ async def sandbox(tmp_path: Path) -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
-@pytest.fixture
-async def guest(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
+@asynccontextmanager
+async def visiting(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app=build_app(sandbox))
     async with httpx.AsyncClient(transport=transport, base_url=sandbox.url) as client:
+        yield client
+
+
+@pytest.fixture
+async def guest(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
+    async with visiting(sandbox) as client:
         yield client
 
 
@@ -134,3 +141,24 @@ async def test_the_switches_break_what_their_buttons_say(sandbox: Sandbox, guest
         asked = (await guest.get("/live/state")).json()["gateway"]["requests"]
         [broken] = [request for request in asked if request["fault"] == fault]
         assert (broken["path"], broken["status"]) == ("/v1/payment_intents", status)
+
+
+async def test_what_authorize_net_took_it_still_knows_after_a_restart(tmp_path: Path) -> None:
+    where: dict[str, Any] = {"database_url": f"sqlite:///{tmp_path}/shop.db", "providers": ["authorize_net"]}
+
+    async def seen(guest: httpx.AsyncClient) -> list[tuple[int, int]]:
+        payments = (await guest.get("/live/state")).json()["payments"]
+        return [(each["captured_cents"], each["charged_cents"]) for each in payments]
+
+    first = Sandbox(port=free_port(), **where)
+    async with first.lifespan(), visiting(first) as guest:
+        token = first.tills["authorize_net"].gateway.token()  # type: ignore[attr-defined]
+        paid = wish(None, provider_id="authorize_net", confirm=True, payment_method_id=token)
+        made = await guest.post(INTENTS, json=paid)
+        assert made.json()["data"]["status"] == "succeeded", made.text
+        assert await seen(guest) == [(1998, 1998)]
+    later = Sandbox(port=free_port(), **where)
+    async with later.lifespan(), visiting(later) as guest:
+        assert await seen(guest) == [(1998, 1998)]
+        await later.bridge.engine.sync_payment(made.json()["data"]["id"])
+        assert await seen(guest) == [(1998, 1998)]
