@@ -24,6 +24,7 @@ from .stores.base import Store
 from .telemetry import Observer
 from .telemetry.metrics import Sample
 from .telemetry.prometheus import Prometheus
+from .telemetry.pulse import Pulse
 from .webhooks import WebhookDispatcher, endpoints_from_settings
 from .worker import Worker
 
@@ -85,6 +86,10 @@ class Bridge:
         self.webhooks.watch = self.watch
         self.metrics = self._measure()
         """The figures of this process; None where METRICS_ENABLED is false, or without prometheus-client."""
+        self.pulse = Pulse(clock=engine.clock) if self.settings.admin_ui_enabled else None
+        """Response times and the last call of each account, for the dashboard; None without it."""
+        if self.pulse is not None:
+            self.observe(self.pulse)
         self._queues: Cache[str, Sequence[Sample]] = Cache(max_entries=1, ttl=_QUEUES_TTL)
 
     @classmethod

@@ -31,7 +31,7 @@ ADMIN_SESSION: Final = "sandbox-admin"
 USER_SESSION: Final = "sandbox-user"
 """Values of X-Session-ID that the sandbox believes: a merchant's admin and a customer who is signed in."""
 ADMIN_COOKIE: Final = "sandbox_admin"
-"""What a browser has that was at ``/dashboard``. Sent to the admin's routes only; at the shop it is a guest's."""
+"""What a browser has that was at ``/dashboard``, for the admin's routes only: the shop's are a guest's."""
 
 _SAVE_EVERY: Final = 2.0
 _LIVE: Final = ("sk_live_", "rk_live_", "pk_live_")

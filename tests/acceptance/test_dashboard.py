@@ -171,6 +171,13 @@ async def test_the_vitals_are_the_rates_of_payments_webhooks_and_the_cache(desk:
     assert found["webhooks"] == {"delivered": 2, "dead": 1, "pending": 0, "delivery_rate": 0.6667}
     assert found["unknown"] == {"count": 0, "oldest_at": None}
     assert found["cache"] == {"hits": 0, "misses": 0, "hit_rate": None}
+    assert found["responses"] is None, "an admin's own requests do not count"
+    await desk.send("GET", "/payments", sid="ada")
+    found = await desk.ask("/admin/vitals", days="7")
+    assert found["responses"]["count"] == 1
+    assert 0 < found["responses"]["p50_ms"] == found["responses"]["p95_ms"]
+    [last] = found["calls"]
+    assert (last["provider_id"], last["outcome"], last["answered"]) == ("dummy", "ok", True)
 
 
 async def test_the_vitals_say_since_when_an_outcome_is_not_known(desk: Desk) -> None:
@@ -180,6 +187,15 @@ async def test_the_vitals_say_since_when_an_outcome_is_not_known(desk: Desk) -> 
     found = await desk.ask("/admin/vitals")
     assert found["unknown"]["count"] == 1
     assert found["unknown"]["oldest_at"].startswith("2026-01-15T12:3")
+    assert [(last["outcome"], last["answered"]) for last in found["calls"]] == [("unknown", False)]
+
+
+async def test_where_no_dashboard_is_served_nothing_is_kept_for_it() -> None:
+    desk = Desk(enabled=False)
+    await desk.pay(5500)
+    await desk.send("GET", "/payments", sid="ada")
+    found = await desk.ask("/admin/vitals")
+    assert (found["responses"], found["calls"], desk.shop.pulse) == (None, [], None)
 
 
 # --- the story of a payment -----------------------------------------------------------------------------
@@ -276,6 +292,22 @@ async def test_it_is_not_there_unless_it_was_switched_on(path: str) -> None:
 async def test_it_is_in_no_list_of_endpoints(desk: Desk) -> None:
     for path in ("/", "/openapi.json", "/admin"):
         assert b"admin/ui" not in (await desk.send("GET", path)).body
+
+
+def test_its_guide_names_routes_and_settings_that_there_are() -> None:
+    guide = Path(__file__).parents[2].joinpath("docs", "guides", "dashboard.md").read_text()
+    paths = {route.path for route in ROUTES}
+    named = re.findall(r"`(?:GET|POST) (/[^`?]*)", guide)
+    assert len(named) >= 7
+    assert set(named) <= paths
+    for last in re.findall(r"`POST …(/[\w-]+)`", guide):
+        assert any(path.endswith(last) for path in paths), last
+    [program] = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    namespace: dict[str, Any] = {"Settings": Settings}
+    exec(program, namespace)
+    [line] = re.findall(r"```sh\n(.*?)\n```", guide, re.DOTALL)
+    assert Settings.from_env(dict([line.split("=")])).admin_ui_enabled
+    assert namespace["settings"].admin_ui_enabled
 
 
 # --- who may do something -------------------------------------------------------------------------------

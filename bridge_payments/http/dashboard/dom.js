@@ -64,10 +64,10 @@ export function age(at) {
 }
 
 const TONES = {
-  succeeded: "good", delivered: "good", processed: "good", connected: "good", on: "good",
+  succeeded: "good", delivered: "good", processed: "good", connected: "good", on: "good", answered: "good",
   requires_capture: "wait", requires_action: "wait", processing: "wait", pending: "wait", requires_confirmation: "wait",
   unknown: "wait", reserved: "wait", received: "wait", parked: "wait", waiting: "wait",
-  failed: "bad", rejected: "bad", dead: "bad", unavailable: "bad", off: "bad",
+  failed: "bad", rejected: "bad", dead: "bad", unavailable: "bad", off: "bad", silent: "bad",
 };
 
 /** A state as a coloured word: the word says it, the colour only helps. */

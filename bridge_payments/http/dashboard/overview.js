@@ -25,7 +25,7 @@ export const overview = {
       h("section", { class: "cards", "aria-label": "Rates" }, rates(vitals)),
       h("section", { class: "charts", "aria-label": "Over time" }, plots(series)),
       h("div", { class: "two" },
-        h("section", { class: "panel" }, h("h2", {}, "Accounts"), accounts(series, providers, database)),
+        h("section", { class: "panel" }, h("h2", {}, "Accounts"), accounts(series, vitals.calls, providers, database)),
         h("section", { class: "panel" },
           h("div", { class: "head" }, h("h2", {}, "Newest payments"), h("a", { href: "#/payments" }, "All payments")),
           paymentTable(newest, "Newest payments", true))),
@@ -47,17 +47,19 @@ const alarm = ({ count, oldest_at: oldest }) => h("p", { class: "alarm", role: "
 
 function rates({ payments, webhooks, cache, responses, unknown }) {
   return [
-    card("Payments that succeed", percent(payments.success_rate),
+    card("Payment success", percent(payments.success_rate),
       `${whole(payments.completed)} collected, ${whole(payments.failed)} ended without, ${whole(payments.pending)} open`, "success-rate"),
-    card("Webhooks that get through", percent(webhooks.delivery_rate),
+    card("Webhook delivery", percent(webhooks.delivery_rate),
       `${whole(webhooks.delivered)} delivered, ${whole(webhooks.dead)} dead, ${whole(webhooks.pending)} on their way`, "delivery-rate"),
-    responses ? card("Response time", responses.p50_ms == null ? "–" : `${whole(Math.round(responses.p50_ms))} ms`,
-      responses.p95_ms == null ? "no request yet" : `95 % within ${whole(Math.round(responses.p95_ms))} ms; this process, ${whole(responses.count)} requests`, "response-time") : null,
-    card("Cache hits", percent(cache.hit_rate),
+    card("Response time", responses ? milliseconds(responses.p50_ms) : "–",
+      responses ? `95 % within ${milliseconds(responses.p95_ms)}; this process, last ${whole(responses.count)} requests` : "no request in this process yet", "response-time"),
+    card("Cache hit rate", percent(cache.hit_rate),
       cache.hits + cache.misses ? `${whole(cache.hits)} of ${whole(cache.hits + cache.misses)}; this process` : "nothing was looked up in this process", "hit-rate"),
     card("Unknown outcomes", whole(unknown.count), unknown.count ? `oldest for ${age(unknown.oldest_at)}` : "every instruction has an answer", "unknown", unknown.count ? "wait" : ""),
   ];
 }
+
+const milliseconds = (time) => `${time < 10 ? time.toFixed(1) : whole(Math.round(time))} ms`;
 
 const card = (title, figure, more, id, tone = "") => h("div", { class: `card ${tone}`, id: `rate-${id}` },
   h("h3", {}, title), h("p", { class: "figure-text" }, figure), h("p", { class: "quiet small" }, more));
@@ -101,14 +103,19 @@ function volume({ currency, captured_cents: captured, refunded_cents: refunded }
 
 // --- accounts -------------------------------------------------------------------------------------
 
-function accounts(series, providers, database) {
+function accounts(series, calls, providers, database) {
   const names = [...new Set([...Object.keys(providers), ...series.accounts.map((one) => one.provider_id)])].filter(Boolean);
+  const last = Object.fromEntries(calls.map((one) => [one.provider_id, one]));
   const figures = Object.fromEntries(series.accounts.map((one) => [one.provider_id, one]));
   const mode = (name) => ({ true: "live", false: "test" })[providers[name]?.livemode] ?? "not configured";
   return [
-    table("Accounts", [["Account"], ["Mode"], ["Collected", "n"], ["Without", "n"], ["Success", "n"]],
-      names.map((name) => [code(name), mode(name), whole(figures[name]?.completed ?? 0), whole(figures[name]?.failed ?? 0),
+    table("Accounts", [["Account"], ["Mode"], ["Last call"], ["Collected", "n"], ["Without", "n"], ["Success", "n"]],
+      names.map((name) => [code(name), mode(name), lastCall(last[name]), whole(figures[name]?.completed ?? 0), whole(figures[name]?.failed ?? 0),
         percent(figures[name]?.success_rate)]), "No account is configured."),
     h("p", { class: "small" }, "Database ", tag(database.status)),
   ];
 }
+
+/** How the provider answered this process last; nothing is asked of it to find out. */
+const lastCall = (last) => (last ? h("span", { title: `${last.outcome}, ${age(last.at)} ago` }, tag(last.answered ? "answered" : "silent"), ` ${milliseconds(last.milliseconds)}`)
+  : h("span", { class: "quiet" }, "none yet"));

@@ -27,8 +27,10 @@ from ..schemas.dashboard import (
     CacheRate,
     DeliveryRate,
     EventOut,
+    LastCall,
     OpenOutcomes,
     PaymentTimeline,
+    ResponseTimes,
 )
 from ..schemas.endpoints import DeliveryOut, ReceivedOut
 from ..schemas.refunds import RefundOut
@@ -70,6 +72,7 @@ async def admin_vitals(call: Call) -> Reply:
     delivered, dead = deliveries.get(DeliveryState.DELIVERED, 0), deliveries.get(DeliveryState.DEAD, 0)
     caches = call.bridge.auth.stats().values()
     hits, misses = sum(one.hits + one.joined for one in caches), sum(one.misses for one in caches)
+    pulse = call.bridge.pulse
     return Reply(
         data=AdminVitals(
             days=days,
@@ -81,6 +84,17 @@ async def admin_vitals(call: Call) -> Reply:
                 delivery_rate=rate(delivered, dead),
             ),
             cache=CacheRate(hits=hits, misses=misses, hit_rate=rate(hits, misses)),
+            responses=ResponseTimes.model_validate(pulse.times) if pulse and pulse.times else None,
+            calls=[
+                LastCall(
+                    provider_id=name,
+                    at=last.at,
+                    outcome=last.outcome,
+                    answered=last.answered,
+                    milliseconds=last.milliseconds,
+                )
+                for name, last in sorted(pulse.calls.items() if pulse else ())
+            ],
             unknown=OpenOutcomes(
                 count=len(unknown), oldest_at=min((one.created_at for one in unknown), default=None)
             ),

@@ -15,8 +15,10 @@ __all__ = [
     "DeliveryRate",
     "EventOut",
     "IntervalFigures",
+    "LastCall",
     "OpenOutcomes",
     "PaymentTimeline",
+    "ResponseTimes",
     "SuccessRate",
 ]
 
@@ -76,6 +78,27 @@ class CacheRate(Output):
     hit_rate: float | None
 
 
+class ResponseTimes(Output):
+    """How long the last requests of this process took. Those of admins and of monitors are not counted."""
+
+    count: int
+    """At most the last thousand."""
+    p50_ms: float
+    """Half of them took no longer."""
+    p95_ms: float
+
+
+class LastCall(Output):
+    """The last call of one account's provider that this process made. None is made to find out."""
+
+    provider_id: str
+    at: Moment
+    outcome: str
+    answered: bool
+    """Whether the provider said anything; a decline is an answer, too."""
+    milliseconds: float
+
+
 class OpenOutcomes(Output):
     count: int
     """Instructions whose outcome is not known yet; at most a hundred are counted."""
@@ -89,6 +112,9 @@ class AdminVitals(Output):
     payments: SuccessRate
     webhooks: DeliveryRate
     cache: CacheRate
+    responses: ResponseTimes | None
+    """null before the first request, and where the dashboard is not served."""
+    calls: list[LastCall]
     unknown: OpenOutcomes
 
 
