@@ -27,7 +27,7 @@ from . import rules
 from .drafting import plain_texts
 from .inputs import digest
 from .mirrors import Change
-from .owners import Owner, check_list, may_touch, owner_for
+from .owners import Owner, check_list, may_touch, owner_for, the_one
 from .subjects import CUSTOMERS, Held, Subjects, row_answer
 
 __all__ = ["CustomerResult", "CustomerVerbs"]
@@ -187,7 +187,10 @@ class CustomerVerbs(Subjects):
         if metadata is not None:
             local["metadata"] = dict(metadata)
         seen = may_touch(
-            principal, await self._any_customer(customer_id, provider), missing=_MISSING, denied=_DENIED
+            principal,
+            await self._any_customer(customer_id, provider, principal),
+            missing=_MISSING,
+            denied=_DENIED,
         )
         gateway = self.provider(seen.provider_id)
         if not local:
@@ -240,7 +243,10 @@ class CustomerVerbs(Subjects):
         OperationInProgress, ProviderRejected, Unavailable.
         """
         seen = may_touch(
-            principal, await self._any_customer(customer_id, provider), missing=_MISSING, denied=_DENIED
+            principal,
+            await self._any_customer(customer_id, provider, principal),
+            missing=_MISSING,
+            denied=_DENIED,
         )
         gateway = self.provider(seen.provider_id)
         if not gateway.supports(Verb.DELETE_CUSTOMER) or seen.provider_customer_id is None:
@@ -277,7 +283,7 @@ class CustomerVerbs(Subjects):
 
         Raises: AccessDenied, NotAuthenticated, NotFound.
         """
-        found = await self._any_customer(customer_id, provider)
+        found = await self._any_customer(customer_id, provider, principal)
         return may_touch(principal, found, missing=_MISSING, denied=_DENIED)
 
     async def list_customers(
@@ -287,20 +293,26 @@ class CustomerVerbs(Subjects):
         mine = check_list(query, principal)
         return await self.store.run(lambda unit: unit.customers.list(mine), write=False)
 
-    async def _any_customer(self, customer_id: str, provider: str | None) -> Customer | None:
+    async def _any_customer(
+        self, customer_id: str, provider: str | None, principal: Principal
+    ) -> Customer | None:
         if not ID_PATTERN.match(customer_id):
             raise NotFound(_MISSING)
         accounts = (provider,) if provider else self.provider_ids
-        return await self.store.run(lambda unit: any_customer(unit, customer_id, accounts), write=False)
+        return await self.store.run(
+            lambda unit: any_customer(unit, customer_id, accounts, principal), write=False
+        )
 
 
-def any_customer(unit: Unit, customer_id: str, accounts: tuple[str, ...]) -> Customer | None:
+def any_customer(
+    unit: Unit, customer_id: str, accounts: tuple[str, ...], principal: Principal
+) -> Customer | None:
     """Find a customer by our id or, failing that, by the provider's in one of these accounts."""
     own = unit.customers.get(customer_id)
     if own is not None:
         return None if own.is_deleted else own
     found = (unit.customers.get_by_reference(account, customer_id) for account in accounts)
-    return next((row for row in found if row is not None), None)
+    return the_one(found, principal)
 
 
 def reference_of(customer: Customer) -> str:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from ..errors import AccessDenied, InvalidRequest, NotAuthenticated, NotFound
-from ..models import Customer, GuestData, Principal, PrincipalKind, Subscription
+from ..models import Customer, GuestData, Principal, PrincipalKind
 from ..settings import Settings
 from ..stores.base import OwnedQuery
 
-__all__ = ["Owned", "Owner", "check_list", "is_owner", "may_touch", "owner_for", "owner_of", "same_owner"]
+__all__ = [
+    "Owned",
+    "Owner",
+    "check_list",
+    "is_owner",
+    "may_touch",
+    "owner_for",
+    "owner_of",
+    "same_owner",
+    "the_one",
+]
 
 
 class Owned(Protocol):
@@ -98,11 +108,37 @@ def owner_of(row: Owned) -> Owner:
     return Owner(user_id=row.user_id, organization_id=getattr(row, "organization_id", None), guest=guest)
 
 
+def _is_guest(row: Any) -> bool:
+    for name in ("is_guest_subscription", "is_guest_payment"):
+        if hasattr(row, name):
+            return bool(getattr(row, name))
+    return bool(row.is_guest)
+
+
 def same_owner(one: Owned, other: Owned) -> bool:
     """Whether two rows are one owner's; rows without one are the merchant's and match each other."""
     if one.user_id is not None or other.user_id is not None:
         return one.user_id == other.user_id
     return (one.guest_email or "").lower() == (other.guest_email or "").lower()
+
+
+R = TypeVar("R")
+
+
+def the_one(found: Iterable[R | None], principal: Principal) -> R | None:
+    """Return what a provider's id names, of the rows that the accounts have under it.
+
+    Two accounts may call different things by one id: then it is the principal's own. Whoever owns several, as
+    the merchant does, has to name the account or use our id.
+
+    Raises: NotFound.
+    """
+    rows = [row for row in found if row is not None]
+    if len(rows) > 1:
+        rows = [row for row in rows if is_owner(principal, row)] or rows[:1]
+    if len(rows) > 1:
+        raise NotFound("More than one account has something of this id: name it by ours")
+    return rows[0] if rows else None
 
 
 def is_owner(principal: Principal, row: Any) -> bool:
@@ -116,14 +152,11 @@ def is_owner(principal: Principal, row: Any) -> bool:
         case PrincipalKind.USER:
             return principal.id is not None and row.user_id == principal.id
         case PrincipalKind.GUEST:
-            is_guest = row.is_guest_subscription if isinstance(row, Subscription) else row.is_guest
+            is_guest = _is_guest(row)
             proved = principal.email is not None and principal.email_verified
             return is_guest and proved and (row.guest_email or "").lower() == (principal.email or "").lower()
         case PrincipalKind.ANONYMOUS:
             return False
-
-
-R = TypeVar("R")
 
 
 def may_touch(principal: Principal, row: R | None, *, missing: str, denied: str | None = None) -> R:

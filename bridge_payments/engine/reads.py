@@ -11,6 +11,7 @@ from ..stores.base import Backlog, Page, PaymentQuery, Unit
 from . import rules
 from .instructions import Instructions
 from .outcome import unknown_view
+from .owners import the_one
 
 __all__ = ["Reads"]
 
@@ -34,7 +35,7 @@ class Reads(Instructions):
 
         Raises: AccessDenied, NotFound, Unavailable.
         """
-        payment = await self._by_any_id(payment_id, provider)
+        payment = await self._by_any_id(payment_id, provider, principal)
         rules.may_confirm_or_sync(principal, payment)
         fresh = await self.shielded(self._refreshed(payment))
         if fresh.is_open:
@@ -83,7 +84,7 @@ class Reads(Instructions):
         """
         return await self.store.run(lambda unit: unit.backlog(), write=False)
 
-    async def _by_any_id(self, payment_id: str, provider: str | None) -> Payment:
+    async def _by_any_id(self, payment_id: str, provider: str | None, principal: Principal) -> Payment:
         if not ID_PATTERN.match(payment_id):
             raise NotFound("Payment not found")
         accounts = (provider,) if provider else self.provider_ids
@@ -93,7 +94,7 @@ class Reads(Instructions):
             if own is not None:
                 return own
             found = (unit.payments.get_by_reference(account, payment_id) for account in accounts)
-            return next((payment for payment in found if payment is not None), None)
+            return the_one(found, principal)
 
         payment = await self.store.run(find, write=False)
         if payment is None:

@@ -48,7 +48,7 @@ from .drafts import Approve, PaymentDraft, Recurring, approved, full_price
 from .inputs import ProviderRequest, digest
 from .instructions import Instructions
 from .mirrors import Change
-from .owners import Owner, check_list, may_touch, owner_for, owner_of
+from .owners import Owner, check_list, may_touch, owner_for, owner_of, the_one
 from .payment_methods import UNSET, PaymentMethodVerbs, Unset
 from .subjects import SUBSCRIPTIONS, Held, row_answer
 
@@ -342,7 +342,9 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
         if metadata is not None:
             rules.check_metadata(metadata)
         rules.check_tracking(description=description)
-        seen = may_touch(principal, await self._subscription(subscription_id), missing=_MISSING)
+        seen = may_touch(
+            principal, await self._subscription(subscription_id, None, principal), missing=_MISSING
+        )
         gateway = self.provider(seen.provider_id)
         local: dict[str, Any] = {}
         if not isinstance(billing_address_id, Unset):
@@ -563,7 +565,9 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
 
         Raises: NotAuthenticated, NotFound, Unavailable.
         """
-        seen = self._theirs(principal, await self._subscription(subscription_id, provider), client_secret)
+        seen = self._theirs(
+            principal, await self._subscription(subscription_id, provider, principal), client_secret
+        )
         try:
             fresh = await self.shielded(self.refresh_subscription(seen.id))
         except ProviderError as error:
@@ -577,7 +581,7 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
 
         Raises: NotAuthenticated, NotFound.
         """
-        row = await self._subscription(subscription_id, provider)
+        row = await self._subscription(subscription_id, provider, principal)
         return self._as_seen(may_touch(principal, row, missing=_MISSING))
 
     async def list_subscriptions(
@@ -602,7 +606,9 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
         row: Subscription = row_answer(held)
         return self._as_seen(row)
 
-    async def _subscription(self, subscription_id: str, provider: str | None = None) -> Subscription | None:
+    async def _subscription(
+        self, subscription_id: str, provider: str | None, principal: Principal
+    ) -> Subscription | None:
         if not ID_PATTERN.match(subscription_id):
             raise NotFound(_MISSING)
         accounts = (provider,) if provider else self.provider_ids
@@ -611,7 +617,7 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
             if is_own_id("sub", subscription_id):
                 return unit.subscriptions.get(subscription_id)
             found = (unit.subscriptions.get_by_reference(account, subscription_id) for account in accounts)
-            return next((row for row in found if row is not None), None)
+            return the_one(found, principal)
 
         return await self.store.run(find, write=False)
 
