@@ -101,6 +101,7 @@ _RULES: Final = tuple(
         (r"\b(sk|rk)_[A-Za-z0-9_]{6,}", rf"\1_{_GONE}"),
         (r"\bwhsec_[A-Za-z0-9+/=_-]+", f"whsec_{_GONE}"),
         (r"\b([a-z]{2,12}_[A-Za-z0-9]+_secret_)[A-Za-z0-9_-]+", rf"\1{_GONE}"),
+        (r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", f"eyJ{_GONE}"),  # a signed token
         (r"(?i)\b(bearer|basic)(\s+)(?=\S*[0-9=._+/-])[A-Za-z0-9._~+/=-]{6,}", rf"\1\2{_GONE}"),
         (r"(://)[^\s/@]+@", rf"\1{_GONE}@"),
         (
