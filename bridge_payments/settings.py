@@ -28,6 +28,7 @@ from pydantic import (
 )
 
 from .errors import ConfigurationError
+from .published import is_worth_a_word, why_not_read
 
 __all__ = ["ProviderAccount", "Settings", "WebhookSettings", "parse_accounts"]
 
@@ -163,7 +164,6 @@ class Settings(_Frozen):
     environment: str = _env("development", "BRIDGE_ENV", "NODE_ENV", "ENVIRONMENT")
     host: str = _env("0.0.0.0", "HOST")  # noqa: S104 - the contract's default; a container listens on all
     port: int = _env(3001, "PORT", ge=0, le=65535)
-    base_url: str = _env("http://localhost:3001", "BASE_URL")
     request_timeout: float = _env(30.0, "REQUEST_TIMEOUT", scale=_MS, gt=0)
     max_request_size: int = _env(1_048_576, "MAX_REQUEST_SIZE", gt=0)
     validate_content_type: bool = _env(True, "VALIDATE_CONTENT_TYPE")
@@ -187,7 +187,6 @@ class Settings(_Frozen):
         (ProviderAccount(id="stripe", kind="stripe"),), "ENABLED_PROVIDERS", min_length=1
     )
     default_provider: str = _env("stripe", "DEFAULT_PAYMENT_PROVIDER")
-    provider_failover_enabled: bool = _env(True, "PROVIDER_FAILOVER_ENABLED")
     allow_sandbox: bool = _env(False, "ALLOW_SANDBOX")
     unique_reference: bool = _env(False, "UNIQUE_REFERENCE")
 
@@ -234,9 +233,10 @@ class Settings(_Frozen):
 
     # guests
     guest_checkout_enabled: bool = _env(True, "GUEST_CHECKOUT_ENABLED")
-    guest_require_email: bool = _env(True, "GUEST_REQUIRE_EMAIL")
     guest_require_name: bool = _env(False, "GUEST_REQUIRE_NAME")
     guest_require_phone: bool = _env(False, "GUEST_REQUIRE_PHONE")
+    guest_allow_conversion: bool = _env(True, "GUEST_ALLOW_CONVERSION")
+    """Whether what was paid as a guest may be taken over by the user who proves the e-mail address."""
     guest_max_payments_per_email: int = _env(5, "GUEST_MAX_PAYMENTS_PER_EMAIL", ge=0)
 
     # client secrets
@@ -279,6 +279,8 @@ class Settings(_Frozen):
     # logs
     log_level: Literal["debug", "info", "warn", "error"] = _env("info", "LOG_LEVEL")
     log_format: Literal["json", "text"] = _env("json", "LOG_FORMAT")
+    log_mode: bool = _env(False, "LOG_MODE")
+    """Only warnings and errors, whatever LOG_LEVEL says."""
 
     # metrics and traces
     metrics_enabled: bool = _env(True, "METRICS_ENABLED")
@@ -328,7 +330,7 @@ class Settings(_Frozen):
             raise ValueError("is a list of RS…, PS…, ES… and EdDSA")
         return value
 
-    @field_validator("flowless_api_url", "base_url", "jwt_jwks_url")
+    @field_validator("flowless_api_url", "jwt_jwks_url")
     @classmethod
     def _url(cls, value: str | None) -> str | None:
         if value is not None and not re.match(r"^https?://[^/\s]+", value):
@@ -457,5 +459,9 @@ def _warnings(model: type[BaseModel], env: Mapping[str, str]) -> Iterator[str]:
     known = {name for _, names, _ in _variables(model) for name in names}
     for name in sorted(env):
         webhook = _WEBHOOK.match(name)
-        if _OURS.match(name) and name not in known and not (webhook and webhook[2] in _WEBHOOK_FIELDS):
+        if name in known or name in renewals or (webhook and webhook[2] in _WEBHOOK_FIELDS):
+            continue
+        if is_worth_a_word(name):
+            yield f"{name} is not read: {why_not_read(name)}"
+        elif _OURS.match(name):
             yield f"{name} is not a variable that this release reads"

@@ -1,24 +1,32 @@
 """
 The reference pages that are derived from the code, written when the site is built and committed nowhere:
-http.md from the OpenAPI document, cli.md from the commands' parsers, errors.md from the error classes.
+http.md from the OpenAPI document, cli.md from the commands' parsers, errors.md from the error classes,
+settings.md from the Settings class, metrics.md from the table of figures.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
+import inspect
 import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
-from bridge_payments import errors
+from pydantic import SecretStr
+
+from bridge_payments import errors, settings
 from bridge_payments.cli import COMMANDS
 from bridge_payments.http import ROUTES, openapi
 from bridge_payments.http.problems import KINDS, status_of
+from bridge_payments.published import NOT_READ
+from bridge_payments.telemetry.metrics import METRICS
 
 __all__ = ["PAGES", "write_pages"]
 
@@ -222,6 +230,132 @@ def _by_kinship() -> list[str]:
     return sorted(errors.__all__, key=line)
 
 
+# --- settings -------------------------------------------------------------------------------------
+
+
+def settings_page() -> str:
+    lines = [
+        "# Settings",
+        "",
+        "`Settings.from_env(os.environ)` reads these variables; `Settings(...)` takes the settings' names.",
+        "The first variable of a row that is set wins; what is empty counts as not set.",
+        "Durations are seconds in Python; a variable that the published configuration counts in milliseconds",
+        "says so. What is wrong is said at once, all of it, by name and never by value.",
+        "",
+    ]
+    texts = _field_texts()
+    for group, fields in _groups().items():
+        lines += [
+            f"## {group[:1].upper()}{group[1:]}",
+            "",
+            "| variable | setting | default | |",
+            "|---|---|---|---|",
+        ]
+        for field in fields:
+            info = settings.Settings.model_fields[field]
+            extra: Any = info.json_schema_extra or {}
+            names = ", ".join(f"`{name}`" for name in extra.get("env", ()))
+            in_ms = "In milliseconds. " if extra.get("scale") else ""
+            text = _cell(in_ms + texts.get(field, ""))
+            lines.append(f"| {names or 'see below'} | `{field}` | {_default(info.default, extra)} | {text} |")
+        lines.append("")
+    lines += [
+        "## Endpoints",
+        "",
+        "`WEBHOOK_1_NAME`, `WEBHOOK_1_URL`, `WEBHOOK_1_EVENTS`, … name endpoints that are told of events,",
+        "with any number in place of 1: see [Telling others](../guides/webhooks-out.md).",
+        "",
+        "| variable | |",
+        "|---|---|",
+        *(f"| `WEBHOOK_n_{name}` | `{field}` |" for name, field in settings._WEBHOOK_FIELDS.items()),  # noqa: SLF001
+        "",
+        "## Accounts",
+        "",
+        "What an account of a provider needs is read when that provider is built, and described on its page:",
+        "[Stripe](../providers/stripe.md), [PayPal](../providers/paypal.md),",
+        "[Authorize.net](../providers/authorize_net.md). `ENABLED_PROVIDERS=stripe,stripe_eu=stripe:EU_`",
+        "names two accounts; the second one reads `EU_STRIPE_SECRET_KEY`, and so on.",
+        "",
+        "## Published, and not read",
+        "",
+        "Variables of the published configuration that change nothing here. Where one is set and surely",
+        "meant for this library, the log says so at start.",
+        "",
+        "| variable | why |",
+        "|---|---|",
+        *(f"| `{name}` | {_cell(why)} |" for name, why in NOT_READ.items()),
+    ]
+    return _page(lines)
+
+
+def _default(value: Any, extra: Json) -> str:
+    if value is None or value == "":
+        return ""
+    if isinstance(value, SecretStr):
+        return "set"
+    if isinstance(value, tuple):
+        value = ",".join(getattr(each, "id", str(each)) for each in value)
+    elif isinstance(value, bool):
+        value = str(value).lower()
+    elif extra.get("scale"):
+        value = round(value / extra["scale"])
+    return f"`{value}`" if value != "" else ""
+
+
+def _body() -> tuple[list[str], list[ast.stmt]]:
+    source = inspect.getsource(settings)
+    [found] = [
+        node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == "Settings"
+    ]
+    return source.splitlines(), found.body
+
+
+def _field_texts() -> dict[str, str]:
+    _, body = _body()
+    found = {}
+    for one, after in pairwise(body):
+        match one, after:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                found[name] = text
+    return found
+
+
+def _groups() -> dict[str, list[str]]:
+    """Return the settings in their order, under the comments that head them in the source."""
+    lines, body = _body()
+    found: dict[str, list[str]] = {}
+    heads = [
+        (number, line.strip()[2:])
+        for number, line in enumerate(lines, 1)
+        if re.match(r"    # [a-z ]+$", line)
+    ]
+    for node in body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            head = [text for number, text in heads if number < node.lineno][-1]
+            found.setdefault(head, []).append(node.target.id)
+    return found
+
+
+# --- figures --------------------------------------------------------------------------------------
+
+
+def metrics_page() -> str:
+    lines = [
+        "# Figures",
+        "",
+        "What `/health/metrics` shows, as Prometheus reads it, and what OpenTelemetry is told under",
+        "`bridge_payments.<name>`: see [Watching it](../guides/telemetry.md). What is counted in the",
+        "database is counted up to 10,000.",
+        "",
+        "| figure | kind | labels | |",
+        "|---|---|---|---|",
+    ]
+    for metric in METRICS:
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        lines.append(f"| `{metric.full_name}` | {metric.kind} | {labels} | {_cell(metric.help)} |")
+    return _page(lines)
+
+
 # --- words ----------------------------------------------------------------------------------------
 
 
@@ -237,7 +371,13 @@ def _page(lines: list[str]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-PAGES: Final = {"http.md": http, "cli.md": cli, "errors.md": error_page}
+PAGES: Final = {
+    "http.md": http,
+    "cli.md": cli,
+    "errors.md": error_page,
+    "settings.md": settings_page,
+    "metrics.md": metrics_page,
+}
 
 
 def write_pages(folder: Path) -> None:

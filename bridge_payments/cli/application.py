@@ -80,7 +80,8 @@ def start_logging(settings: Settings) -> None:
     loggers = (logging.getLogger(), logging.getLogger("bridge_payments"))
     # The library brings a NullHandler, as libraries should: it writes nothing.
     if all(isinstance(handler, logging.NullHandler) for logger in loggers for handler in logger.handlers):
-        configure_logging(settings.log_level, settings.log_format)
+        level = settings.log_level
+        configure_logging("warn" if settings.log_mode and level != "error" else level, settings.log_format)
 
 
 def _named(path: str) -> object:

@@ -20,7 +20,6 @@ SECRET = "hush-hush-hush-hush-hush-hush-hush-hush"
 CONTRACT_DEFAULTS: dict[str, Any] = {
     "port": 3001,
     "environment": "development",
-    "base_url": "http://localhost:3001",
     "host": "0.0.0.0",
     "request_timeout": 30.0,
     "max_request_size": 1_048_576,
@@ -36,7 +35,6 @@ CONTRACT_DEFAULTS: dict[str, Any] = {
     "inprocess_worker": True,
     "unique_reference": False,
     "guest_checkout_enabled": True,
-    "guest_require_email": True,
     "guest_require_name": False,
     "guest_require_phone": False,
     "guest_max_payments_per_email": 5,
@@ -56,6 +54,11 @@ CONTRACT_DEFAULTS: dict[str, Any] = {
     "webhooks": (),
     "log_level": "info",
     "log_format": "json",
+    "log_mode": False,
+    "metrics_enabled": True,
+    "metrics_port": None,
+    "otel_enabled": False,
+    "guest_allow_conversion": True,
 }
 
 
@@ -77,7 +80,6 @@ def test_variables_are_read_and_units_converted() -> None:
             "ADMIN_USER_TYPES": "admin,super_admin",
             "RESPONSE_COMPAT": "flat",
             "CLIENT_SECRET_EXPIRE": "cancel",
-            "BASE_URL": "https://pay.example/",
             "LOG_LEVEL": "WARNING",
             "BRIDGE_TRUSTED_PROXIES": "10.0.0.0/8,::1",
             "MAX_REQUEST_SIZE": "",
@@ -89,7 +91,7 @@ def test_variables_are_read_and_units_converted() -> None:
     assert settings.cors_origins == ("https://a.example", "https://b.example")
     assert settings.admin_user_types == ("admin", "super_admin")
     assert (settings.response_compat, settings.client_secret_expire) == ("flat", "cancel")
-    assert (settings.base_url, settings.log_level) == ("https://pay.example", "warn")
+    assert settings.log_level == "warn"
     assert settings.trusted_proxies == ("10.0.0.0/8", "::1")
     assert settings.max_request_size == 1_048_576, "an empty variable is not set"
 

@@ -48,7 +48,7 @@ async def admin_overview(call: Call) -> Reply:
         "guest_checkout": settings.guest_checkout_enabled,
         "rate_limiting": settings.rate_limit_enabled,
         "external_webhooks": settings.external_webhooks_enabled,
-        "provider_failover": settings.provider_failover_enabled,
+        "provider_failover": False,
         "cache": settings.cache_enabled,
     }
     providers = list(call.bridge.engine.provider_ids)

@@ -66,6 +66,8 @@ async def _preview(call: Call, email: str) -> GuestPreview:
 
 
 def _user(call: Call) -> Principal:
+    if not call.bridge.settings.guest_allow_conversion:
+        raise AccessDenied("Guest conversion is disabled")
     if call.principal.kind is PrincipalKind.GUEST:
         raise NotAuthenticated("A session is required: a guest token converts nothing by itself")
     return call.principal

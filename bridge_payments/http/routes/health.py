@@ -51,7 +51,7 @@ async def health_detailed(call: Call) -> Reply:
             guest_checkout_enabled=settings.guest_checkout_enabled,
             enabled_providers=list(engine.provider_ids),
             default_provider=settings.default_provider,
-            failover_enabled=settings.provider_failover_enabled,
+            failover_enabled=False,  # another account is never tried by itself
             cors_origins=list(settings.cors_origins),
             rate_limiting_enabled=settings.rate_limit_enabled,
         ),
