@@ -85,7 +85,6 @@ class Sandbox:
             environment="sandbox",
             allow_sandbox=True,
             admin_ui_enabled=True,
-            base_url=self.url,
             port=port,
             cors_origins=(self.url, f"http://localhost:{port}"),
             guest_max_payments_per_email=1000,
