@@ -42,6 +42,7 @@ NOBODYS = {
     "reference_code": "the merchant's own order number",
     "manual_payment_reference": "the merchant's own receipt",
     "tax_id": "the payer's own number",
+    "provider_reference": "what an operator names to end an unknown outcome: it is read at the provider",
     "event_id": "a filter of the merchant's deliveries",
 }
 """Which fields look like it and do not, and why."""
@@ -87,6 +88,8 @@ def properties(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterat
 def places() -> Iterator[Place]:
     document = openapi(ROUTES)
     for route, method, path in operations(ROUTES):
+        if not route.listed:
+            continue  # a page for people, which takes no field
         operation = document["paths"][path][method.lower()]
         names = [one["name"] for one in operation["parameters"] if one["in"] == "query"]
         if (body := operation.get("requestBody")) is not None:
