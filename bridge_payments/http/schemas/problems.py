@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from .base import Moment, Output
+from .base import Moment, Output, Sparse
 
 __all__ = ["FieldProblem", "Problem"]
 
@@ -15,13 +15,13 @@ class FieldProblem(Output):
     message: str
 
 
-class Problem(Output):
+class Problem(Sparse):
     """A refusal. `error` is always a string; `details` is a sentence, an object or a list."""
 
-    success: Literal[False] = False
+    success: Literal[False]
     error: str
     message: str
-    details: Any = None
+    details: Any
     status: int
     code: str
     """A word for programs; it never changes."""
