@@ -163,7 +163,7 @@ class Router:
         unsafe = request.method in UNSAFE
         if unsafe and not route.raw:
             by_cookie = "cookie" in request.headers and not principal.is_anonymous
-            # Who sends nothing need not say what it is, except beside a cookie: there the type keeps forms out.
+            # Who sends nothing need not say what it is. Beside a cookie it must: the type keeps forms out.
             says = self._validate_content_type and (request.body or "content-type" in request.headers)
             if (says or by_cookie) and not bodies.is_json(request):
                 raise InvalidRequest("Content-Type must be application/json")

@@ -256,12 +256,9 @@ async def test_a_refund_without_a_key_is_refused(admin: Any, refund: Any) -> Non
     assert admin.engine.asked["idempotency_key"] == "k"
 
 
-@pytest.mark.parametrize(
-    ("headers", "status"), [({"content-type": ""}, 200), ({"content-type": "", "cookie": "sid=1"}, 400)]
-)
-async def test_who_sends_nothing_need_not_say_what_it_is(
-    rim: Any, headers: dict[str, str], status: int
-) -> None:
-    """Clients made from the document send no type where they send no body. With a cookie the type keeps forms out."""
-    await rim.ask("POST", "/payments/pay_1/cancel", raw=b"", headers=headers)
-    assert rim.last.status == status
+async def test_who_sends_nothing_need_not_say_what_it_is(user: Any) -> None:
+    """Clients made from the document send no type where they send no body; the type keeps forms out."""
+    await user.ask("POST", "/payments/pay_1/cancel", raw=b"", headers={"content-type": ""})
+    assert user.last.status == 200
+    await user.ask("POST", "/payments/pay_1/cancel", raw=b"", headers={"content-type": "", "cookie": "sid=1"})
+    assert user.last.status == 400
