@@ -215,6 +215,24 @@ def test_a_subscription_over_months_with_a_pause_and_an_end(shop: Merchant, gate
     assert shop.differences() == ""
 
 
+def test_a_renewal_that_was_refunded_in_part_before_anybody_read_it(
+    shop: Merchant, gateway: FakePayPal
+) -> None:
+    tea = {"price_cents": 900, "currency": "usd", "return_url": BACK}
+    begun = shop.data("POST", "/subscriptions", tea, **ADA)
+    gateway.subscribe(begun["provider_subscription_id"])
+    [renewal] = gateway.captures(taken=True)
+    shop.deafen()  # nobody is told of the collection
+    gateway.refund_in_dashboard(renewal["id"], {"currency_code": "USD", "value": "2.50"})
+    shop.bridge.blocking.call(shop.bridge.engine.sync_subscription, begun["id"])
+    [seen] = shop.data("GET", "/payments", **ROOT)
+    assert seen["status"] == "succeeded"
+    assert f"given back of {renewal['id']}: the gateway says 250, we 0" in shop.differences()
+    hear(shop, copies=2)
+    shop.work(minutes=3)
+    assert shop.differences() == ""
+
+
 def test_the_ledgers_are_told_apart(shop: Merchant, gateway: FakePayPal) -> None:
     method = shop.data("POST", "/payment-methods", {"type": "paypal", "return_url": BACK}, **ADA)
     gateway.agree(gateway.setup_tokens()[-1]["id"])

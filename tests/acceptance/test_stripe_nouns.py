@@ -295,6 +295,18 @@ async def test_who_is_billed_is_said_and_changed_afterwards(shop: Shop, gateway:
     assert kept["metadata"]["bridge_payment_method_id"] == "pm_ours"
 
 
+async def test_a_method_whose_billing_details_are_refused_is_kept_without_them(
+    shop: Shop, gateway: FakeStripe
+) -> None:
+    """It is stored by then: to call the whole a refusal would leave a method there that nobody knows of."""
+    customer = await shop.customer()
+    stored = await shop.method(customer, billing=BillingDetails(name="Ada", email="nowhere"))
+    assert (stored.status, stored.setup is not None) == (PaymentMethodStatus.ACTIVE, True)
+    [kept] = gateway.methods(stored=True)
+    assert kept["id"] == stored.reference
+    assert kept["billing_details"]["name"] is None
+
+
 async def test_a_method_is_detached_for_good(shop: Shop, gateway: FakeStripe) -> None:
     customer = await shop.customer()
     stored = await shop.method(customer)

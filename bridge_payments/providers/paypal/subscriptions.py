@@ -147,12 +147,9 @@ class Subscriptions(Account):
         listing = await self._client.read(
             lambda sdk: sdk.subscriptions.list_subscription_transactions(options), deadline=READ
         )
-        # How much of a charge was refunded in part is not in this list: such a charge is read by itself.
-        collected = listing.read(
-            lambda read: [
-                each for each in items_of(read, "transactions") if each["status"] != "PARTIALLY_REFUNDED"
-            ]
-        )
+        # How much of a charge was refunded in part is not in this list, nor in its capture: the refund's own
+        # event says it, or our books do.
+        collected = listing.read(lambda read: list(items_of(read, "transactions")))
         return self._read_subscription(answer, transactions=collected)
 
     # --- look-up ----------------------------------------------------------------------------------

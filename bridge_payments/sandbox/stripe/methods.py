@@ -184,6 +184,9 @@ class Methods:
         billing = params.nested("billing_details")
         address = billing.nested("address")
         metadata = params.metadata(method["metadata"])
+        if "@" not in (billing.text("email") or "@"):
+            # (2026-11, https://docs.stripe.com/error-codes#email-invalid)
+            raise invalid("Invalid email address", code="email_invalid", param="billing_details[email]")
         for name in ("email", "name", "phone"):
             if name in billing:
                 method["billing_details"][name] = billing.text(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -38,10 +39,15 @@ from ..payment_methods import (
 
 __all__ = ["MethodVerbs"]
 
+_log = logging.getLogger("bridge_payments.providers.stripe")
+
 
 class MethodVerbs(Account):
     async def create_payment_method(self, request: PaymentMethodRequest, *, step: Step) -> ProviderMethod:
-        """Attach or set up; a second call says who is billed, which Stripe takes of a stored method only."""
+        """Attach or set up; a second call says who is billed, which Stripe takes of a stored method only.
+
+        If Stripe refuses those details, the method is stored without them.
+        """
         if request.billing is None or request.token is None:
             return await self._stored(request, step, step.key)
         kept = await step.once("store", lambda key: self._stored_reference(request, step, key))
@@ -51,9 +57,15 @@ class MethodVerbs(Account):
         form: Any = billing_form(
             request.billing, method_id=request.payment_method_id, reference=request.reference
         )
-        answer = await self._write(
-            lambda sdk, options: sdk.v1.payment_methods.update_async(method.reference, form, options), step
-        )
+        try:
+            answer = await self._write(
+                lambda sdk, options: sdk.v1.payment_methods.update_async(method.reference, form, options),
+                step,
+            )
+        except ProviderRejected as error:
+            # It is stored by now: to call the whole a refusal would leave a method that nobody knows of.
+            _log.warning("the billing details of %s were refused: %s", method.reference, error.provider_code)
+            return method
         billed = readable(lambda: method_from(answer.body, request_id=answer.request_id), answer)
         return replace(billed, setup=kept) if is_setup(kept) else billed
 
