@@ -52,6 +52,7 @@ STORES = (  # each starts the servers anew: once is enough
     "tests/conformance/test_sql_host_migrations.py",
     "tests/conformance/test_sql_libsql.py",
     "tests/conformance/test_sql_outages.py",
+    "tests/conformance/test_sql_plans.py",
     "tests/conformance/test_sql_processes.py",
     "tests/conformance/test_sql_servers.py",
     "tests/conformance/test_sql_workers.py",

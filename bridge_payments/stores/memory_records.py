@@ -16,6 +16,7 @@ from ..models import (
     Subscription,
 )
 from .base import (
+    TOTAL_CAP,
     AddressQuery,
     CustomerQuery,
     Listing,
@@ -289,7 +290,8 @@ def _page(found: Iterable[R], query: OwnedQuery) -> Listing[R]:
         return (value is not None, value or "", row.id)  # no value is the smallest
 
     rows = sorted(found, key=order, reverse=query.descending)
-    return Listing(items=tuple(rows[query.offset : query.offset + query.limit]), total=len(rows))
+    page = tuple(rows[query.offset : query.offset + query.limit])
+    return Listing(items=page, total=min(len(rows), TOTAL_CAP))
 
 
 def _clear_default(unit: MemoryUnit, table: dict[str, D], row: D, same: Callable[[D], bool]) -> int:

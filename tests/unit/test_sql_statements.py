@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,37 @@ async def test_no_query_reads_a_whole_table(store: SQLStore) -> None:
     few = ("CASE WHEN", "webhook_deliveries.event_id = ?", "operations.due_at IS NOT NULL")
     sorts = [sql for sql, plan in plans if "TEMP B-TREE" in plan and not any(part in sql for part in few)]
     assert sorts == [], "a list or a claim sorts what its index should have in order"
+
+
+async def test_dates_find_what_was_created_between_them_and_no_clock_hides_it(tmp_path: Path) -> None:
+    """Their bounds on ids are wider: the machine that drew the id need not agree with the one that asks."""
+    store, now = SQLStore(f"sqlite:///{tmp_path}/shop.db"), utc_now()
+    await store.upgrade()
+    hour = timedelta(hours=1)
+    early, mine, late = (a_payment(created_at=now + offset * hour) for offset in (-20, 0, 20))
+    await keep(store, early, mine, late)  # whose ids are all of this moment
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    for since, until, expected in [
+        (None, None, [late, mine, early]),
+        (now, now, [mine]),
+        (now + hour, None, [late]),
+        (None, now - hour, [early]),
+        (now - hour, now + 21 * hour, [late, mine]),
+        (first, last, [late, mine, early]),
+        (last, None, []),
+        (None, first, []),
+    ]:
+        query = PaymentQuery(created_from=since, created_to=until)
+        page = await store.run(lambda unit, query=query: unit.payments.list(query), write=False)
+        assert (list(page.items), page.total) == (expected, len(expected))
+    guest = a_payment(is_guest_payment=True, guest_email="a@b.c", created_at=now - 20 * hour)
+    await keep(store, guest)
+    for since, counted in [(now - 21 * hour, 1), (now - 19 * hour, 0), (first, 1)]:
+        found = await store.run(
+            lambda unit, since=since: unit.payments.count_recent_guest("a@b.c", since=since), write=False
+        )
+        assert found == counted
+    await store.aclose()
 
 
 async def test_a_writing_unit_holds_the_lock_from_its_first_read(store: SQLStore, tmp_path: Path) -> None:

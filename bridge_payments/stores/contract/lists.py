@@ -35,3 +35,4 @@ class Listing(Generic[R]):
 
     items: tuple[R, ...]
     total: int
+    """At most `TOTAL_CAP`, which then means "so many or more"."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -71,6 +72,7 @@ _COUNT_GUEST: Final = sa.select(sa.func.count()).where(
     _C.is_guest_payment.is_(True),
     _C.status.in_(sorted(status.value for status in OPEN_STATUSES)),
     _C.created_at >= sa.bindparam("since", type_=UtcDateTime()),
+    _C.id >= sa.bindparam("first_id", type_=sa.String()),
 )
 
 _HOLD: Final = Insertion(
@@ -134,6 +136,8 @@ class Payments(Repository):
 
     def list(self, query: PaymentQuery) -> Page:
         values = {name: value for name, value in _filters(query).items() if value is not None}
+        if self._session.ids_tell_time:
+            values |= _drawn_about(query.created_from, query.created_to)
         page, count = _list_statements(
             frozenset(values), query.order_by, query.descending, query.before_id is not None
         )
@@ -193,7 +197,8 @@ class Payments(Repository):
         return self._session.write("payments.hand_over", _HAND_OVER, {**values, "old": old, "new": new}) == 1
 
     def count_recent_guest(self, guest_email: str, *, since: datetime) -> int:
-        values = {"email": guest_key(guest_email), "since": since}
+        bounds = _drawn_about(since, None) if self._session.ids_tell_time else {}
+        values = {"email": guest_key(guest_email), "since": since, "first_id": "", **bounds}
         return int(self._session.scalar("payments.count_guest", _COUNT_GUEST, **values))
 
     def _hold_intent(self, payment: Payment) -> None:
@@ -235,7 +240,19 @@ def _key(provider_id: str, kind: str, reference: str) -> dict[str, str]:
 # --- figures over time ----------------------------------------------------------------------------
 
 _DRAWN_BEFORE: Final = timedelta(days=1)
-"""How long before a row says that it was created its id may have been drawn: the clocks of two machines."""
+"""How far from when a row says that it was created its id may have been drawn: the clocks of two machines."""
+
+
+def _drawn_about(first: datetime | None, last: datetime | None) -> dict[str, str]:
+    """Return bounds of the ids of rows created between the two: a range of an index, and of partitions."""
+    bounds = {}
+    with suppress(OverflowError):  # the calendar's first day: every id is later
+        if first is not None:
+            bounds["first_id"] = id_bounds("pay", first - _DRAWN_BEFORE)
+    with suppress(OverflowError):
+        if last is not None:
+            bounds["last_id"] = id_bounds("pay", last + _DRAWN_BEFORE)
+    return bounds
 
 
 @lru_cache(maxsize=128)
@@ -284,6 +301,8 @@ _FILTERS: Final[dict[str, sa.ColumnElement[bool]]] = {
     "provider_id": _C.provider_id == sa.bindparam("provider_id"),
     "created_from": _C.created_at >= sa.bindparam("created_from", type_=UtcDateTime()),
     "created_to": _C.created_at <= sa.bindparam("created_to", type_=UtcDateTime()),
+    "first_id": _C.id >= sa.bindparam("first_id", type_=sa.String()),
+    "last_id": _C.id < sa.bindparam("last_id", type_=sa.String()),
     "search": sa.or_(
         *(
             sa.func.lower(column).like(sa.bindparam("search", type_=sa.String()), escape="!")

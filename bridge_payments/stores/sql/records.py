@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 import sqlalchemy as sa
 
 from ...models import Address, Customer, Dispute, PaymentMethod, Subscription
-from ..base import Listing, OwnedQuery
+from ..base import TOTAL_CAP, Listing, OwnedQuery
 from ..codec import (
     ENUMS,
     decode_next_action,
@@ -155,11 +155,6 @@ class Lists(Generic[R]):
             "user_id": table.c.user_id == sa.bindparam("user_id"),
             "guest_email": sa.and_(table.c.guest_email_key == sa.bindparam("guest_email"), guest),
             "search": sa.or_(*(sa.func.lower(column).like(words, escape="!") for column in search)),
-            **(
-                {"provider_id": table.c.provider_id == sa.bindparam("provider_id")}
-                if "provider_id" in table.c
-                else {}
-            ),
             **(filters or {}),
         }
         if "provider_id" in table.c:
@@ -190,9 +185,10 @@ class Lists(Generic[R]):
     ) -> tuple[sa.Select[Any], sa.Select[Any]]:
         table = self._records.table
         conditions = [*self._always, *(self._filters[name] for name in sorted(filters))]
-        count = sa.select(sa.func.count()).select_from(table).where(*conditions)
+        counted = sa.select(table.c.id).where(*conditions).limit(TOTAL_CAP).correlate(None).subquery()
+        count = sa.select(sa.func.count()).select_from(counted)
         columns = self._records.select().selected_columns
-        page = sa.select(*columns, count.correlate(None).scalar_subquery().label("whole")).where(*conditions)
+        page = sa.select(*columns, count.scalar_subquery().label("whole")).where(*conditions)
         order = [self._ordered(column, descending) for column in self._orders[order_by]]
         page = page.order_by(*order).limit(sa.bindparam("limit", type_=sa.Integer()))
         return page.offset(sa.bindparam("offset", type_=sa.Integer())), count

@@ -61,6 +61,11 @@ class Session:
     def dialect(self) -> str:
         return self._connection.dialect.name
 
+    @property
+    def ids_tell_time(self) -> bool:
+        """Whether ids were drawn when their rows say they were created: not where a clock can be moved."""
+        return self._clock is None
+
     def rows(self, name: str, statement: sa.Select[Any], **values: Any) -> Rows:
         return self._execute(name, statement, values).mappings().all()
 

@@ -95,13 +95,13 @@ def postgres_binaries() -> Path:
 
 @contextmanager
 def running_postgres(
-    binaries: Path | None = None, *, port: bool = False, durable: bool = False
+    binaries: Path | None = None, *, port: bool = False, durable: bool = False, **settings: str
 ) -> Iterator[Postgres]:
     """Run a server until the block ends, or use the one that ``BRIDGE_POSTGRES_URL`` names.
 
     It listens on a socket in a folder of its own and on no port, so it never meets another server;
     with *port* also on a free port of the loopback interface, and its URL leads there. A power cut may
-    cost it everything; with *durable* a crash of its own costs it nothing that it confirmed.
+    cost it everything; with *durable* a crash of its own costs it nothing that it confirmed. *settings* are the server's.
     """
     binaries = binaries or postgres_binaries()
     if given := os.environ.get("BRIDGE_POSTGRES_URL"):
@@ -114,7 +114,7 @@ def running_postgres(
         initdb: list[str | Path] = [binaries / "initdb", "--pgdata=data", "--username=postgres"]
         process.prepare(*initdb, "--auth=trust", "--encoding=UTF8", "--no-sync", "--no-instructions")
         number = free_port() if port else 5432  # without an address it only names the socket
-        settings = {
+        options = {
             "listen_addresses": "127.0.0.1" if port else "",
             "port": str(number),
             "unix_socket_directories": str(folder),
@@ -123,8 +123,9 @@ def running_postgres(
             "full_page_writes": "off",
             "max_connections": "100",
             "shared_buffers": "32MB",
+            **settings,
         }
-        arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         process.start(binaries / "postgres", "-D", "data", *arguments)
         where = f"127.0.0.1:{number}/postgres" if port else f"/postgres?host={folder}"
         server = Postgres(f"postgresql://postgres@{where}", binaries / "psql", process=process)
