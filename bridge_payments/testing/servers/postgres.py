@@ -101,7 +101,8 @@ def running_postgres(
 
     It listens on a socket in a folder of its own and on no port, so it never meets another server;
     with *port* also on a free port of the loopback interface, and its URL leads there. A power cut may
-    cost it everything; with *durable* a crash of its own costs it nothing that it confirmed. *settings* are the server's.
+    cost it everything; with *durable* a crash of its own costs it nothing that it confirmed.
+    *settings* are the server's.
     """
     binaries = binaries or postgres_binaries()
     if given := os.environ.get("BRIDGE_POSTGRES_URL"):
