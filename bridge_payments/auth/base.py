@@ -18,6 +18,7 @@ from ..models import Clock, Principal, PrincipalKind, utc_now
 if TYPE_CHECKING:
     from ..settings import Settings
     from ..transport import Transport
+    from .sessions import SourceHealth
 
 __all__ = ["AuthBridge", "Authenticator", "Heard", "Who"]
 
@@ -163,6 +164,13 @@ class AuthBridge:
             if isinstance(source, Remembering):
                 source.forget(value)
 
+    async def health(self) -> SourceHealth | None:
+        """Say whether the service that knows sessions answers; None where there is none to ask."""
+        for source in self._chain:
+            if isinstance(source, Checkable):
+                return await source.health()
+        return None
+
     async def aclose(self) -> None:
         """Close the connections that were opened to ask."""
         if self._transport is not None:
@@ -178,6 +186,13 @@ class AuthBridge:
             return
         if (self._clock() - principal.validated_at).total_seconds() > max_age:
             raise NotAuthenticated("This needs a session that was validated more recently")
+
+
+@runtime_checkable
+class Checkable(Protocol):
+    """A source that can say whether its service answers."""
+
+    async def health(self) -> SourceHealth: ...
 
 
 @runtime_checkable

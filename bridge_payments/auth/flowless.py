@@ -22,6 +22,7 @@ __all__ = ["Flowless", "Identity", "guest_from", "session_from"]
 
 _log: Final = logging.getLogger(__name__)
 
+_HEALTH_TIMEOUT: Final = 2.0
 _NO: Final = frozenset({400, 401, 403, 404, 422})
 """Answers that mean "no such session". 400 and 422: only the credential differs between what we send."""
 
@@ -66,6 +67,14 @@ class Flowless:
         self.answers = True
         """Whether the last question was answered. While not, each new one is asked once and not repeated."""
         self.calls = 0
+
+    async def health(self) -> str | None:
+        """Ask whether Flowless is there; return why it is not, or None. No credential is in the question."""
+        try:
+            await self._api.get("/health", timeout=min(self._timeout, _HEALTH_TIMEOUT))
+        except ProviderError as error:
+            return _cause(error)
+        return None
 
     async def ask(self, credential: Credential, seen: Surroundings) -> Identity | None:
         """Return whose *credential* is; None when it is not good.

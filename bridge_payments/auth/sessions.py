@@ -19,15 +19,26 @@ from .binding import Binding
 from .credentials import Carriers, Credential, CredentialKind, Surroundings
 from .flowless import Flowless, Identity
 
-__all__ = ["FlowlessLogin", "principal_of"]
+__all__ = ["FlowlessLogin", "SourceHealth", "principal_of"]
 
 _log: Final = logging.getLogger(__name__)
 
 _NEGATIVE_TTL: Final = 10.0
 """Seconds for which a credential that was refused is not asked about again."""
+_HEALTH_TTL: Final = 10.0
 _PAUSE: Final = 15.0
 """Seconds until a refresh that failed is tried again; until its lifetime ends the entry is believed."""
 _FOREVER: Final = float("inf")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceHealth:
+    """Whether a source of identity answers."""
+
+    healthy: bool
+    latency_ms: float
+    error: str | None
+    """What kind of failure; never an address or a credential."""
 
 
 @dataclass(slots=True)
@@ -82,9 +93,21 @@ class FlowlessLogin:
             CredentialKind.SESSION: remembering(session_ttl),
             CredentialKind.GUEST: remembering(guest_ttl),
         }
+        self._health: Cache[None, SourceHealth] = Cache(max_entries=1, ttl=_HEALTH_TTL, timer=timer)
         # Apart from the good ones: strangers who make up sessions cannot push real ones out.
         self._refused: Cache[bytes, bool] = Cache(
             max_entries=max_entries, ttl=min(_NEGATIVE_TTL, session_ttl), timer=timer
+        )
+
+    async def health(self) -> SourceHealth:
+        """Say whether Flowless is there; asked at most every ten seconds, however many monitors there are."""
+        return await self._health.get(None, self._look)
+
+    async def _look(self) -> SourceHealth:
+        began = self._timer()
+        why = await self.flowless.health()
+        return SourceHealth(
+            healthy=why is None, latency_ms=round((self._timer() - began) * 1000, 1), error=why
         )
 
     async def identify(self, request: Request, *, max_age: float | None = None) -> Principal | None:

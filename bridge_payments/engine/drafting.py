@@ -69,9 +69,9 @@ def check_draft(
         if draft.guest is None:
             raise InvalidRequest("Guest data is required for guest payments", field="guest_data")
     if draft.guest is not None:
-        if settings.guest_require_name and not draft.guest.name:
+        if settings.guest_require_name and not (draft.guest.name or "").strip():
             raise InvalidRequest("is required", field="guest_data.name")
-        if settings.guest_require_phone and not draft.guest.phone:
+        if settings.guest_require_phone and not (draft.guest.phone or "").strip():
             raise InvalidRequest("is required", field="guest_data.phone")
 
 

@@ -420,8 +420,11 @@ class IntentVerbs(Instructions, Choices):
         if draft.pricing.total <= 0:
             raise InvalidRequest("must be positive", field="total_cents")
         gateway.check_amount(draft.amount)
+        # What the hook made of them: it saw the description and the metadata as they would be.
+        said = draft.description if draft.description != seen.description else None
+        noted = metadata is not None or dict(draft.metadata) != dict(seen.metadata)
         local = {
-            "description": description,
+            "description": said,
             "setup_future_usage": setup_future_usage,
             "customer_id": customer,
         }
@@ -436,10 +439,10 @@ class IntentVerbs(Instructions, Choices):
                     payment=intent_of(payment),
                     amount=draft.amount if draft.amount != payment.total else None,
                     total=payment.total,
-                    description=description,
+                    description=said,
                     customer=chosen.customer_reference,
                     setup_future_usage=setup_future_usage,
-                    metadata=provider_metadata(payment, draft.metadata) if metadata is not None else None,
+                    metadata=provider_metadata(payment, draft.metadata) if noted else None,
                 ),
                 payment=payment,
                 provider=gateway,
@@ -449,7 +452,7 @@ class IntentVerbs(Instructions, Choices):
                     "pricing": {**price_values(draft.pricing), "currency": draft.currency},
                     "local": {
                         **{name: value for name, value in local.items() if value is not None},
-                        **({"metadata": dict(draft.metadata)} if metadata is not None else {}),
+                        **({"metadata": dict(draft.metadata)} if noted else {}),
                     },
                 },
             )

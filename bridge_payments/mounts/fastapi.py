@@ -66,12 +66,19 @@ class _Path(Convertor[str]):
 register_url_convertor("bridge_payments_path", _Path())
 
 
-def payments_router(bridge: Bridge) -> APIRouter:
-    """Return every route; unknown paths and methods below the prefix are answered here too."""
+def payments_router(bridge: Bridge, *, name: str = "") -> APIRouter:
+    """Return every route; unknown paths and methods below the prefix are answered here too.
+
+    Where one application has several bridges, *name* tells their operations apart in its document.
+    """
     served = Served(bridge, Router(bridge))
     api = APIRouter(route_class=_route_class(served), lifespan=bridge.lifespan)
     for route, method, path in operations(served.router.routes):
-        _add(api, served, route, method, path)
+        _add(api, served, route, method, path, name=name)
+    # The bare prefix, from which the framework would send its callers on to the slash.
+    api.add_api_route(
+        "", _endpoint(served, ""), methods=_METHODS, include_in_schema=False, response_model=None
+    )
     # HEAD, OPTIONS and whatever is not in the table. The last one catches methods that nobody has heard of:
     # it runs no dependency of the host, and no handler of ours answers such a method.
     api.add_api_route(
@@ -100,7 +107,7 @@ def health_router(bridge: Bridge) -> APIRouter:
     return api
 
 
-def _add(api: APIRouter, served: Served, route: Route, method: str, path: str) -> None:
+def _add(api: APIRouter, served: Served, route: Route, method: str, path: str, *, name: str) -> None:
     responses: dict[int | str, dict[str, Any]] = {
         status: {"model": Problem, "description": reason} for status, reason in refusals(route).items()
     }
@@ -114,7 +121,7 @@ def _add(api: APIRouter, served: Served, route: Route, method: str, path: str) -
         status_code=route.status,
         response_model=None if model is Document else model,
         responses=responses,
-        operation_id=operation_id(route, method, path),
+        operation_id="_".join(filter(None, (name, operation_id(route, method, path)))),
         summary=route.summary,
         description=route.description or route.summary,
         deprecated=True if path != route.path else None,
@@ -143,6 +150,7 @@ def _endpoint(
         path = template.format_map(request.path_params)
         full = request.scope["path"]
         prefix = full[: len(full) - len(path)] if full.endswith(path) else ""
+        path = path or "/"
         body = await request.body()
         late = isinstance(request, _RawRequest) and request.late
         found = await served.answer(request.scope, None if late else body, path=path, prefix=prefix)

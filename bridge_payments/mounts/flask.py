@@ -74,7 +74,10 @@ def _blueprint(bridge: Bridge, router: Router, name: str, paths: tuple[str, ...]
         endpoint = f"{state.name_prefix}.{state.name}.answer".lstrip(".")
         rules = {prefix + path: path for path in paths}
         for rule in rules:
-            state.app.url_map.add(Rule(rule, endpoint=endpoint, methods=None, merge_slashes=False))
+            # Not strict: the bare prefix is answered, and sends nobody on to its slash.
+            state.app.url_map.add(
+                Rule(rule, endpoint=endpoint, methods=None, merge_slashes=False, strict_slashes=False)
+            )
 
         def answer(bridge_payments_below: str | None = None, **_: str) -> Response:
             # What the prefix matched may be longer or shorter than its text: it may have variables.

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from starlette.routing import Mount, Route
+from starlette.routing import Match, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..http import HEALTH_ROUTES, Router
@@ -49,6 +49,15 @@ class _Mount(Mount):
     def __init__(self, path: str, app: ASGIApp) -> None:
         super().__init__(path, app=app)
         self.path_regex = re.compile(self.path_regex.pattern, re.DOTALL)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match the bare prefix, too: the framework would send its callers on to the slash."""
+        found, inner = super().matches(scope)
+        if found is Match.NONE and scope["type"] == "http" and not scope["path"].endswith("/"):
+            found, inner = super().matches({**scope, "path": scope["path"] + "/"})
+            if inner.get("root_path") != scope["path"]:
+                return Match.NONE, {}
+        return found, inner
 
 
 class _App:

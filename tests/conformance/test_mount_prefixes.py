@@ -59,6 +59,25 @@ def bridge() -> Iterator[Bridge]:
 
 
 @pytest.mark.parametrize("mount", [starlette, fastapi, flask])
+@pytest.mark.parametrize("root", ["", "/shop"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])
+def test_the_bare_prefix_is_answered_and_sends_nobody_on(
+    bridge: Bridge, mount: Callable[..., Client], root: str, method: str
+) -> None:
+    prefix = "/bridge-payment"
+    client, router = mount(bridge, prefix, root), Router(bridge)
+    headers = {"host": "testserver", "x-request-id": "bare"}
+    request = Request(method=method, path="/", headers=headers, peer=PROXY, prefix=root + prefix)
+    expected = bridge.blocking.call(router.answer, request)
+    assert expected.status in (200, 204, 405)
+    for target in (root + prefix, root + prefix + "/"):
+        found = client(method, target, headers, b"")
+        assert (found.status, found.body) == (expected.status, expected.body)
+        assert dict(found.headers) == dict(expected.headers)
+    assert client(method, root + prefix + "-elsewhere", headers, b"").status == 404
+
+
+@pytest.mark.parametrize("mount", [starlette, fastapi, flask])
 @pytest.mark.parametrize(("prefix", "root"), [("/bridge-payment", "/shop"), ("/a/b-c/d_e", "")])
 @pytest.mark.parametrize("caller", ["root", ""])
 def test_the_whole_table_is_the_same_wherever_it_is_mounted(

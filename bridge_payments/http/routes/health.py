@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from ...errors import NotFound, StoreError
 from ...readings import memory, uptime
@@ -16,6 +16,7 @@ from ..schemas.health import (
     Alive,
     Configuration,
     DatabaseHealth,
+    FlowlessHealth,
     Health,
     HealthDetailed,
     ProviderHealth,
@@ -71,6 +72,12 @@ async def health_providers(call: Call) -> Reply:
     return Reply(data=answer, status=_status(answer.healthy))
 
 
+async def health_flowless(call: Call) -> Reply:
+    """Say whether the service that knows sessions answers."""
+    answer = await _flowless(call)
+    return Reply(data=answer, status=_status(answer.healthy))
+
+
 async def health_ready(call: Call) -> Reply:
     """Say whether to send requests here."""
     database, providers = await _database(call), _providers(call)
@@ -94,7 +101,8 @@ async def health_metrics(call: Call) -> Content:
 
 async def _health(call: Call) -> dict[str, Any]:
     started = time.perf_counter()
-    database, providers = await _database(call), _providers(call)
+    database, flowless = await asyncio.gather(_database(call), _flowless(call))
+    providers = _providers(call)
     status = "unhealthy" if not database.healthy else "healthy" if providers.healthy else "degraded"
     return {
         "status": status,
@@ -102,7 +110,7 @@ async def _health(call: Call) -> dict[str, Any]:
         "response_time_ms": round((time.perf_counter() - started) * 1000, 2),
         "version": release(),
         "environment": call.bridge.settings.environment,
-        "services": Services(database=database, payment_providers=providers),
+        "services": Services(database=database, payment_providers=providers, flowless_bridge=flowless),
     }
 
 
@@ -114,6 +122,16 @@ async def _database(call: Call) -> DatabaseHealth:
         log.warning("the database does not answer: %s", error)
         return DatabaseHealth(status="unavailable", healthy=False)
     return DatabaseHealth(status="connected", healthy=True)
+
+
+async def _flowless(call: Call) -> FlowlessHealth:
+    found = await call.bridge.auth.health()
+    if found is None:
+        return FlowlessHealth(status="none", healthy=True, latency_ms=None, error=None)
+    status: Literal["connected", "unavailable"] = "connected" if found.healthy else "unavailable"
+    return FlowlessHealth(
+        status=status, healthy=found.healthy, latency_ms=found.latency_ms, error=found.error
+    )
 
 
 def _providers(call: Call) -> ProvidersHealth:
@@ -150,6 +168,7 @@ HEALTH_ROUTES: Final = (
     _route("/health/ready", health_ready, Ready),
     _route("/health/database", health_database, DatabaseHealth),
     _route("/health/providers", health_providers, ProvidersHealth),
+    _route("/health/flowless", health_flowless, FlowlessHealth),
     _route("/health/detailed", health_detailed, HealthDetailed),
     Route(
         methods=("GET",),

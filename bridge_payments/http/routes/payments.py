@@ -79,6 +79,7 @@ async def create_payment_intent(call: Call) -> Reply:
         metadata=metadata,
         guest=GuestData(email=guest.email, name=guest.name, phone=guest.phone) if guest else None,
         setup_future_usage=body.setup_future_usage,
+        save_payment_method=body.save_payment_method,
         customer_id=body.customer_id,
         organization_id=body.organization_id,
         project_id=body.project_id,

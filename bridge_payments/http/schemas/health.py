@@ -10,6 +10,7 @@ __all__ = [
     "Alive",
     "Configuration",
     "DatabaseHealth",
+    "FlowlessHealth",
     "Health",
     "HealthDetailed",
     "Index",
@@ -42,9 +43,21 @@ class ProvidersHealth(Output):
     providers: dict[str, ProviderHealth]
 
 
+class FlowlessHealth(Output):
+    """Whether the service that knows sessions answers; asked at most every ten seconds."""
+
+    status: Literal["connected", "unavailable", "none"]
+    """`none`: this installation has another login."""
+    healthy: bool
+    latency_ms: float | None
+    error: str | None
+
+
 class Services(Output):
     database: DatabaseHealth
     payment_providers: ProvidersHealth
+    flowless_bridge: FlowlessHealth
+    """No part of `status`: remembered sessions and guests go on without it."""
 
 
 class Health(Output):

@@ -20,7 +20,19 @@ __all__ = [
 ]
 
 Text255 = Annotated[str, Field(min_length=1, max_length=255)]
-Name = Annotated[str, Field(min_length=1, max_length=255, examples=["Ada Lovelace"])]
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("is blank")
+    return value
+
+
+Name = Annotated[
+    str,
+    AfterValidator(_not_blank),
+    Field(min_length=1, max_length=255, json_schema_extra={"pattern": r"\S"}, examples=["Ada Lovelace"]),
+]
 Phone = Annotated[str, Field(min_length=1, max_length=50)]
 
 _COUNTRY_LETTERS: Final = 2
@@ -43,7 +55,7 @@ class GuestDataIn(Input):
     """Who somebody says they are: required when nobody is signed in."""
 
     email: Email
-    name: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    name: Name | None = None
     phone: Annotated[str, Field(min_length=1, max_length=50)] | None = None
 
 
