@@ -20,6 +20,8 @@ from starlette.applications import Starlette
 
 import bridge_payments
 from bridge_payments import AuthBridge, Bridge, Event, Money, Principal, Settings
+from bridge_payments.auth import FlowlessLogin
+from bridge_payments.auth.flowless import Identity
 from bridge_payments.http import ROUTES, Access, Router
 from bridge_payments.http.figures import edges_of
 from bridge_payments.messages import Request, Response
@@ -188,6 +190,22 @@ async def test_the_vitals_say_since_when_an_outcome_is_not_known(desk: Desk) -> 
     assert found["unknown"]["count"] == 1
     assert found["unknown"]["oldest_at"].startswith("2026-01-15T12:3")
     assert [(last["outcome"], last["answered"]) for last in found["calls"]] == [("unknown", False)]
+
+
+class Flowless:
+    """Knows one admin."""
+
+    async def ask(self, credential: Any, seen: Any) -> Identity:
+        return Identity(id="root", user_type="admin")
+
+
+async def test_the_cache_rate_is_that_of_every_login_that_remembers() -> None:
+    shop = bridge(auth=AuthBridge(chain=[FlowlessLogin(Flowless())]))  # type: ignore[arg-type]
+    router = Router(shop)
+    for _ in range(4):
+        headers = {"x-session-id": "sess_of_root"}
+        answer = await router.answer(Request(method="GET", path="/admin/vitals", headers=headers))
+    assert json.loads(answer.body)["data"]["cache"] == {"hits": 3, "misses": 1, "hit_rate": 0.75}
 
 
 async def test_where_no_dashboard_is_served_nothing_is_kept_for_it() -> None:

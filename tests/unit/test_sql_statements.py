@@ -204,6 +204,9 @@ LOOKED_UP: tuple[Callable[[Unit], Any], ...] = (
     lambda unit: unit.inbox.get_by_event("dummy", "evt_1"),
     lambda unit: unit.inbox.replay("wh_1"),
     lambda unit: unit.backlog(),
+    lambda unit: unit.payments.totals_over([NOW, NOW + timedelta(days=1), NOW + timedelta(days=2)]),
+    lambda unit: unit.deliveries.count(since=NOW),
+    lambda unit: unit.inbox.list(payment_id="pay_1"),
 )
 
 

@@ -11,6 +11,7 @@ const EVERY = 15000;
 const main = document.getElementById("main");
 let turn = 0;
 let drawn = "";
+let readAt = 0;
 
 /** Read the address: the name of a view, what it shows, and under which entry of the menu it stands. */
 function asked() {
@@ -26,6 +27,7 @@ async function show({ again = false } = {}) {
   const mine = ++turn;
   const { name, menu, more } = asked();
   const view = VIEWS[name];
+  readAt = Date.now();
   try {
     const [data] = await Promise.all([view.load(more), count()]);
     if (mine !== turn) return; // somebody went on meanwhile
@@ -41,8 +43,10 @@ async function show({ again = false } = {}) {
   main.removeAttribute("aria-busy");
   document.title = `${view.title} · Payments`;
   for (const link of document.querySelectorAll("#nav a")) {
-    if (link.dataset.view === menu) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.dataset.view === menu) {
+      link.setAttribute("aria-current", "page");
+      if (!again) link.scrollIntoView({ block: "nearest", inline: "center" }); // on a phone the menu is wider than the screen
+    } else link.removeAttribute("aria-current");
   }
 }
 
@@ -84,6 +88,7 @@ function strangers(title, text) {
 // --- when it is read again ------------------------------------------------------------------------
 
 window.addEventListener("hashchange", async () => {
+  document.querySelector("dialog[open]")?.close(); // it was about what was shown before
   main.setAttribute("aria-busy", "true");
   await show();
   scrollTo(0, 0);
@@ -99,5 +104,7 @@ document.getElementById("skip").addEventListener("click", (event) => {
 const busy = () => document.hidden || document.querySelector("dialog[open]")
   || (main.contains(document.activeElement) && document.activeElement.matches("input, select, textarea, button, summary, svg, a"));
 
-setInterval(() => { if (!busy() && !main.querySelector("#session")) show({ again: true }); }, EVERY);
+const due = () => Date.now() - readAt >= (VIEWS[asked().name].every ?? 0);
+
+setInterval(() => { if (due() && !busy() && !main.querySelector("#session")) show({ again: true }); }, EVERY);
 show();

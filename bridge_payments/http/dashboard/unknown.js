@@ -39,9 +39,9 @@ function resolve(one, reload) {
   const reference = h("input", { id: "reference", maxlength: "191", autocomplete: "off", spellcheck: "false" });
   const evidence = h("textarea", { id: "evidence", rows: "3", maxlength: "2000", required: true });
   const problem = h("p", { class: "problem", role: "alert" });
-  const choice = (value, text, checked) => h("label", { class: "choice" },
-    h("input", { type: "radio", name: "outcome", value, checked, onchange: () => { reference.required = value === "executed"; named.hidden = value !== "executed"; } }), text);
-  const named = h("div", { class: "field" }, h("label", { for: "reference" }, "What the provider calls it"), reference);
+  const choice = (value, text) => h("label", { class: "choice" },
+    h("input", { type: "radio", name: "outcome", value, required: true, onchange: () => { reference.required = value === "executed"; named.hidden = value !== "executed"; } }), text);
+  const named = h("div", { class: "field", hidden: true }, h("label", { for: "reference" }, "What the provider calls it"), reference);
   const form = h("form", { onsubmit: async (event) => {
     event.preventDefault();
     const outcome = new FormData(form).get("outcome");
@@ -61,14 +61,13 @@ function resolve(one, reload) {
   h("h2", { id: "resolve-title" }, "What became of it?"),
   h("p", { class: "quiet" }, code(one.verb), " on ", code(one.subject_id), ", asked of ", code(one.provider_id), " ", age(one.created_at), " ago."),
   h("fieldset", {}, h("legend", { class: "hidden" }, "Outcome"),
-    choice("executed", " It was executed", true), choice("not_executed", " It never happened", false)),
+    choice("executed", " It was executed"), choice("not_executed", " It never happened", false)),
   named,
   h("div", { class: "field" }, h("label", { for: "evidence" }, "How you know"), evidence,
     h("p", { class: "quiet small" }, "Kept for good with your name. No card numbers. The provider is asked first, and what it says counts.")),
   problem);
   const send = h("button", {}, "Resolve");
   form.append(h("div", { class: "actions" }, send, h("button", { type: "button", class: "soft", onclick: () => dialog.close() }, "Leave it")));
-  reference.required = true;
   const dialog = h("dialog", { "aria-labelledby": "resolve-title" }, form);
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
