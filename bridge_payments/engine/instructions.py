@@ -85,7 +85,7 @@ class Instructions(Operations):
                 raise NotFound("Payment not found")
             with self.unless_in_progress(unit, payment_id):
                 operation = build(payment)
-            check(unit)
+                check(unit)
             if verb is Verb.CONFIRM and payment.decline_code is not None and not principal.is_trusted:
                 rules.check_attempts(unit.operations.for_subject(payment_id))
             self.take_slot(unit, operation)

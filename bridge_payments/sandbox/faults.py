@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import threading
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -79,9 +80,13 @@ class Faults:
 
     def take(self, method: str, path: str, caller: str) -> Fault | None:
         """Return the fault that this request meets and count it."""
+        return self._take(method, (path,), caller)
+
+    def _take(self, method: str, paths: Collection[str], caller: str) -> Fault | None:
+        """The same for a request that has several names."""
         with self._lock:
             for fault in self._armed:
-                if not fault.matches(method, path, caller):
+                if not any(fault.matches(method, path, caller) for path in paths):
                     continue
                 if fault.skip > 0:
                     fault.skip -= 1

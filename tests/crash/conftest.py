@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+import os
+from pathlib import Path
 
 import pytest
+from crashlab.proof import Proof
+from crashlab.sites import gateways, lenders, site
+
+__all__ = ["account", "gateways", "lenders", "pytest_terminal_summary", "site", "walks"]
 
 _WALKS = pytest.StashKey[list[str]]()
-_TALLY = pytest.StashKey[dict[str, Counter[str]]]()
+_PROOF = pytest.StashKey[Proof]()
 
 
 @pytest.fixture
-def tally(request: pytest.FixtureRequest) -> dict[str, Counter[str]]:
-    """Counters by database."""
-    return request.config.stash.setdefault(_TALLY, defaultdict(Counter))
+def account(request: pytest.FixtureRequest) -> Proof:
+    """Where everything is counted."""
+    return request.config.stash.setdefault(_PROOF, Proof())
 
 
 @pytest.fixture
@@ -23,10 +28,13 @@ def walks(request: pytest.FixtureRequest) -> list[str]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for kind, counted in config.stash.get(_TALLY, {}).items():
-        told = ", ".join(
-            f"{counted[name]} {name}" for name in ("points", "combinations", "lost", "doubled", "unknown")
-        )
-        terminalreporter.write_line(f"killed on {kind}: {told}")
     for line in config.stash.get(_WALKS, []):
         terminalreporter.write_line(f"explored {line}")
+    proof = config.stash.get(_PROOF, None)
+    if proof is None or not proof.points:
+        return
+    lines = list(proof.lines())
+    for line in lines:
+        terminalreporter.write_line(line)
+    if told := os.environ.get("BRIDGE_PROVED"):
+        Path(told).write_text("\n".join(lines))

@@ -315,10 +315,8 @@ class _Faults(Faults):
     """Every request has one address, so what is asked stands at the end of it."""
 
     def take(self, method: str, path: str, caller: str) -> Fault | None:
-        fault = super().take(method, f"{path}/{caller}", "server")
-        if fault is None and is_instruction(caller):
-            fault = super().take(method, f"{path}/instruction", "server")
-        return fault
+        names = [f"{path}/{caller}", *([f"{path}/instruction"] if is_instruction(caller) else [])]
+        return self._take(method, names, "server")
 
 
 def _shown(method: Method) -> Json:

@@ -64,6 +64,10 @@ class _Desk(Switches):
             self._gateway.agree(wish["agree"], wish.get("instrument", "balance"))
         if "subscribe" in wish:
             self._gateway.subscribe(wish["subscribe"], wish.get("instrument", "balance"))
+        if "capture" in wish:
+            self._gateway.capture_elsewhere(wish["capture"])
+        if wish.get("bill"):
+            self._gateway.bill()
         if "dispute" in wish:
             self._gateway.open_dispute(wish["dispute"])
         if "resolve" in wish:

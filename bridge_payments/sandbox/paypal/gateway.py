@@ -167,6 +167,10 @@ class FakePayPal(Listening):
     def advance(self, **by: float) -> None:
         """Move the clock (``days=31``) and collect what became due meanwhile."""
         self.clock.move(timedelta(**by))
+        self.bill()
+
+    def bill(self) -> None:
+        """Collect what subscriptions owe by now."""
         with self.books.lock:
             self.api.billing.run_due()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import ssl
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
@@ -22,12 +22,13 @@ from bridge_payments.models import (
     Payment,
     Refund,
 )
-from bridge_payments.providers.stripe import StripeProvider
-from bridge_payments.sandbox.stripe.webhooks import sign
 from bridge_payments.settings import Settings
 from bridge_payments.stores.base import PaymentQuery, Unit
 from bridge_payments.stores.sql import SQLStore
 from bridge_payments.transport import Transport
+from bridge_payments.webhooks import WebhookDispatcher
+
+from .accounts import ACCOUNTS, Account
 
 __all__ = ["RETURN_URL", "Address", "Row", "Shop", "move", "open_shop", "open_shops", "until"]
 
@@ -43,8 +44,14 @@ class Address:
 
     database: str
     gateway: str
-    secret_key: str
-    webhook_secret: str = "whsec_crash"
+    secret_key: str = field(default="", repr=False)
+    webhook_secret: str = field(default="whsec_crash", repr=False)
+    kind: str = "stripe"
+    """Whose gateway it is."""
+    account: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What else the gateway gave to the shop, by the name of it."""
+    diary: str = ""
+    """The file into which the shop's own handler writes the id of every event that it is told."""
     offset: float = 0.0
     """Seconds by which everybody's clock has been moved: ours, the database's and the gateway's."""
 
@@ -71,10 +78,15 @@ class Shop:
     engine: PaymentEngine
     store: SQLStore
     clock: MovableClock
+    dispatcher: WebhookDispatcher
     desk: httpx.AsyncClient = field(repr=False)
     """The gateway's controls."""
     seen: set[str] = field(default_factory=set)
     """Events that were delivered."""
+
+    @property
+    def account(self) -> Account:
+        return ACCOUNTS[self.address.kind]
 
     async def control(self, what: str, **wish: Any) -> Any:
         answer = await self.desk.post(f"/_control/{what}", json=wish)
@@ -92,23 +104,26 @@ class Shop:
 
     async def deliver(self, event: Mapping[str, Any]) -> None:
         """Receive one signed webhook, once."""
-        if event["id"] not in self.seen:
-            self.seen.add(event["id"])
-            await self.engine.receive_webhook("stripe", self.signed(event))
+        identity = self.account.event_id(event)
+        if identity not in self.seen:
+            self.seen.add(identity)
+            await self.engine.receive_webhook(self.address.kind, self.signed(event))
 
     def signed(self, event: Mapping[str, Any]) -> Request:
-        body = json.dumps(event).encode()
-        moment = int(self.clock().timestamp())
-        header = sign(body, self.address.webhook_secret, timestamp=moment)
-        return Request(
-            method="POST", path="/webhooks/stripe", headers={"stripe-signature": header}, body=body
-        )
+        return self.account.webhook(self, event)
 
     async def work(self) -> None:
         """One round of everything that runs in the background."""
         await self.engine.process_inbox(limit=1000)
         await self.engine.reconcile(limit=1000)
         await self.engine.sweep(limit=1000)
+        if self.address.diary:
+            await self.tell()
+
+    async def tell(self) -> None:
+        """Tell the shop's own handler everything that is written and not told."""
+        while await self.dispatcher.run_once(limit=1000):
+            pass
 
     async def rows(self) -> list[Row]:
         def read(unit: Unit) -> list[Row]:
@@ -128,6 +143,11 @@ class Shop:
     async def row(self, payment_id: str) -> Row:
         return next(row for row in await self.rows() if row.payment.id == payment_id)
 
+    async def payment(self, payment_id: str) -> Payment:
+        found = await self.store.run(lambda unit: unit.payments.get(payment_id), write=False)
+        assert found is not None
+        return found
+
     def moved(self) -> Address:
         """Return the address with the time as it is here now, for the next process."""
         return replace(self.address, offset=self.clock.offset.total_seconds())
@@ -140,15 +160,9 @@ async def open_shop(address: Address, *, approve: Any = None, **settings: Any) -
     clock.move(timedelta(seconds=address.offset))
     store = SQLStore(address.database, clock=clock)
     transport = Transport(tls=_NO_TLS)
-    provider = StripeProvider(
-        secret_key=address.secret_key,
-        webhook_secrets=[address.webhook_secret],
-        transport=transport,
-        api_base=address.gateway,
-    )
     engine = PaymentEngine(
         store,
-        {"stripe": provider},
+        {address.kind: ACCOUNTS[address.kind].provider(address, transport)},
         approve=approve,
         settings=Settings(**{"guest_max_payments_per_email": 0, **settings}),
         clock=clock,
@@ -159,11 +173,31 @@ async def open_shop(address: Address, *, approve: Any = None, **settings: Any) -
         base_url=address.gateway, headers=headers, trust_env=False, verify=_NO_TLS
     ) as desk:
         try:
-            yield Shop(address=address, engine=engine, store=store, clock=clock, desk=desk)
+            yield Shop(
+                address=address,
+                engine=engine,
+                store=store,
+                clock=clock,
+                dispatcher=_dispatcher(store, clock, address.diary),
+                desk=desk,
+            )
         finally:
             await engine.aclose()
             await transport.aclose()
             await store.aclose()
+
+
+def _dispatcher(store: SQLStore, clock: MovableClock, diary: str) -> WebhookDispatcher:
+    """Return one whose only listener writes the event down before it says that it has heard."""
+    dispatcher = WebhookDispatcher(store, clock=clock)
+
+    async def heard(event: Event) -> None:
+        file = os.open(diary, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(file, f"{event.id}\n".encode())
+        os.close(file)
+
+    dispatcher.on("*", name="diary")(heard)
+    return dispatcher
 
 
 @asynccontextmanager

@@ -126,13 +126,31 @@ class Zygote:
 _LAZY = (
     "anyio._backends._asyncio",
     "asyncpg",
+    "asyncmy",
+    "bridge_payments.providers.authorize_net",
+    "bridge_payments.providers.paypal",
+    "bridge_payments.providers.paypal.client",
     "bridge_payments.providers.stripe.client",
+    "bridge_payments.sandbox.paypal.webhooks",
     "bridge_payments.transport.wire",
+    "cryptography.hazmat.primitives.asymmetric.rsa",
     "crashlab.jobs",
+    "crashlab.lives",
+    "sqlalchemy.dialects.mysql.asyncmy",
     "sqlalchemy.dialects.postgresql.asyncpg",
     "sqlalchemy.dialects.sqlite.pysqlite",
 )
 """What the jobs import, and what that imports when it is first needed."""
+
+
+_SERVICES = (
+    "customers", "invoices", "payment_intents", "payment_methods", "products", "refunds", "setup_intents",
+    "subscriptions",
+)  # fmt: skip
+_NOUNS = (
+    "charge", "customer", "event", "invoice", "list", "payment_intent", "payment_method", "product", "refund",
+    "setup_intent", "subscription", "subscription_item",
+)  # fmt: skip
 
 
 def serve() -> None:
@@ -162,9 +180,9 @@ def _import_everything() -> None:
 
     # What the SDK imports when it first meets it.
     services = stripe.StripeClient("sk_test_1").v1
-    for service in ("payment_intents", "refunds"):
+    for service in _SERVICES:
         getattr(services, service)
-    for noun in ("payment_intent", "charge", "refund", "list", "event"):
+    for noun in _NOUNS:
         get_object_class("V1", noun)
 
 

@@ -1,0 +1,139 @@
+"""Which deaths there are, which of them are tried, and what was counted: the account of the crash proof."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Final, Literal
+
+from .books import Audit
+from .lives import Pass
+from .stories import Story, Way
+
+__all__ = ["MODE", "UNDER_WAY", "Death", "Mode", "Proof", "chosen", "deaths", "places"]
+
+Mode = Literal["sample", "points", "full"]
+
+_ASKED: Final = "full" if os.environ.get("BRIDGE_FULL") else os.environ.get("BRIDGE_CRASH", "sample")
+MODE: Final[Mode] = "full" if _ASKED == "full" else "points" if _ASKED == "points" else "sample"
+"""``sample``: a few points of each story; ``points``: each point once; ``full``: each in all ways."""
+SEED: Final = int(os.environ.get("BRIDGE_CRASH_SEED", "1"))
+SAMPLE: Final = {"sqlite": 3, "postgresql": 1, "mariadb": 1}
+"""How many points of a story are tried in a sample, by database."""
+
+UNDER_WAY: Final = ("hang_before", "hang_after", "slow")
+"""A request has left: the gateway never executes it, has executed it, or does when the sender is dead."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a process may die: at a pass of the seam, or between a request and its answer."""
+
+    number: int
+    """Of the pass; or of the request, where *meanwhile* says what the gateway does."""
+    meanwhile: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.meanwhile}-{self.number}" if self.meanwhile else f"pass-{self.number}"
+
+
+@dataclass(frozen=True)
+class Death:
+    """One death, and who comes after it."""
+
+    place: Place
+    way: Way
+    """How the client finds out what became of its request."""
+    impatient: bool
+    """It comes at once, and not only when time has passed."""
+    told: bool
+    """The gateway's webhooks arrive."""
+
+    def __str__(self) -> str:
+        client = "impatient" if self.impatient else "patient"
+        return f"{self.place}-{self.way}-{client}-{'told' if self.told else 'untold'}"
+
+
+def places(passes: Sequence[Pass]) -> list[Place]:
+    """Return every place of a recorded run: a new statement is one more by itself."""
+    sent = sum(point == "send" for point, _ in passes)
+    return [
+        *(Place(number) for number in range(1, len(passes) + 1)),
+        *(Place(number, kind) for number in range(1, sent + 1) for kind in UNDER_WAY),
+    ]
+
+
+def deaths(story: Story, found: Sequence[Place], *, salt: str) -> list[Death]:
+    """Return what ``full`` tries: each place in each way; who is early, and who is told, alternates."""
+    dice = random.Random(f"{SEED} {salt}")
+    both = (True, False)
+    pairs = list(product(both, both))
+    made = []
+    for place in found:
+        # Alone, nobody waits for an answer: whether somebody comes early changes nothing.
+        dice.shuffle(pairs)
+        for way, (impatient, told) in zip(story.asked, pairs, strict=False):
+            made.append(Death(place, way, impatient and not story.alone, told))
+    return made
+
+
+def chosen(mode: Mode, story: Story, database: str, every: Sequence[Death], *, salt: str) -> list[Death]:
+    """Choose from all deaths those that are tried in this mode, the same ones on every run."""
+    if mode == "full":
+        return list(every)
+    ways = len(story.asked)
+    turn = random.Random(f"{SEED} {salt} {database}").randrange(ways)
+    once = [each for number, each in enumerate(every) if number % ways == (number // ways + turn) % ways]
+    if mode == "points":
+        return once
+    return random.Random(f"{SEED} {salt} {database}").sample(once, min(SAMPLE[database], len(once)))
+
+
+@dataclass
+class Proof:
+    """What was counted. A point is a place of a story at one gateway on one database."""
+
+    mode: Mode = MODE
+    points: set[str] = field(default_factory=set)
+    covered: set[str] = field(default_factory=set)
+    possible: int = 0
+    combinations: Counter[str] = field(default_factory=Counter)
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    """Stories of which a death was not lived through."""
+    by_kind: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+
+    def count(self, where: str, database: str, kind: str, tried: int, audit: Audit) -> None:
+        self.combinations[database] += tried
+        self.by_kind[kind]["combinations"] += tried
+        for name in ("lost", "doubled", "unknown"):
+            getattr(self, name).extend(f"{where}: {each}" for each in getattr(audit, name))
+
+    @property
+    def missing(self) -> list[str]:
+        return sorted(self.points - self.covered)
+
+    def lines(self) -> Iterator[str]:
+        """Say what was proved, the last line last."""
+        tried = self.combinations.total()
+        where = ", ".join(f"{count} on {name}" for name, count in self.combinations.items())
+        match self.mode:
+            case "full":
+                how = "all of them"
+            case "points":
+                how = "each point once, in a way that was drawn; -- --full tries all"
+            case _:
+                how = "a sample; nox -s crash covers every point"
+        yield f"killed {tried} of {self.possible} times ({how}; seed {SEED}): {where}"
+        yield from (f"unknown: {each}" for each in self.unknown)
+        yield from (f"broken: {each}" for each in self.broken)
+        yield (
+            f"points {len(self.covered)} of {len(self.points)} covered, combinations {tried},"
+            f" lost {len(self.lost)}, doubled {len(self.doubled)}, unknown {len(self.unknown)} (listed)"
+        )
