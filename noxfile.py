@@ -64,6 +64,7 @@ seconds: list[str] = []
 room = tempfile.TemporaryDirectory(prefix="bridge-payments-")
 skips = Path(room.name) / "skips"
 ran = Path(room.name) / "ran"
+proved = Path(room.name) / "proved"
 
 
 # --- which Pythons there are ----------------------------------------------------------------------
@@ -237,11 +238,38 @@ def mutants(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0], default=False)
 @timed
 def crash(session: nox.Session) -> None:
-    """Killed wherever something is committed or sent; every reachable state. `-- --full` goes farther."""
+    """Killed at every place; every reachable state. `-- --full` goes farther, `-- --database URL` elsewhere.
+
+    A server's URL names no database: the run makes its own there (`bridge_…`), and drops them in the end. For
+    SQLite it is the path of a file, in whose folder the run makes its own files.
+    """
     session.install("-e", ".[dev]")
-    asked = [word for word in session.posargs if word != "--full"]
-    bound = {"BRIDGE_FULL": "1"} if "--full" in session.posargs else {}
-    session.run("python", "-m", "pytest", "tests/crash", *asked, env={"BRIDGE_SKIPS": str(skips), **bound})
+    asked = list(session.posargs)
+    env = {"BRIDGE_SKIPS": str(skips), "BRIDGE_PROVED": str(proved), "BRIDGE_CRASH": "points"}
+    if "--full" in asked:
+        asked.remove("--full")
+        env["BRIDGE_FULL"] = "1"
+    if "--database" in asked:
+        place = asked.index("--database")
+        env |= database_named(asked[place + 1])
+        del asked[place : place + 2]
+    session.run("python", "-m", "pytest", *(asked or ["tests/crash"]), env=env)
+
+
+def database_named(url: str) -> dict[str, str]:
+    """Say to the tests which database is meant."""
+    scheme = url.partition(":")[0].partition("+")[0]
+    rest = url.partition(":")[2]
+    match scheme:
+        case "postgresql" | "postgres":
+            return {"BRIDGE_CRASH_DATABASE": "postgresql", "BRIDGE_POSTGRES_URL": f"postgresql:{rest}"}
+        case "mariadb" | "mysql":
+            return {"BRIDGE_CRASH_DATABASE": scheme, f"BRIDGE_{scheme.upper()}_URL": f"{scheme}:{rest}"}
+        case "sqlite":
+            folder = Path(rest.removeprefix("///")).parent
+            return {"BRIDGE_CRASH_DATABASE": "sqlite", "BRIDGE_CRASH_FOLDER": str(folder.resolve())}
+        case _:
+            raise SystemExit(f"--database: {scheme!r} is not one of postgresql, mariadb, mysql, sqlite")
 
 
 # --- the last line --------------------------------------------------------------------------------
@@ -256,6 +284,8 @@ def last_line() -> None:
     lines = dict.fromkeys(skips.read_text().splitlines()) if skips.exists() else {}
     missing = [f"{name} ({command})" for name, command in (line.split("\t") for line in lines)]
     print(f"skipped on this machine: {'; '.join(missing) or 'nothing'}", flush=True)
+    if proved.exists():
+        print(proved.read_text(), flush=True)
 
 
 atexit.register(last_line)

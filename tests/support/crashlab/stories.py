@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
 from bridge_payments.errors import (
     ConcurrentUpdate,
     DuplicateReference,
-    IllegalState,
+    InvalidRequest,
     NotFound,
     OperationInProgress,
     PaymentDeclined,
@@ -120,6 +120,8 @@ class Story:
     alone: bool = False
     """Whether it works on whatever is due: then each death has a database of its own."""
     declines: bool = False
+    or_else: Mapping[str, Ending] = field(default_factory=dict)
+    """What a death may leave at a gateway where the ending cannot be had; docs/proof.md says why."""
     rests: tuple[float, ...] = ()
     """Seconds between more rounds of the worker, until all is over."""
 
@@ -142,8 +144,8 @@ class Story:
             answer = await self.act(shop, client)
         except (OperationInProgress, Unavailable, ConcurrentUpdate):
             return False
-        except (DuplicateReference, IllegalState, NotFound):
-            # Somebody was here before: what there is now is the answer.
+        except (DuplicateReference, InvalidRequest, NotFound):
+            # Somebody was here before, or what is brought is taken: what there is now is the answer.
             return await self.look(shop, client) is True
         except PaymentDeclined:
             assert self.declines, "a good card was declined"
@@ -402,8 +404,8 @@ async def delete_method(shop: Shop, client: Client) -> Any:
 async def subscribe(shop: Shop, client: Client) -> Subscription:
     return await shop.engine.create_subscription(
         Money(PRICE, "USD"), payment_method=client.subject, reference_code=client.name,
-        description=f"order {client.name}", return_url=RETURN_URL, idempotency_key=client.key,
-        principal=client.payer,
+        concept=f"tea for {client.name}", description=f"order {client.name}", return_url=RETURN_URL,
+        idempotency_key=client.key, principal=client.payer,
     )  # fmt: skip
 
 
@@ -501,8 +503,8 @@ async def is_declined(shop: Shop, client: Client) -> bool | None:
 async def is_refunded(shop: Shop, client: Client) -> bool | None:
     refunds = await shop.engine.list_refunds(client.about)
     living = [each for each in refunds if each.status not in (RefundStatus.FAILED, RefundStatus.CANCELED)]
-    if any(each.status is RefundStatus.SUCCEEDED for each in living):
-        return True
+    if any(each.status in (RefundStatus.SUCCEEDED, RefundStatus.WAITING) for each in living):
+        return True  # that it waits is an answer, too
     return None if living else False
 
 
@@ -628,6 +630,7 @@ STORIES: Final = _by_name(
     Story(
         name="save-on-confirm", act=confirm_and_keep, look=payment_is(PaymentStatus.SUCCEEDED),
         prepare=agreed_to_keep, ends=_with_method(payments=(_PAID,), charged=(AMOUNT,)),
+        or_else={"authorize_net": Ending(payments=(_PAID,), charged=(AMOUNT,), customers=1)},
     ),
     Story(
         name="off-session", act=charge, look=is_paid_for, prepare=method,

@@ -1,0 +1,97 @@
+"""The crash proof itself: a statement is a point, a point left out is noticed, and the judge judges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from crashlab.ledger import Ledger, check
+from crashlab.lives import Ours, Pass
+from crashlab.proof import UNDER_WAY, Proof, chosen, deaths, places
+from crashlab.stories import KINDS, STORIES, Ending
+
+RUN: list[Pass] = [("statement", "payments.add"), ("commit", "work"), ("send", "POST"), ("receive", "POST")]
+
+
+def test_a_new_statement_is_a_new_point_and_a_new_request_is_four() -> None:
+    found = places(RUN)
+    assert len(found) == len(RUN) + len(UNDER_WAY)
+    assert len(places([*RUN, ("statement", "events.add")])) == len(found) + 1
+    assert len(places([*RUN, ("send", "GET")])) == len(found) + 1 + len(UNDER_WAY)
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_full_tries_each_place_in_each_way_and_points_tries_each_place_once(name: str) -> None:
+    story, found = STORIES[name], places(RUN)
+    every = deaths(story, found, salt=name)
+    assert {(each.place, each.way) for each in every} == {
+        (place, way) for place in found for way in story.asked
+    }
+    assert len({str(each) for each in every}) == len(every)
+    assert chosen("full", story, "sqlite", every, salt=name) == every
+    for database in ("sqlite", "postgresql", "mariadb"):
+        once = chosen("points", story, database, every, salt=name)
+        assert [each.place for each in once] == found
+        sample = chosen("sample", story, database, every, salt=name)
+        assert sample
+        assert set(sample) <= set(once)
+        assert sample == chosen("sample", story, database, every, salt=name), "the same ones on every run"
+
+
+def test_a_place_at_which_nobody_died_is_named() -> None:
+    proof = Proof(mode="points", points={"a: pass-1", "a: pass-2"}, covered={"a: pass-1"})
+    assert proof.missing == ["a: pass-2"]
+    *_, last = proof.lines()
+    assert last == "points 1 of 2 covered, combinations 0, lost 0, doubled 0, unknown 0 (listed)"
+
+
+def test_every_story_has_an_ending_at_every_gateway_at_which_it_is_told() -> None:
+    for story in STORIES.values():
+        assert set(story.kinds) <= set(KINDS)
+        for kind in story.kinds:
+            assert isinstance(story.ending(kind), Ending)
+
+
+def _charged(ledger: Ledger) -> None:
+    ledger.charged["pi_unknown"].append(2000)
+
+
+def _customer(ledger: Ledger) -> None:
+    ledger.customers.append("cus_unknown")
+
+
+def _subscription(ledger: Ledger) -> None:
+    ledger.subscriptions["sub_unknown"] = "runs"
+
+
+@pytest.mark.parametrize("happen", [_charged, _customer, _subscription])
+def test_what_no_row_of_ours_knows_is_lost(happen: Callable[[Ledger], None]) -> None:
+    ledger = Ledger()
+    happen(ledger)
+    assert len(check(ledger, [ours()], {}).lost) == 1
+
+
+def test_an_event_that_was_told_to_nobody_is_lost() -> None:
+    assert len(check(Ledger(), [ours(events=["evt_1", "evt_2"], diary=["evt_2"])], {}).lost) == 1
+    assert check(Ledger(), [ours(events=["evt_1"], diary=["evt_1", "evt_1"])], {}).findings == []
+
+
+def test_a_plan_too_many_is_doubled_and_two_requests_under_one_key_are_wrong() -> None:
+    assert len(check(Ledger(plans=["P-1"]), [ours()], {}).doubled) == 1
+    ledger = Ledger()
+    ledger.bodies["op_1"] |= {"POST /a", "POST /b"}
+    assert len(check(ledger, [ours()], {}).wrong) == 1
+
+
+def test_an_order_that_ended_otherwise_is_wrong() -> None:
+    ending = Ending(customers=1)
+    assert len(check(Ledger(), [ours()], {"order": ending}).wrong) == 1
+    assert check(Ledger(), [ours()], {"order": ending}, or_else=Ending()).findings == []
+
+
+def ours(**more: Any) -> Ours:
+    nothing: dict[str, Any] = {
+        name: [] for name in ("payments", "customers", "methods", "subscriptions", "open", "events", "diary")
+    }
+    return Ours(**{**nothing, **more})
