@@ -175,6 +175,18 @@ async def test_a_reference_without_a_row_is_taken_only_if_the_provider_vouches_f
     assert paid.status is PaymentStatus.SUCCEEDED
 
 
+async def test_a_method_that_an_unfinished_confirm_may_have_kept_is_not_refused_but_asked_to_come_again(
+    house: Any,
+) -> None:
+    """The method of a payment that is being kept is nobody's to bring until our row of it is written."""
+    foreign = house.gateway.keep("dummy_ok", None, {})["id"]
+    payment = await house.new(principal=ADA)
+    house.gateway.lose_next_answer()
+    await house.engine.confirm_payment(payment.id, payment_method="dummy_ok", principal=ADA)
+    with pytest.raises(OperationInProgress):
+        await house.engine.confirm_payment(payment.id, payment_method=foreign, principal=ADA)
+
+
 async def test_a_repeat_is_answered_before_its_used_up_token_is_looked_at(
     house: Any, monkeypatch: Any
 ) -> None:
