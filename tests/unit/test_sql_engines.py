@@ -7,6 +7,7 @@ import gc
 import os
 import sqlite3
 import ssl
+import subprocess
 import sys
 import threading
 import warnings
@@ -282,3 +283,35 @@ def test_a_child_after_fork_uses_connections_of_its_own(tmp_path: Path) -> None:
     )
     assert found == [mine, theirs]
     asyncio.run(store.aclose())
+
+
+def test_a_process_that_ends_takes_its_background_work_along_without_a_word(tmp_path: Path) -> None:
+    """The loop's thread still asks the database when the interpreter has already ended the worker threads."""
+    program = tmp_path / "ends.py"
+    program.write_text(
+        "import asyncio, sys, threading\n"
+        "from bridge_payments.stores.sql import SQLStore\n"
+        "store, asked, cut = SQLStore(sys.argv[1]), threading.Event(), []\n"
+        "async def ask():\n"
+        "    await store.upgrade()\n"
+        "    while True:\n"
+        "        try:\n"
+        "            await store.check()\n"
+        "        except asyncio.CancelledError:\n"
+        "            print('cut off', flush=True)\n"
+        "            return\n"
+        "        asked.set()\n"
+        "def last():\n"
+        "    thread.join(20)\n"
+        "thread = threading.Thread(target=asyncio.run, args=(ask(),), daemon=True)\n"
+        "thread.start()\n"
+        "assert asked.wait(20)\n"
+        "threading._register_atexit(last)\n"
+        "import concurrent.futures.thread as pool\n"
+        "threading._threading_atexits.reverse()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(program), f"sqlite:///{tmp_path}/x.db"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr, done.returncode) == ("cut off\n", "", 0)

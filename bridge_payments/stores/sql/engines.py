@@ -138,7 +138,14 @@ class ThreadLane(Lane):
             # Threads of our own: the loop's default ones may all be waiting for what only we can finish.
             self._threads = ThreadPoolExecutor(self._workers, thread_name_prefix="bridge-store")
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, on_a_connection, self._engine, body)
+        try:
+            done = loop.run_in_executor(self._threads, on_a_connection, self._engine, body)
+        except RuntimeError as error:
+            if "cannot schedule new futures" not in str(error):
+                raise
+            # The interpreter is ending and has ended the threads, while the loop's own thread still runs.
+            raise asyncio.CancelledError from None
+        return await done
 
     async def aclose(self) -> None:
         threads, self._threads = self._threads, None
