@@ -21,7 +21,7 @@ from .errors import ConfigurationError
 from .readings import of_caches, of_process, of_queues
 from .settings import Settings
 from .stores.base import Store
-from .telemetry import Observer
+from .telemetry import Observer, Watch
 from .telemetry.metrics import Sample
 from .telemetry.prometheus import Prometheus
 from .telemetry.pulse import Pulse
@@ -30,7 +30,7 @@ from .worker import Worker
 
 __all__ = ["Bridge"]
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 _QUEUES_TTL: Final = 5.0
 """Seconds for which the depths of the queues are remembered: a stranger may ask for them, too."""
@@ -59,34 +59,34 @@ class Bridge:
         settings: Settings | None = None,
     ) -> None:
         self.engine = engine
-        self.auth = auth or AuthBridge()
-        self.webhooks = webhooks or WebhookDispatcher(engine.store, clock=engine.clock)
-        self.settings = settings or engine.settings
+        self.auth: AuthBridge = auth or AuthBridge()
+        self.webhooks: WebhookDispatcher = webhooks or WebhookDispatcher(engine.store, clock=engine.clock)
+        self.settings: Settings = settings or engine.settings
         self.webhooks.external = self.settings.external_webhooks_enabled
         for endpoint in endpoints_from_settings(self.settings):
             self.webhooks.add(endpoint)
-        self.worker = Worker(engine, self.webhooks, self.settings)
+        self.worker: Worker = Worker(engine, self.webhooks, self.settings)
         self._counters = counters_from(self.settings)
-        self.limits = Limits.from_settings(self.settings, self._counters)
+        self.limits: Limits = Limits.from_settings(self.settings, self._counters)
         if self.settings.rate_limit_enabled:
             engine.failed_confirms = FailedConfirms(
                 self._counters,
                 per_ip=self.settings.failed_confirms_per_ip,
                 per_email=self.settings.failed_confirms_per_email,
             )
-        self.blocking = Blocking()
+        self.blocking: Blocking = Blocking()
         self.blocking.on_fork(self._forget)
         self._worker: asyncio.Task[None] | None = None
         self._starting: asyncio.Lock | None = None
         self._started = False
         engine.on_commit = self.worker.wake_deliveries
         engine.on_receipt = self.worker.wake_inbox
-        self.watch = engine.watch
+        self.watch: Watch = engine.watch
         """Who is told of work: see `observe`."""
         self.webhooks.watch = self.watch
-        self.metrics = self._measure()
+        self.metrics: Prometheus | None = self._measure()
         """The figures of this process; None where METRICS_ENABLED is false, or without prometheus-client."""
-        self.pulse = Pulse(clock=engine.clock) if self.settings.admin_ui_enabled else None
+        self.pulse: Pulse | None = Pulse(clock=engine.clock) if self.settings.admin_ui_enabled else None
         """Response times and the last call of each account, for the dashboard; None without it."""
         if self.pulse is not None:
             self.observe(self.pulse)

@@ -84,7 +84,7 @@ class BridgeError(Exception):
     code: ClassVar[str] = "error"
 
     def __init__(self, message: str = "", *, details: object = None) -> None:
-        self.message = message or (self.__doc__ or "").strip().splitlines()[0]
+        self.message: str = message or (self.__doc__ or "").strip().splitlines()[0]
         self.details = details
         super().__init__(self.message)
 
@@ -120,7 +120,9 @@ class UnsupportedOperation(InvalidRequest):
     code = "unsupported_operation"
 
     def __init__(self, *, provider: str, capability: str, instead: str = "") -> None:
-        self.provider, self.capability, self.instead = provider, capability, instead
+        self.provider: str = provider
+        self.capability: str = capability
+        self.instead: str = instead
         hint = f"; {instead}" if instead else ""
         super().__init__(f"{provider} does not support {capability}{hint}")
 

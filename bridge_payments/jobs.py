@@ -16,7 +16,7 @@ from .stores.base import Store, Unit
 
 __all__ = ["Done", "Job", "run_if_due"]
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 LEASE_SECONDS: Final = 60.0
 """A job whose process died is taken over after it."""

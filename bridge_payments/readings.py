@@ -19,7 +19,7 @@ from .telemetry.metrics import Metric, Sample
 
 __all__ = ["memory", "of_caches", "of_process", "of_queues", "uptime"]
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 _LOADED: Final = time.monotonic()
 _PATIENCE: Final = 5.0

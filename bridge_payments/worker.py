@@ -15,7 +15,7 @@ from .webhooks import WebhookDispatcher
 
 __all__ = ["Worker"]
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 _IDLE: Final = 1.0
 """Seconds between looks at the queues when nobody says that there is something in them."""

@@ -64,9 +64,9 @@ class Flowless:
         self._deadline = deadline
         self._backoff = backoff
         self._clock = clock
-        self.answers = True
+        self.answers: bool = True
         """Whether the last question was answered. While not, each new one is asked once and not repeated."""
-        self.calls = 0
+        self.calls: int = 0
 
     async def health(self) -> str | None:
         """Ask whether Flowless is there; return why it is not, or None. No credential is in the question."""

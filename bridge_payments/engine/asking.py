@@ -31,7 +31,7 @@ from .outcome import Answer
 
 __all__ = ["CALL_DEADLINE", "LEASE_SECONDS", "OUR_NOTE", "Calls", "ask", "finished_calls"]
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 CALL_DEADLINE: Final = 25.0
 """Seconds for one call to a provider, all in."""
@@ -61,9 +61,9 @@ class Calls:
 
     def __init__(self, store: Store, operation: Operation) -> None:
         self._store = store
-        self.operation = operation
+        self.operation: Operation = operation
         """As it is stored by now: whoever records its outcome goes on from here."""
-        self.results = finished_calls(operation)
+        self.results: dict[str, Any] = finished_calls(operation)
 
     async def keep(self, name: str, result: Any) -> None:
         """Store the result of one call. Raises ProviderUnknown where that cannot be: no call may follow."""

@@ -16,7 +16,7 @@ from .operations import MERGE_ATTEMPTS, Operations, write_settlement
 
 __all__ = ["Charges"]
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 
 class Charges(Operations):

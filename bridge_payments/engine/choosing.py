@@ -32,7 +32,7 @@ from .owners import Owner, is_owner
 
 __all__ = ["Choices", "Chosen", "billing_of"]
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 _LONGEST_REFERENCE: Final = 255
 _LONGEST_ADDRESS: Final = 64

@@ -67,7 +67,7 @@ class PaymentEngine(
             settings = Settings.from_env(env) if isinstance(providers, str) else Settings()
         super().__init__(store, clock=clock, settings=settings)
         self.approve = approve
-        self.transport = transport or Transport.from_settings(self.settings)
+        self.transport: Transport = transport or Transport.from_settings(self.settings)
         self._owns_transport = transport is None
         if isinstance(providers, str):
             providers = self._build(providers, env)

@@ -28,7 +28,7 @@ from .refreshing import Refreshing
 
 __all__ = ["InboxWork", "WebhookReceipt"]
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 LEASE_SECONDS: Final = 60.0
 _CONCURRENT: Final = 8

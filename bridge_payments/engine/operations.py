@@ -71,7 +71,7 @@ __all__ = [
     "write_settlement",
 ]
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MERGE_ATTEMPTS: Final = 5

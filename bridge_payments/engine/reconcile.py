@@ -44,7 +44,7 @@ from .subjects import Held, Subjects, keeper_of, settle_row_absence
 
 __all__ = ["Reconciliation", "Verdict", "quiet_at", "verdict"]
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 _CONCURRENT: Final = 8
 _BACKOFF: Final = (5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)

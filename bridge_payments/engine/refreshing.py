@@ -33,7 +33,7 @@ from .subjects import CUSTOMERS, METHODS, SUBSCRIPTIONS, Subjects
 
 __all__ = ["Refreshing"]
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 _LEASE_SECONDS: Final = 120.0
 _TRIAL_ENDS: Final = "subscription.trial_will_end"

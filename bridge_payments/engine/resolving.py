@@ -58,7 +58,7 @@ from .subjects import Held
 
 __all__ = ["Resolutions", "shown_on_payment"]
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 _LONGEST: Final = 2000
 _NAMEABLE: Final = frozenset({*PAYMENT_VERBS, Verb.CREATE_SUBSCRIPTION, Verb.CANCEL_SUBSCRIPTION})

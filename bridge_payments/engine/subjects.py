@@ -64,7 +64,7 @@ __all__ = [
     "settle_row_absence",
 ]
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 Kept = Customer | PaymentMethod | Subscription
 R = TypeVar("R", Customer, PaymentMethod, Subscription)

@@ -16,7 +16,7 @@ from .refreshing import Refreshing
 
 __all__ = ["SweepWork"]
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 LEASE_SECONDS: Final = 120.0
 """After a failed read the payment comes up again this much later."""

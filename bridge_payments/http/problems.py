@@ -56,7 +56,9 @@ class ValidationFailed(InvalidRequest):
 
     def __init__(self, causes: list[dict[str, Any]]) -> None:
         self.causes = causes
-        self.fields = [{"field": _dotted(cause["path"]), "message": cause["message"]} for cause in causes]
+        self.fields: list[dict[str, Any]] = [
+            {"field": _dotted(cause["path"]), "message": cause["message"]} for cause in causes
+        ]
         first = self.fields[0]
         super().__init__(f"{first['field']}: {first['message']}", field=first["field"])
 
@@ -69,7 +71,8 @@ class RouteNotFound(NotFound):
     """No such path."""
 
     def __init__(self, method: str, path: str) -> None:
-        self.method, self.path = method, path
+        self.method: str = method
+        self.path: str = path
         super().__init__(f"Route {method} {path} not found")
 
 
@@ -79,7 +82,9 @@ class MethodNotAllowed(BridgeError):
     code = "method_not_allowed"
 
     def __init__(self, method: str, path: str, *, allow: str) -> None:
-        self.method, self.path, self.allow = method, path, allow
+        self.method: str = method
+        self.path: str = path
+        self.allow: str = allow
         super().__init__(f"{method} is not allowed here; use {allow}")
 
 

@@ -62,8 +62,8 @@ class Router:
     ) -> None:
         settings = bridge.settings
         self.bridge = bridge
-        self.routes = tuple(routes)
-        self.max_body = settings.max_request_size
+        self.routes: tuple[Route, ...] = tuple(routes)
+        self.max_body: int = settings.max_request_size
         self._starts_itself = starts_itself
         self._warned = False
         self._table = PathTable(self.routes)

@@ -20,7 +20,7 @@ class MovableClock:
 
     def __init__(self, base: Clock = utc_now) -> None:
         self._base = base
-        self.offset = timedelta()
+        self.offset: timedelta = timedelta()
 
     def __call__(self) -> datetime:
         return self._base() + self.offset

@@ -66,12 +66,12 @@ class Courier(ABC):
         self._random = random.Random(20)  # noqa: S311 - shuffles parcels, guards nothing
         self.endpoints: list[Endpoint] = []
         self.attempts: list[Attempt] = []
-        self.off = False
+        self.off: bool = False
         """Events are written and never sent: the webhook that is lost."""
-        self.paused = False
-        self.copies = 1
-        self.delay = 0.0
-        self.reorder = False
+        self.paused: bool = False
+        self.copies: int = 1
+        self.delay: float = 0.0
+        self.reorder: bool = False
 
     # --- switches ---------------------------------------------------------------------------------
 
@@ -230,8 +230,11 @@ class Courier(ABC):
             self._queue.clear()
             self._held.clear()
             self.attempts.clear()
-            self.off = self.paused = self.reorder = False
-            self.copies, self.delay = 1, 0.0
+            self.off = False
+            self.paused = False
+            self.reorder = False
+            self.copies = 1
+            self.delay = 0.0
             if endpoints:
                 self.endpoints.clear()
             self._changed.notify_all()

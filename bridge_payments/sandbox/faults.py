@@ -68,7 +68,7 @@ class Faults:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._armed: list[Fault] = []
-        self.cleared = 0
+        self.cleared: int = 0
         """Counts the calls of `clear`, which also end every hanging request."""
 
     def add(self, kind: FaultKind | str, **options: Any) -> Fault:

@@ -71,10 +71,10 @@ class FakeFlowless(Listening):
     """
 
     def __init__(self, *, secret: str | None = None, clock: Clock = utc_now, port: int = 0) -> None:
-        self.secret = secret or secrets.token_hex(24)
-        self.clock = clock if isinstance(clock, MovableClock) else MovableClock(clock)
-        self.faults = Faults()
-        self.api = _Api(self.secret, self.clock)
+        self.secret: str = secret or secrets.token_hex(24)
+        self.clock: MovableClock = clock if isinstance(clock, MovableClock) else MovableClock(clock)
+        self.faults: Faults = Faults()
+        self.api: _Api = _Api(self.secret, self.clock)
         super().__init__(port=port, name="fake-flowless")
 
     def app(self) -> App:
@@ -143,9 +143,11 @@ class _Api:
     """What Flowless answers, without a wire."""
 
     def __init__(self, secret: str, clock: Clock) -> None:
-        self.secret, self.clock = secret, clock
-        self.shape, self.reads = Shape.FLAT, Reads.ANY
-        self.lock = threading.RLock()
+        self.secret: str = secret
+        self.clock: Clock = clock
+        self.shape: Shape = Shape.FLAT
+        self.reads: Reads = Reads.ANY
+        self.lock: threading.RLock = threading.RLock()
         self.calls: list[Call] = []
         self.sessions: dict[str, _Entry] = {}
         self.guests: dict[str, _Entry] = {}

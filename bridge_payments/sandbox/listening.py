@@ -31,7 +31,7 @@ class Listening(ABC):
         except OSError:
             self._socket.close()
             raise
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.url: str = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._name = name
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None

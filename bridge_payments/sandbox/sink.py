@@ -19,7 +19,7 @@ __all__ = ["Sink"]
 
 class Sink:
     def __init__(self) -> None:
-        self.secret = new_signing_secret()
+        self.secret: str = new_signing_secret()
         self.received: deque[dict[str, Any]] = deque(maxlen=200)
         self.broken = False
         """Answer 503, as a subscriber in trouble does."""

@@ -78,12 +78,13 @@ class Till(ABC):
 
 
 class StripeTill(Till):
-    name, title = "stripe", "Card"
+    name: ClassVar[str] = "stripe"
+    title: ClassVar[str] = "Card"
 
     def __init__(self, port: int, saved: Json | None) -> None:
         from .stripe import FakeStripe
 
-        self.fake = FakeStripe(port=port, merchant=NAME, saved=saved)
+        self.fake: FakeStripe = FakeStripe(port=port, merchant=NAME, saved=saved)
 
     @property
     def gateway(self) -> Listening:
@@ -142,12 +143,13 @@ class StripeTill(Till):
 
 
 class PayPalTill(Till):
-    name, title = "paypal", "PayPal or Venmo"
+    name: ClassVar[str] = "paypal"
+    title: ClassVar[str] = "PayPal or Venmo"
 
     def __init__(self, port: int, saved: Json | None) -> None:
         from .paypal import FakePayPal
 
-        self.fake = FakePayPal(port=port, merchant=NAME, saved=saved)
+        self.fake: FakePayPal = FakePayPal(port=port, merchant=NAME, saved=saved)
 
     @property
     def gateway(self) -> Listening:
@@ -208,13 +210,14 @@ class PayPalTill(Till):
 
 
 class AuthorizeNetTill(Till):
-    name, title = "authorize_net", "Card, through Authorize.net"
+    name: ClassVar[str] = "authorize_net"
+    title: ClassVar[str] = "Card, through Authorize.net"
     currencies: ClassVar[Sequence[str]] = ("USD",)
 
     def __init__(self, port: int, saved: Json | None) -> None:
         from .authorize_net import FakeAuthorizeNet
 
-        self.fake = FakeAuthorizeNet(port=port, merchant=NAME, saved=saved)
+        self.fake: FakeAuthorizeNet = FakeAuthorizeNet(port=port, merchant=NAME, saved=saved)
 
     @property
     def gateway(self) -> Listening:

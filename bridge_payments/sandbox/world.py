@@ -66,16 +66,16 @@ class Sandbox:
         notebook: Notebook | None = None,
         providers: Sequence[str] = tuple(TILLS),
     ) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self.notebook = notebook or Notebook.beside(database_url)
+        self.url: str = f"http://127.0.0.1:{port}"
+        self.notebook: Notebook = notebook or Notebook.beside(database_url)
         self.notebook.claim()
         saved = self.notebook.read()
-        self.shop = Shop(saved.get("shop"))
+        self.shop: Shop = Shop(saved.get("shop"))
         self._unopened = {
             name: books for name, books in (saved.get("gateways") or {}).items() if name not in providers
         }
         """The books of gateways that this run does without."""
-        self.sink = Sink()
+        self.sink: Sink = Sink()
         self.tills: Mapping[str, Till] = open_tills(
             providers, port=port + 1, saved=saved.get("gateways") or {"stripe": saved.get("gateway")}
         )
@@ -92,9 +92,9 @@ class Sandbox:
             # An order is paid once, in however many tabs it is open.
             unique_reference=True,
         )
-        self.store = SQLStore(database_url)
+        self.store: SQLStore = SQLStore(database_url)
         # Somebody is watching: a gateway that hangs is given up after six seconds instead of twenty-five.
-        self.transport = Transport(connect_timeout=2, total_timeout=6)
+        self.transport: Transport = Transport(connect_timeout=2, total_timeout=6)
         accounts = {
             name: till.account(self.transport, f"{self.url}/bridge-payment/webhooks/{name}")
             for name, till in self.tills.items()
@@ -115,7 +115,7 @@ class Sandbox:
         )
         webhooks = WebhookDispatcher(self.store, endpoints=[subscriber], allow_hosts=["127.0.0.1"])
         webhooks.on("*", name="shop")(self._hear)
-        self.bridge = Bridge(engine, auth=AuthBridge(who), webhooks=webhooks, settings=settings)
+        self.bridge: Bridge = Bridge(engine, auth=AuthBridge(who), webhooks=webhooks, settings=settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:

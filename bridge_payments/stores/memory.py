@@ -148,20 +148,24 @@ class MemoryUnit:
         self._clock = clock
         self._write = write
         self._undo: list[Callable[[], object]] = []
-        self.payments = _Payments(self)
-        self.operations = _Operations(self)
-        self.idempotency = _Idempotency(self)
-        self.refunds = _Refunds(self)
-        self.events = _Events(self)
-        self.deliveries = _Deliveries(self)
-        self.inbox = _Inbox(self)
-        self.endpoints = _Endpoints(self)
-        self.jobs = _Jobs(self)
-        self.customers = memory_records.Customers(self, tables.customers)
-        self.payment_methods = memory_records.PaymentMethods(self, tables.payment_methods)
-        self.addresses = memory_records.Addresses(self, tables.addresses)
-        self.subscriptions = memory_records.Subscriptions(self, tables.subscriptions)
-        self.disputes = memory_records.Disputes(self, tables.disputes)
+        self.payments: _Payments = _Payments(self)
+        self.operations: _Operations = _Operations(self)
+        self.idempotency: _Idempotency = _Idempotency(self)
+        self.refunds: _Refunds = _Refunds(self)
+        self.events: _Events = _Events(self)
+        self.deliveries: _Deliveries = _Deliveries(self)
+        self.inbox: _Inbox = _Inbox(self)
+        self.endpoints: _Endpoints = _Endpoints(self)
+        self.jobs: _Jobs = _Jobs(self)
+        self.customers: memory_records.Customers = memory_records.Customers(self, tables.customers)
+        self.payment_methods: memory_records.PaymentMethods = memory_records.PaymentMethods(
+            self, tables.payment_methods
+        )
+        self.addresses: memory_records.Addresses = memory_records.Addresses(self, tables.addresses)
+        self.subscriptions: memory_records.Subscriptions = memory_records.Subscriptions(
+            self, tables.subscriptions
+        )
+        self.disputes: memory_records.Disputes = memory_records.Disputes(self, tables.disputes)
 
     def backlog(self) -> Backlog:
         tables = self.tables

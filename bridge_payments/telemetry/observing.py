@@ -68,16 +68,16 @@ class Activity:
         self._watch = watch
         self._began = 0.0
         self._token: Token[Activity | None] | None = None
-        self.kind = kind
-        self.name = name
+        self.kind: Kind = kind
+        self.name: str = name
         """Of few different values: a route's template, a verb, the type of an event."""
-        self.facts = facts
-        self.links = links
+        self.facts: dict[str, Any] = facts
+        self.links: tuple[str, ...] = links
         """What this work follows from, where that was traced: ``traceparent`` values."""
-        self.parent = parent
+        self.parent: str | None = parent
         """The ``traceparent`` that came with a request, from whoever sent it."""
-        self.outcome = ""
-        self.seconds = 0.0
+        self.outcome: str = ""
+        self.seconds: float = 0.0
         self.error: BaseException | None = None
 
     def __enter__(self) -> Self:

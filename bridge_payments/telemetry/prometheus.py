@@ -30,7 +30,7 @@ class Prometheus(Meters):
         except ImportError:
             raise MissingExtra("prometheus", needed_for="metrics") from None
         self._client = prometheus_client
-        self.registry = registry if registry is not None else prometheus_client.CollectorRegistry()
+        self.registry: Any = registry if registry is not None else prometheus_client.CollectorRegistry()
         self._kept: dict[str, Any] = {}
         for metric in METRICS:
             if metric.kind == "histogram":

@@ -194,8 +194,8 @@ def served_bridge() -> Iterator[Bridge]:
         bridge.blocking.close()
 
 
-CREATE: Final = {"total_cents": 5500, "currency": "USD", "reference_code": "order-1"}
-GUEST: Final = {"guest_data": {"email": "ada@example.com", "name": "Ada"}}
+CREATE: Final[dict[str, Any]] = {"total_cents": 5500, "currency": "USD", "reference_code": "order-1"}
+GUEST: Final[dict[str, Any]] = {"guest_data": {"email": "ada@example.com", "name": "Ada"}}
 
 
 _INTENT: Final = b'{"id": "di_9", "secret": "x", "metadata": {}, "created": 0}'

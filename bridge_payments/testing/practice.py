@@ -37,8 +37,8 @@ class PracticeBridge(Bridge):
         auth: AuthBridge | None = None,
         settings: Settings | None = None,
     ) -> None:
-        self.clock = MovableClock()
-        self.gateway = DummyGateway(clock=self.clock)
+        self.clock: MovableClock = MovableClock()
+        self.gateway: DummyGateway = DummyGateway(clock=self.clock)
         store = MemoryStore(clock=self.clock)
         settings = (settings or Settings(rate_limit_enabled=False)).model_copy(
             update={"allow_sandbox": True, "default_provider": "dummy", "inprocess_worker": False}

@@ -23,7 +23,7 @@ from .signing import key_of, sign
 
 __all__ = ["call", "headers_for", "post"]
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 _BODIES: Final[Mapping[EndpointKind | None, Callable[[Event], bytes]]] = {
     EndpointKind.GENERIC: body_for,

@@ -30,7 +30,7 @@ from .stored import StoredEndpoints
 
 __all__ = ["WebhookDispatcher"]
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 H = TypeVar("H", bound=Handler)
 
@@ -65,7 +65,7 @@ class WebhookDispatcher:
         clock: Clock = utc_now,
         random: Random | None = None,
     ) -> None:
-        self.stored = StoredEndpoints(store, clock=clock, on_change=self.wake)
+        self.stored: StoredEndpoints = StoredEndpoints(store, clock=clock, on_change=self.wake)
         """Endpoints that are kept in the store: make, change, switch, delete."""
         self.external = True
         """Whether stored endpoints are told; ``EXTERNAL_WEBHOOKS_ENABLED``. Handlers are, in any case."""
@@ -84,7 +84,7 @@ class WebhookDispatcher:
         self._left_behind: list[Claim] = []
         self._closing = False
         self._woken = asyncio.Event()
-        self.watch = Watch()
+        self.watch: Watch = Watch()
         """Who is told of work, for metrics and traces."""
         for endpoint in endpoints:
             self.add(endpoint)

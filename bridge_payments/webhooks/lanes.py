@@ -19,7 +19,7 @@ from .outcomes import Outcome
 
 __all__ = ["Claim", "Lane", "claim"]
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 _AHEAD_SECONDS: Final = 0.5
 """How much work a lane claims ahead: little, because what waits here is withheld from other workers."""
@@ -68,12 +68,12 @@ class Lane:
         may_go_on: Callable[[], bool],
     ) -> None:
         self.endpoint = endpoint
-        self.look_again = look_again
+        self.look_again: bool = look_again
         """Deliveries were made since the last look."""
-        self.unfinished = {each.delivery.id: each for each in claims}
+        self.unfinished: dict[str, Claim] = {each.delivery.id: each for each in claims}
         """Claims without an outcome on record."""
-        self.handled = 0
-        self.share_used_up = False
+        self.handled: int = 0
+        self.share_used_up: bool = False
         self._queue = deque(claims)
         self._in_air = 0
         self._tasks: set[asyncio.Task[None]] = set()

@@ -14,7 +14,7 @@ from .endpoints import Endpoint, endpoint_from
 
 __all__ = ["Roster", "StoredOnes", "read_roster"]
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

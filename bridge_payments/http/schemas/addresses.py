@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import ConfigDict, Field, computed_field
 
@@ -54,7 +54,7 @@ class _Parts(Input):
 
 
 class CreateAddress(_Parts):
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         json_schema_extra={
             "examples": [
                 {
@@ -87,7 +87,9 @@ class CreateAddress(_Parts):
 class UpdateAddress(_Parts):
     """What may change; what is left out or null stays."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"city": "Bilbao", "postal_code": "48001"}]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        json_schema_extra={"examples": [{"city": "Bilbao", "postal_code": "48001"}]}
+    )
 
     address_type: AddressType | None = Field(default=None, strict=False)
     type: AddressType | None = Field(default=None, strict=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -50,7 +50,9 @@ __all__ = [
 class Input(BaseModel):
     """A body from a stranger. Unknown fields are ignored and null is absent: published clients send both."""
 
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True, use_attribute_docstrings=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="ignore", strict=True, frozen=True, use_attribute_docstrings=True
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -179,7 +181,7 @@ Moment = Annotated[
 class Output(BaseModel):
     """An answer: exactly the declared fields, all of them."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         from_attributes=True,
         extra="ignore",
         use_attribute_docstrings=True,
@@ -190,7 +192,7 @@ class Output(BaseModel):
 class Sparse(Output):
     """An answer in which what is not said is left out."""
 
-    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+    model_config: ClassVar[ConfigDict] = ConfigDict(json_schema_serialization_defaults_required=False)
 
     @classmethod
     def __get_pydantic_json_schema__(

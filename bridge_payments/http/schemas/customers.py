@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import ConfigDict, Field, computed_field
 
@@ -16,7 +16,7 @@ __all__ = ["CreateCustomer", "CustomerCreated", "CustomerOut", "UpdateCustomer"]
 class CreateCustomer(Input):
     """A payer to make known to a provider account. Once per owner: the second time answers the first."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         json_schema_extra={"examples": [{"email": "ada@example.com", "name": "Ada Lovelace"}]}
     )
 
@@ -47,7 +47,9 @@ class CreateCustomer(Input):
 class UpdateCustomer(Input):
     """What may change; what is left out stays."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"phone": "+34 600 000 000"}]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        json_schema_extra={"examples": [{"phone": "+34 600 000 000"}]}
+    )
 
     email: Email | None = None
     name: Name | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field
@@ -53,7 +53,7 @@ Secret = Annotated[str, Field(min_length=16, max_length=512)]
 class CreateEndpoint(Input):
     """Where to tell events, and which."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         json_schema_extra={
             "examples": [{"name": "shop", "url": "https://shop.example/hooks", "events": ["payment.*"]}]
         }
@@ -83,7 +83,9 @@ class CreateEndpoint(Input):
 class ChangeEndpoint(Input):
     """What is to change; the rest stays."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"events": ["payment.success"]}]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        json_schema_extra={"examples": [{"events": ["payment.success"]}]}
+    )
 
     name: Name | None = None
     url: Address | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -12,7 +12,9 @@ __all__ = ["ConvertGuest", "GuestConverted", "GuestPreview"]
 
 
 class ConvertGuest(Input):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"guest_email": "ada@example.com"}]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        json_schema_extra={"examples": [{"guest_email": "ada@example.com"}]}
+    )
 
     guest_email: Email
     """The caller's own proved address, or one that a guest token proves."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, computed_field
 
@@ -39,7 +39,7 @@ _TYPES = {"card": "credit_card", "apple_pay": "wallet", "google_pay": "wallet"}
 class CreatePaymentMethod(Input):
     """A one-time token from the provider's script in the browser, to be kept for later."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         json_schema_extra={
             "examples": [
                 {
@@ -98,7 +98,7 @@ class RawCard(Input):
 class ConfirmPaymentMethod(Input):
     """The payer has agreed elsewhere."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{}]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(json_schema_extra={"examples": [{}]})
 
     client_secret: Token | None = None
     """Proves an anonymous caller's right to this set-up."""
@@ -107,7 +107,9 @@ class ConfirmPaymentMethod(Input):
 class UpdatePaymentMethod(Input):
     """What may change; what is left out or null stays. The card itself never changes."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"alias": "work card", "is_default": True}]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        json_schema_extra={"examples": [{"alias": "work card", "is_default": True}]}
+    )
 
     is_default: bool | None = None
     alias: Text255 | None = None
@@ -116,7 +118,9 @@ class UpdatePaymentMethod(Input):
 
 
 class PaymentMethodBilling(Input):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"billing_address_id": None}]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        json_schema_extra={"examples": [{"billing_address_id": None}]}
+    )
 
     billing_address_id: Identity | None = None
     """Without it the method has no billing address any more."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, computed_field
 
@@ -59,7 +59,7 @@ def _a_moment(value: Any) -> Any:
 class CreatePayment(Input):
     """A payment to begin: a currency and any combination of amounts that adds up."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         json_schema_extra={
             "examples": [
                 {
@@ -114,7 +114,7 @@ class CreatePayment(Input):
 class UpdatePayment(Input):
     """What may change before money is held."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"total_cents": 4900}]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(json_schema_extra={"examples": [{"total_cents": 4900}]})
 
     amount_cents: PositiveCents | None = None
     """Another name of `total_cents`."""
@@ -132,7 +132,9 @@ class UpdatePayment(Input):
 
 
 class ConfirmPayment(Input):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"payment_method_id": "pm_card_visa"}]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        json_schema_extra={"examples": [{"payment_method_id": "pm_card_visa"}]}
+    )
 
     payment_method_id: MethodToken | None = None
     return_url: Url | None = None
@@ -142,7 +144,9 @@ class ConfirmPayment(Input):
 
 
 class SyncPayment(Input):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"expected_status": "succeeded"}]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        json_schema_extra={"examples": [{"expected_status": "succeeded"}]}
+    )
 
     save_payment_method: bool = False
     expected_status: Annotated[str, Field(max_length=50)] | None = None
@@ -151,7 +155,7 @@ class SyncPayment(Input):
 
 
 class CapturePayment(Input):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"amount_cents": 5500}]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(json_schema_extra={"examples": [{"amount_cents": 5500}]})
 
     amount_cents: PositiveCents | None = None
     """Everything that is authorised without it."""
@@ -160,7 +164,7 @@ class CapturePayment(Input):
 
 
 class CancelPayment(Input):
-    model_config = ConfigDict(json_schema_extra={"examples": [{}]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(json_schema_extra={"examples": [{}]})
 
     client_secret: Token | None = None
     """Proves an anonymous caller's right to this payment."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field
 
@@ -15,7 +15,7 @@ __all__ = ["RefundOut", "RefundPayment"]
 class RefundPayment(Input):
     """How much to give back."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         json_schema_extra={"examples": [{"amount_cents": 1000, "reason": "requested_by_customer"}]}
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, computed_field
 
@@ -31,7 +31,7 @@ _QUARTER = 3
 class CreateSubscription(Input):
     """Recurring billing that the provider runs: a price, how often, and what to charge."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         json_schema_extra={
             "examples": [
                 {
@@ -86,7 +86,9 @@ class CreateSubscription(Input):
 class UpdateSubscription(Input):
     """What may change; what is left out or null stays."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"description": "Tea, every month"}]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        json_schema_extra={"examples": [{"description": "Tea, every month"}]}
+    )
 
     payment_method_id: Identity | None = None
     billing_address_id: Identity | None = None
@@ -96,13 +98,17 @@ class UpdateSubscription(Input):
 
 
 class SubscriptionBilling(Input):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"billing_address_id": None}]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        json_schema_extra={"examples": [{"billing_address_id": None}]}
+    )
 
     billing_address_id: Identity | None = None
 
 
 class CancelSubscription(Input):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"cancel_at_period_end": True}]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        json_schema_extra={"examples": [{"cancel_at_period_end": True}]}
+    )
 
     cancel_at_period_end: bool = True
     reason: Text255 | None = None
@@ -113,7 +119,7 @@ class CancelSubscription(Input):
 class PauseSubscription(Input):
     """To pause, to resume, or to take a cancellation back."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{}]})
+    model_config: ClassVar[ConfigDict] = ConfigDict(json_schema_extra={"examples": [{}]})
 
     reason: Text255 | None = None
 

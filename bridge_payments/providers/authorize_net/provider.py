@@ -124,7 +124,7 @@ class AuthorizeNetProvider(PaymentProvider):
             validation_mode=validation_mode,
             api_base=api_base,
         )
-        self.currency = account.currency
+        self.currency: str = account.currency
         self._live = account.livemode
         self._client = Client(
             login_id=account.login_id,

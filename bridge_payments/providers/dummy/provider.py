@@ -67,7 +67,7 @@ class DummyProvider(PaymentProvider):
     def __init__(
         self, gateway: DummyGateway | None = None, *, webhook_secret: str = "dummy-webhook-secret"
     ) -> None:
-        self.gateway = gateway or DummyGateway()
+        self.gateway: DummyGateway = gateway or DummyGateway()
         self._secret = webhook_secret
 
     @classmethod

@@ -22,7 +22,9 @@ class Refused(Exception):
     """The gateway's definite no, with its own code."""
 
     def __init__(self, code: str, message: str, **details: Any) -> None:
-        self.code, self.message, self.details = code, message, details
+        self.code: str = code
+        self.message: str = message
+        self.details: dict[str, Any] = details
         super().__init__(message)
 
 

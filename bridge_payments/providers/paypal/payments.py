@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Payments"]
 
-log = logging.getLogger("bridge_payments.providers.paypal")
+log: logging.Logger = logging.getLogger("bridge_payments.providers.paypal")
 
 _DISPUTES: Final = "/v1/customer/disputes"
 _FORBIDDEN: Final = (401, 403)

@@ -50,15 +50,15 @@ setattr(APIHelper, "json_deserialize", staticmethod(_plain_json))  # noqa: B010 
 
 class Workshop:
     def __init__(self, credentials: tuple[str, str], *, live: bool, base: str) -> None:
-        self.pid = os.getpid()
-        self.pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="bridge-paypal")
-        self.tokens = _Tokens()
+        self.pid: int = os.getpid()
+        self.pool: ThreadPoolExecutor = ThreadPoolExecutor(_THREADS, thread_name_prefix="bridge-paypal")
+        self.tokens: _Tokens = _Tokens()
         self._base = base
         self._session = requests.Session()
         self._session.trust_env = False
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, Adapter())
-        self.sdk = PaypalServersdkClient(
+        self.sdk: PaypalServersdkClient = PaypalServersdkClient(
             config=_Configuration(
                 base,
                 environment=Environment.PRODUCTION if live else Environment.SANDBOX,

@@ -82,7 +82,7 @@ class Account(PaymentProvider):
         }
         if invalid := {name: why for name, why in wrong.items() if why is not None}:
             raise ConfigurationError(invalid=invalid)
-        self.api_version = version
+        self.api_version: str = version
         self._livemode = live
         self._webhook_secrets = tuple(webhook_secrets)
         self._publishable_key = publishable_key

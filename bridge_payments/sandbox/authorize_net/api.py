@@ -57,10 +57,10 @@ class Api:
         self, books: Books, *, login_id: str, transaction_key: str, client_key: str, currency: str
     ) -> None:
         self.books = books
-        self.profiles = Profiles(books)
-        self.recurring = Recurring(books, self.profiles)
-        self.charges = Charges(books, self.profiles, currency=currency)
-        self.reports = Reports(books)
+        self.profiles: Profiles = Profiles(books)
+        self.recurring: Recurring = Recurring(books, self.profiles)
+        self.charges: Charges = Charges(books, self.profiles, currency=currency)
+        self.reports: Reports = Reports(books)
         self.exchanges: list[Exchange] = []
         self.before: Callable[[], None] = lambda: None
         self._login_id, self._key, self._client_key = login_id, transaction_key, client_key

@@ -170,8 +170,9 @@ class Books:
     """One account's records. Whoever reads or writes holds `lock`; they are handed out as copies."""
 
     def __init__(self, clock: MovableClock, *, currency: str = "USD") -> None:
-        self.clock, self.currency = clock, currency
-        self.lock = threading.RLock()
+        self.clock: MovableClock = clock
+        self.currency: str = currency
+        self.lock: threading.RLock = threading.RLock()
         self.transactions: dict[str, Transaction] = {}
         self.batches: dict[str, Batch] = {}
         self.tokens: dict[str, Token] = {}
@@ -182,7 +183,7 @@ class Books:
         self.submissions: list[tuple[tuple[str, ...], datetime]] = []
         """What the duplicate window compares, with its time."""
         self.events: list[Json] = []
-        self.webhook_id = _uuid()
+        self.webhook_id: str = _uuid()
         self.announce: Callable[[Json], None] = lambda _: None
         self._next = 60_000_000_000 + secrets.randbelow(10_000_000)
         self._next_profile = 31_000_000 + secrets.randbelow(1_000_000)

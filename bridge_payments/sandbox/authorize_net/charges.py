@@ -22,7 +22,7 @@ _REFUND_DAYS: Final = 180
 class Charges:
     def __init__(self, books: Books, profiles: Profiles, *, currency: str) -> None:
         self._books, self._profiles, self._currency = books, profiles, currency
-        self.held = 0
+        self.held: int = 0
         """How many of the next charges are held for review, whatever the card."""
         self.test_mode = False
 

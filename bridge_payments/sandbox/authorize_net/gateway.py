@@ -51,19 +51,20 @@ class FakeAuthorizeNet(Listening):
         saved: Json | None = None,
     ) -> None:
         super().__init__(port=port, name="fake-authorize-net")
-        self.login_id = login_id or f"sandbox{secrets.token_hex(4)}"
-        self.transaction_key = transaction_key or secrets.token_hex(8)
-        self.client_key = client_key or secrets.token_hex(38)
-        self.signature_key = secrets.token_hex(64).upper()
-        self.merchant, self.currency = merchant, currency
-        self.clock = clock if isinstance(clock, MovableClock) else MovableClock(clock)
-        self.settles_after = SETTLES_AFTER
-        self.books = Books(self.clock, currency=currency)
-        self.faults = _Faults()
+        self.login_id: str = login_id or f"sandbox{secrets.token_hex(4)}"
+        self.transaction_key: str = transaction_key or secrets.token_hex(8)
+        self.client_key: str = client_key or secrets.token_hex(38)
+        self.signature_key: str = secrets.token_hex(64).upper()
+        self.merchant: str = merchant
+        self.currency: str = currency
+        self.clock: MovableClock = clock if isinstance(clock, MovableClock) else MovableClock(clock)
+        self.settles_after: timedelta = SETTLES_AFTER
+        self.books: Books = Books(self.clock, currency=currency)
+        self.faults: _Faults = _Faults()
         self.keep: Callable[[], None] = lambda: None
         """Called after every change and before its answer leaves: whoever keeps a `dump` writes it here."""
-        self.webhooks = Webhooks()
-        self.api = Api(
+        self.webhooks: Webhooks = Webhooks()
+        self.api: Api = Api(
             self.books,
             login_id=self.login_id,
             transaction_key=self.transaction_key,

@@ -34,7 +34,7 @@ _LISTS: Final = {
 class Recurring:
     def __init__(self, books: Books, profiles: Profiles) -> None:
         self._books, self._profiles = books, profiles
-        self.lag = timedelta()
+        self.lag: timedelta = timedelta()
         """How far the list is behind."""
 
     # --- what is asked ----------------------------------------------------------------------------

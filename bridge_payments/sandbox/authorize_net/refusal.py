@@ -17,6 +17,8 @@ class Refusal(Exception):
         self, code: str, sentence: str, *, about: Transaction | None = None, shown: Json | None = None
     ) -> None:
         super().__init__(sentence)
-        self.code, self.sentence, self.about = code, sentence, about
+        self.code: str = code
+        self.sentence: str = sentence
+        self.about: Transaction | None = about
         self.shown: Json = shown or {}
         """What the answer says besides."""

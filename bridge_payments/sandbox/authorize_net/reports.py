@@ -20,7 +20,7 @@ _NOT_FOUND: Final = "The record cannot be found."
 class Reports:
     def __init__(self, books: Books) -> None:
         self._books = books
-        self.lag = timedelta()
+        self.lag: timedelta = timedelta()
         """How far the lists are behind the transactions."""
 
     def details(self, wish: Mapping[str, Any]) -> dict[str, Any]:

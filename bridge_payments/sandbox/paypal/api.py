@@ -71,12 +71,14 @@ class Api:
     def __init__(
         self, books: Books, keys: Keys, webhooks: Webhooks, *, client_id: str, client_secret: str
     ) -> None:
-        self.books, self.keys, self.webhooks = books, keys, webhooks
-        self.payments = Payments(books)
-        self.vault = Vault(books)
-        self.orders = Orders(books, self.payments, self.vault)
-        self.billing = Billing(books, self.payments)
-        self.disputes = Disputes(books, self.payments)
+        self.books: Books = books
+        self.keys: Keys = keys
+        self.webhooks: Webhooks = webhooks
+        self.payments: Payments = Payments(books)
+        self.vault: Vault = Vault(books)
+        self.orders: Orders = Orders(books, self.payments, self.vault)
+        self.billing: Billing = Billing(books, self.payments)
+        self.disputes: Disputes = Disputes(books, self.payments)
         self.exchanges: list[Exchange] = []
         self.tokens: dict[str, datetime] = {}
         self._credentials = (client_id, client_secret)

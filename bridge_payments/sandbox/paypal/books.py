@@ -28,7 +28,7 @@ class Books:
 
     def __init__(self, clock: MovableClock) -> None:
         self.clock = clock
-        self.lock = threading.RLock()
+        self.lock: threading.RLock = threading.RLock()
         self.url = ""
         self.orders: dict[str, Json] = {}
         self.captures: dict[str, Json] = {}

@@ -52,17 +52,17 @@ class FakePayPal(Listening):
         saved: Json | None = None,
     ) -> None:
         super().__init__(port=port, name="fake-paypal")
-        self.client_id = client_id or f"sandbox_{secrets.token_hex(20)}"
-        self.client_secret = client_secret or f"sandbox_{secrets.token_hex(24)}"
+        self.client_id: str = client_id or f"sandbox_{secrets.token_hex(20)}"
+        self.client_secret: str = client_secret or f"sandbox_{secrets.token_hex(24)}"
         self.merchant = merchant
-        self.clock = clock if isinstance(clock, MovableClock) else MovableClock(clock)
-        self.faults = Faults()
+        self.clock: MovableClock = clock if isinstance(clock, MovableClock) else MovableClock(clock)
+        self.faults: Faults = Faults()
         self.keep: Callable[[], None] = lambda: None
         """Called after every change and before its answer leaves: whoever keeps a `dump` writes it here."""
-        self.books = Books(self.clock)
-        self.webhooks = Webhooks(self.clock)
+        self.books: Books = Books(self.clock)
+        self.webhooks: Webhooks = Webhooks(self.clock)
         self.books.url = self.webhooks.url = self.url
-        self.api = Api(
+        self.api: Api = Api(
             self.books,
             Keys(self.clock),
             self.webhooks,

@@ -23,7 +23,7 @@ _FEE: Final = Decimal("0.03")
 class Payments:
     def __init__(self, books: Books) -> None:
         self._books = books
-        self.held = 0
+        self.held: int = 0
         """How many of the next refunds stay pending until somebody settles them."""
 
     # --- what an order begins -----------------------------------------------------------------------

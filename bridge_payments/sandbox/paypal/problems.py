@@ -33,7 +33,10 @@ class Problem(Exception):
         **more: Any,
     ) -> None:
         super().__init__(issue or name)
-        self.status, self.name, self.issue, self.remembered = status, name, issue, remembered
+        self.status: int = status
+        self.name: str = name
+        self.issue: str | None = issue
+        self.remembered: bool = remembered
         self._description, self._more = description, more
 
     def body(self, debug_id: str) -> dict[str, Any]:

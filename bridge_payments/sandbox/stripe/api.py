@@ -15,6 +15,7 @@ from ..faults import FaultKind
 from ..wire import Call
 from . import billing_shapes, shapes
 from .books import API_VERSION, Books, Json
+from .disputes import Disputes
 from .forms import Params, decode
 from .idempotency import Keys
 from .intents import Intents
@@ -91,15 +92,18 @@ class Api:
         self.books = books
         self.keys = keys
         self.exchanges: list[Exchange] = []
-        self.secret_key, self.publishable_key = secret_key, publishable_key
-        self.methods = Methods(books)
-        self.intents = Intents(books, self.methods, url=url)
-        self.refunds = Refunds(books, self.methods)
-        self.setups = Setups(books, self.methods, url=url)
-        self.disputes = self.intents.attempts.disputes
-        self.products = Products(books)
-        self.invoices = Invoices(books, self.intents.attempts)
-        self.subscriptions = Subscriptions(books, self.methods, self.products, self.setups, self.invoices)
+        self.secret_key: str = secret_key
+        self.publishable_key: str = publishable_key
+        self.methods: Methods = Methods(books)
+        self.intents: Intents = Intents(books, self.methods, url=url)
+        self.refunds: Refunds = Refunds(books, self.methods)
+        self.setups: Setups = Setups(books, self.methods, url=url)
+        self.disputes: Disputes = self.intents.attempts.disputes
+        self.products: Products = Products(books)
+        self.invoices: Invoices = Invoices(books, self.intents.attempts)
+        self.subscriptions: Subscriptions = Subscriptions(
+            books, self.methods, self.products, self.setups, self.invoices
+        )
         self._routes = [(verb, re.compile(pattern), handler) for verb, pattern, handler in self._table()]
 
     # --- one request ------------------------------------------------------------------------------

@@ -34,8 +34,8 @@ class Attempts:
         self._books = books
         self._methods = methods
         self._url = url
-        self.disputes = Disputes(books)
-        self.held = 0
+        self.disputes: Disputes = Disputes(books)
+        self.held: int = 0
         """How many of the next collections stay in `processing` until they are settled by hand."""
 
     def make(self, intent: Json, method: Json, params: Params, *, from_browser: bool) -> None:

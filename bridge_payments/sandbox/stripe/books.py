@@ -24,8 +24,8 @@ class Books:
 
     def __init__(self, clock: MovableClock) -> None:
         self.clock = clock
-        self.lock = threading.RLock()
-        self.account = "acct_1" + _random(15)
+        self.lock: threading.RLock = threading.RLock()
+        self.account: str = "acct_1" + _random(15)
         self.intents: dict[str, Json] = {}
         self.charges: dict[str, Json] = {}
         self.refunds: dict[str, Json] = {}

@@ -40,19 +40,19 @@ class FakeStripe(Listening):
         merchant: str = "Sandbox merchant",
         saved: Json | None = None,
     ) -> None:
-        self.secret_key = secret_key or f"sk_test_{secrets.token_hex(24)}"
-        self.publishable_key = publishable_key or f"pk_test_{secrets.token_hex(24)}"
+        self.secret_key: str = secret_key or f"sk_test_{secrets.token_hex(24)}"
+        self.publishable_key: str = publishable_key or f"pk_test_{secrets.token_hex(24)}"
         if not (self.secret_key.startswith("sk_test_") and self.publishable_key.startswith("pk_test_")):
             raise ValueError("a sandbox takes test keys only")
         self.merchant = merchant
-        self.clock = clock if isinstance(clock, MovableClock) else MovableClock(clock)
-        self.books = Books(self.clock)
-        self.faults = Faults()
-        self.webhooks = Webhooks(self.clock)
+        self.clock: MovableClock = clock if isinstance(clock, MovableClock) else MovableClock(clock)
+        self.books: Books = Books(self.clock)
+        self.faults: Faults = Faults()
+        self.webhooks: Webhooks = Webhooks(self.clock)
         self.keep: Callable[[], None] = lambda: None
         """Called after every change and before its answer leaves: whoever keeps a `dump` writes it here."""
         super().__init__(port=port, name="fake-stripe")
-        self.api = Api(
+        self.api: Api = Api(
             self.books,
             Keys(self.clock),
             secret_key=self.secret_key,

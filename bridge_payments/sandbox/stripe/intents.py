@@ -30,7 +30,7 @@ class Intents:
     def __init__(self, books: Books, methods: Methods, *, url: str) -> None:
         self._books = books
         self._methods = methods
-        self.attempts = Attempts(books, methods, url=url)
+        self.attempts: Attempts = Attempts(books, methods, url=url)
 
     # --- what the API offers ----------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import sqlalchemy as sa
 
@@ -23,8 +23,8 @@ def _derived(address: Address) -> dict[str, Any]:
 
 class Addresses(Records[Address]):
     name = "addresses"
-    table = addresses
-    codec = Codec(Address, _derived)
+    table: ClassVar[sa.Table] = addresses
+    codec: ClassVar[Codec[Any]] = Codec(Address, _derived)
 
     def add(self, address: Address) -> None:
         self.insert(address)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import sqlalchemy as sa
 
@@ -31,8 +31,8 @@ _TAKE_PLACE: Final = Insertion("customers.add", customers, "provider_id", "owner
 
 class Customers(Records[Customer]):
     name = "customers"
-    table = customers
-    codec = Codec(Customer, _derived)
+    table: ClassVar[sa.Table] = customers
+    codec: ClassVar[Codec[Any]] = Codec(Customer, _derived)
 
     def get_by_reference(self, provider_id: str, reference: str) -> Customer | None:
         return self.one("get_by_reference", _BY_REFERENCE, its_provider=provider_id, its_reference=reference)

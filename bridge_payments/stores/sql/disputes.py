@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, ClassVar, Final
 
 import sqlalchemy as sa
 
@@ -18,8 +18,8 @@ _C: Final = disputes.c
 
 class Disputes(Records[Dispute]):
     name = "disputes"
-    table = disputes
-    codec = Codec(Dispute)
+    table: ClassVar[sa.Table] = disputes
+    codec: ClassVar[Codec[Any]] = Codec(Dispute)
 
     def get_by_reference(self, provider_id: str, reference: str) -> Dispute | None:
         return self.one("get_by_reference", _BY_REFERENCE, its_provider=provider_id, its_reference=reference)

@@ -65,9 +65,9 @@ class AsyncLane(Lane):
         self._given = given
         self._options: dict[str, Any] = {"pooler": pooler, "connections": connections}
         self._made: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncEngine] = WeakKeyDictionary()
-        self.read_committed = isinstance(given, AsyncEngine)
+        self.read_committed: bool = isinstance(given, AsyncEngine)
         url = given.url if isinstance(given, AsyncEngine) else given
-        self.dialect = url.get_backend_name()
+        self.dialect: str = url.get_backend_name()
 
     def engine(self) -> AsyncEngine:
         if isinstance(self._given, AsyncEngine):
@@ -130,8 +130,8 @@ class ThreadLane(Lane):
         self._threads: ThreadPoolExecutor | None = None
         # A database in memory is one connection: one thread makes its units wait for each other.
         self._workers = 1 if isinstance(engine.pool, StaticPool | SingletonThreadPool) else workers
-        self.read_committed = not owned
-        self.dialect = engine.dialect.name
+        self.read_committed: bool = not owned
+        self.dialect: str = engine.dialect.name
 
     async def run(self, body: Callable[[sa.Connection], T], *, patient: bool = False) -> T:
         if self._threads is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import sqlalchemy as sa
 
@@ -31,8 +31,8 @@ def _derived(method: PaymentMethod) -> dict[str, Any]:
 
 class PaymentMethods(Records[PaymentMethod]):
     name = "payment_methods"
-    table = payment_methods
-    codec = Codec(PaymentMethod, _derived)
+    table: ClassVar[sa.Table] = payment_methods
+    codec: ClassVar[Codec[Any]] = Codec(PaymentMethod, _derived)
 
     def get_by_reference(self, provider_id: str, reference: str) -> PaymentMethod | None:
         return self.one("get_by_reference", _BY_REFERENCE, its_provider=provider_id, its_reference=reference)

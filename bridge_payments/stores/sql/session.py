@@ -48,7 +48,7 @@ class Session:
     def __init__(
         self, connection: sa.Connection, clock: Clock | None, *, write: bool, skip_locked: bool = True
     ) -> None:
-        self.skip_locked = skip_locked
+        self.skip_locked: bool = skip_locked
         """Whether the server is asked to skip locked rows; False once it did not understand that."""
         self.refusal: StoreError | None = None
         """A refused statement ends the transaction, even if the unit of work looks away."""

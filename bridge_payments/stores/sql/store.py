@@ -42,7 +42,7 @@ __all__ = ["SQLStore", "SQLUnit"]
 if TYPE_CHECKING:
     from ...settings import Settings  # a store by URL needs no pydantic
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -61,20 +61,20 @@ class SQLUnit:
     """The repositories of one transaction."""
 
     def __init__(self, session: Session) -> None:
-        self.payments = Payments(session)
-        self.operations = Operations(session)
-        self.idempotency = Idempotency(session)
-        self.refunds = Refunds(session)
-        self.events = Events(session)
-        self.deliveries = Deliveries(session)
-        self.inbox = Inbox(session)
-        self.endpoints = Endpoints(session)
-        self.jobs = Jobs(session)
-        self.customers = Customers(session)
-        self.payment_methods = PaymentMethods(session)
-        self.addresses = Addresses(session)
-        self.subscriptions = Subscriptions(session)
-        self.disputes = Disputes(session)
+        self.payments: Payments = Payments(session)
+        self.operations: Operations = Operations(session)
+        self.idempotency: Idempotency = Idempotency(session)
+        self.refunds: Refunds = Refunds(session)
+        self.events: Events = Events(session)
+        self.deliveries: Deliveries = Deliveries(session)
+        self.inbox: Inbox = Inbox(session)
+        self.endpoints: Endpoints = Endpoints(session)
+        self.jobs: Jobs = Jobs(session)
+        self.customers: Customers = Customers(session)
+        self.payment_methods: PaymentMethods = PaymentMethods(session)
+        self.addresses: Addresses = Addresses(session)
+        self.subscriptions: Subscriptions = Subscriptions(session)
+        self.disputes: Disputes = Disputes(session)
         self._session = session
 
     def backlog(self) -> Backlog:

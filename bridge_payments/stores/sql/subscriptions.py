@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import sqlalchemy as sa
 
@@ -26,8 +26,8 @@ def _derived(subscription: Subscription) -> dict[str, Any]:
 
 class Subscriptions(Records[Subscription]):
     name = "subscriptions"
-    table = subscriptions
-    codec = Codec(Subscription, _derived)
+    table: ClassVar[sa.Table] = subscriptions
+    codec: ClassVar[Codec[Any]] = Codec(Subscription, _derived)
 
     def get_by_reference(self, provider_id: str, reference: str) -> Subscription | None:
         return self.one("get_by_reference", _BY_REFERENCE, its_provider=provider_id, its_reference=reference)

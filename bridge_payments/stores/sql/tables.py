@@ -43,7 +43,7 @@ NAMING: Final = {
     "pk": "pk_%(table_name)s",
 }
 
-metadata = sa.MetaData(naming_convention=NAMING)
+metadata: sa.MetaData = sa.MetaData(naming_convention=NAMING)
 
 
 def _text(name: str) -> sa.Column[str]:
@@ -88,7 +88,7 @@ def _secrets(table: str) -> sa.Index:
     return sa.Index(f"ix_{table}_secrets", *columns, postgresql_where=with_one, sqlite_where=with_one)
 
 
-payments = sa.Table(
+payments: sa.Table = sa.Table(
     "provider_payments",
     metadata,
     _id(),
@@ -190,7 +190,7 @@ payments = sa.Table(
     _secrets("provider_payments"),
 )
 
-references = sa.Table(
+references: sa.Table = sa.Table(
     # What must be unique and is not an id; small, and never partitioned. kind: "intent" for the
     # provider's reference of a payment, "merchant" for the merchant's reference_code where it is unique.
     "payment_references",
@@ -202,7 +202,7 @@ references = sa.Table(
     sa.PrimaryKeyConstraint("provider_id", "kind", "reference"),
 )
 
-operations = sa.Table(
+operations: sa.Table = sa.Table(
     "operations",
     metadata,
     _id(),
@@ -236,7 +236,7 @@ operations = sa.Table(
     _due("due", "operations", "due_at"),  # reconciliation, and the operator's queue
 )
 
-slots = sa.Table(
+slots: sa.Table = sa.Table(
     # One open operation per row that it is about, by primary key: two verbs on one payment never run at once.
     "operation_slots",
     metadata,
@@ -244,7 +244,7 @@ slots = sa.Table(
     _exact("operation_id", 64, nullable=False),
 )
 
-keys = sa.Table(
+keys: sa.Table = sa.Table(
     "idempotency_keys",
     metadata,
     _exact("scope", 400, nullable=False),
@@ -259,7 +259,7 @@ keys = sa.Table(
     sa.Index(None, "created_at"),  # forgetting the old ones
 )
 
-refunds = sa.Table(
+refunds: sa.Table = sa.Table(
     "refunds",
     metadata,
     _id(),
@@ -282,7 +282,7 @@ refunds = sa.Table(
     sa.Index(None, "payment_id", "id"),  # the refunds of a payment
 )
 
-outbox = sa.Table(
+outbox: sa.Table = sa.Table(
     "outbox",
     metadata,
     _id(),
@@ -296,7 +296,7 @@ outbox = sa.Table(
     sa.Index(None, "created_at"),  # forgetting the old ones
 )
 
-deliveries = sa.Table(
+deliveries: sa.Table = sa.Table(
     "webhook_deliveries",
     metadata,
     _id(),
@@ -328,7 +328,7 @@ deliveries = sa.Table(
     sa.Index(None, "endpoint", "id"),  # what one endpoint was told, newest first
 )
 
-inbox = sa.Table(
+inbox: sa.Table = sa.Table(
     "provider_webhooks",
     metadata,
     _id(),
@@ -365,7 +365,7 @@ inbox = sa.Table(
     _due("due", "provider_webhooks", "available_at"),
 )
 
-endpoints = sa.Table(
+endpoints: sa.Table = sa.Table(
     "provider_webhook_endpoints",
     metadata,
     _id(),
@@ -387,7 +387,7 @@ endpoints = sa.Table(
     _count("version"),
 )
 
-endpoint_health = sa.Table(
+endpoint_health: sa.Table = sa.Table(
     # Of endpoints of every kind, by the name under which their deliveries are stored.
     "webhook_endpoint_health",
     metadata,
@@ -398,7 +398,7 @@ endpoint_health = sa.Table(
     _exact("disabled_reason", 20),
 )
 
-jobs = sa.Table(
+jobs: sa.Table = sa.Table(
     "scheduled_jobs",
     metadata,
     sa.Column("name", Exact(64), primary_key=True),
@@ -412,7 +412,7 @@ jobs = sa.Table(
     _exact("note", 255),
 )
 
-customers = sa.Table(
+customers: sa.Table = sa.Table(
     "provider_customers",
     metadata,
     _id(),
@@ -442,7 +442,7 @@ customers = sa.Table(
     sa.Index(None, "organization_id", "id"),
 )
 
-payment_methods = sa.Table(
+payment_methods: sa.Table = sa.Table(
     "provider_payment_methods",
     metadata,
     _id(),
@@ -487,7 +487,7 @@ payment_methods = sa.Table(
     _secrets("provider_payment_methods"),
 )
 
-addresses = sa.Table(
+addresses: sa.Table = sa.Table(
     "provider_addresses",
     metadata,
     _id(),
@@ -520,7 +520,7 @@ addresses = sa.Table(
     sa.Index(None, "organization_id", "id"),
 )
 
-subscriptions = sa.Table(
+subscriptions: sa.Table = sa.Table(
     "provider_subscriptions",
     metadata,
     _id(),
@@ -585,7 +585,7 @@ subscriptions = sa.Table(
     _secrets("provider_subscriptions"),
 )
 
-disputes = sa.Table(
+disputes: sa.Table = sa.Table(
     "disputes",
     metadata,
     _id(),

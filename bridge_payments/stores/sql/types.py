@@ -21,8 +21,8 @@ __all__ = ["Exact", "LongText", "UtcDateTime", "moment"]
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
     """Aware and in UTC, in and out, with microseconds; a naive datetime is refused, never guessed."""
 
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
+    impl: sa.DateTime = sa.DateTime(timezone=True)
+    cache_ok: bool = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         if dialect.name in ("mysql", "mariadb"):

@@ -23,7 +23,8 @@ class Refusal(Exception):
     """Answer with this status and body: the gateway's definite no."""
 
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
-        self.status, self.body = status, body
+        self.status: int = status
+        self.body: Mapping[str, Any] = body
         super().__init__(f"HTTP {status}")
 
 
@@ -58,7 +59,7 @@ class HttpGateway(GatewayControl):
         self.failures: list[Exception] = []
         """What `answer` stumbled over: a mistake in the fake, which `close` raises."""
         self._server = _Server(self)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.url: str = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=(_POLL,), daemon=True).start()
 
     @abstractmethod

@@ -21,7 +21,7 @@ class Wire(Transport):
     def __init__(self, url: str) -> None:
         super().__init__(connect_timeout=1.0, total_timeout=5.0)
         self._url = url
-        self.sent = 0
+        self.sent: int = 0
         """How many requests were handed to it."""
 
     def cut(self) -> None:

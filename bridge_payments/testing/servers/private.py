@@ -55,7 +55,7 @@ class PrivateServer:
         *gentle* is the signal at which it ends whatever its clients do.
         """
         self.folder = folder
-        self.log = folder / "log"
+        self.log: Path = folder / "log"
         self._options: dict[str, Any] = {
             "cwd": folder,
             "stdin": subprocess.DEVNULL,

@@ -45,7 +45,7 @@ apilevel = "2.0"
 threadsafety = 1
 paramstyle = "qmark"
 sqlite_version = "3.45.1"  # of the server, which all that exist are at least (sqld 0.24, 2025-02)
-sqlite_version_info = (3, 45, 1)
+sqlite_version_info: tuple[int, int, int] = (3, 45, 1)
 Binary = bytes
 Warning = UserWarning  # noqa: A001 - PEP 249's name
 
@@ -63,7 +63,7 @@ class Connection:
     """A stream at the server while there is a transaction, and nothing at all between two of them."""
 
     def __init__(self, url: str, token: str | None, transport: Transport) -> None:
-        self.stream = Stream()
+        self.stream: Stream = Stream()
         self._url = url
         self._transport = transport
         self._headers = {"content-type": "application/json"}
@@ -141,7 +141,7 @@ class Cursor:
         self._rows: Sequence[tuple[Any, ...]] = ()
         self._at = 0
         self.description: list[tuple[Any, ...]] | None = None
-        self.rowcount = -1
+        self.rowcount: int = -1
         self.lastrowid: int | None = None
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Cursor:
