@@ -41,6 +41,7 @@ class Conversion:
 
     @property
     def total(self) -> int:
+        """How many rows that is."""
         return sum(len(getattr(self, noun)) for noun in _NOUNS)
 
 

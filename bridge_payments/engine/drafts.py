@@ -69,6 +69,7 @@ class PaymentDraft:
 
     @property
     def amount(self) -> Money:
+        """What is to be paid."""
         return Money(self.pricing.total, self.currency)
 
     def priced(self, total: Money | int | Pricing) -> PaymentDraft:

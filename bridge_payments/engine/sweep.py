@@ -29,9 +29,11 @@ class SweepWork(Refreshing):
     """The part of the engine that asks by itself."""
 
     async def cancel_payment(self, payment_id: str, *, principal: Principal = SYSTEM) -> Payment:
+        """See `PaymentVerbs.cancel_payment`."""
         raise NotImplementedError
 
     async def retry_waiting_refunds(self, payment_id: str) -> int:
+        """See `RefundVerbs.retry_waiting_refunds`."""
         raise NotImplementedError
 
     async def sweep(self, *, limit: int = 50) -> int:

@@ -130,10 +130,12 @@ class Route:
 
     @property
     def operation_id(self) -> str:
+        """The handler's name: unique among the routes."""
         return getattr(self.handler, "__name__", self.path)
 
     @property
     def summary(self) -> str:
+        """The first line of the handler's docstring."""
         return (getdoc(self.handler) or "").partition("\n")[0]
 
     def text_for(self, error: BridgeError) -> Text | None:
@@ -142,6 +144,7 @@ class Route:
 
     @property
     def description(self) -> str:
+        """What follows that line."""
         return (getdoc(self.handler) or "").partition("\n")[2].strip()
 
 

@@ -12,6 +12,8 @@ __all__ = ["Address", "AddressType"]
 
 
 class AddressType(StrEnum):
+    """What an address is for."""
+
     BILLING = "billing"
     SHIPPING = "shipping"
     BOTH = "both"

@@ -37,4 +37,5 @@ class Customer:
 
     @property
     def is_deleted(self) -> bool:
+        """Whether it is gone at the provider."""
         return self.deleted_at is not None

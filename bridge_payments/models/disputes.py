@@ -12,6 +12,8 @@ __all__ = ["Dispute", "DisputeStatus"]
 
 
 class DisputeStatus(StrEnum):
+    """Who has the disputed money, and whether that is decided."""
+
     OPEN = "open"
     """Money is held back, or may be: evidence is asked for or under review."""
     WON = "won"
@@ -43,4 +45,5 @@ class Dispute:
 
     @property
     def amount(self) -> Money:
+        """What the payer's bank took, or wants."""
         return Money(self.amount_cents, self.currency)

@@ -103,6 +103,8 @@ class Noun(StrEnum):
 
 
 class DeliveryState(StrEnum):
+    """How far one event is on its way to one endpoint."""
+
     PENDING = "pending"
     DELIVERED = "delivered"
     DEAD = "dead"
@@ -128,6 +130,8 @@ class Delivery:
 
 
 class InboxState(StrEnum):
+    """What became of a received webhook."""
+
     RECEIVED = "received"
     PARKED = "parked"
     """Names an object that we do not know yet; asked again later."""

@@ -51,6 +51,8 @@ PAYMENT_VERBS: Final = (Verb.CREATE, Verb.UPDATE, Verb.CONFIRM, Verb.CAPTURE, Ve
 
 
 class OperationState(StrEnum):
+    """How far an instruction is, and how it ended."""
+
     RESERVED = "reserved"
     """Committed here; nothing is known about the provider."""
     UNKNOWN = "unknown"
@@ -146,6 +148,7 @@ class Operation:
 
     @property
     def is_open(self) -> bool:
+        """Whether its outcome is still to be found out."""
         return self.state in OPEN_OPERATION_STATES
 
     @property

@@ -14,6 +14,8 @@ __all__ = ["PaymentMethod", "PaymentMethodStatus"]
 
 
 class PaymentMethodStatus(StrEnum):
+    """Whether a stored method can be charged."""
+
     PENDING = "pending"
     """Reserved, and the provider has not answered yet."""
     REQUIRES_ACTION = "requires_action"
@@ -66,4 +68,5 @@ class PaymentMethod:
 
     @property
     def is_usable(self) -> bool:
+        """Whether something can be charged to it."""
         return self.status is PaymentMethodStatus.ACTIVE and self.provider_payment_method_id is not None

@@ -55,6 +55,8 @@ PAID_STATUSES: Final = frozenset(
 
 
 class CaptureMethod(StrEnum):
+    """Whether a confirmed payment is collected at once or held."""
+
     AUTOMATIC = "automatic"
     MANUAL = "manual"
 
@@ -199,10 +201,12 @@ class Payment:
 
     @property
     def total(self) -> Money:
+        """What is to be paid."""
         return Money(self.total_cents, self.currency)
 
     @property
     def captured(self) -> Money:
+        """What was collected so far, refunds not taken off."""
         return Money(self.captured_cents, self.currency)
 
     @property
@@ -212,10 +216,12 @@ class Payment:
 
     @property
     def is_open(self) -> bool:
+        """Whether it can still be paid or given up."""
         return self.status in OPEN_STATUSES
 
     @property
     def is_paid(self) -> bool:
+        """Whether money was collected, given back since or not."""
         return self.status in PAID_STATUSES
 
     def without_secret(self) -> Payment:

@@ -12,6 +12,8 @@ __all__ = ["SYSTEM", "Principal", "PrincipalKind"]
 
 
 class PrincipalKind(StrEnum):
+    """As what somebody asks."""
+
     SYSTEM = "system"
     """Trusted Python code in the merchant's own process."""
     ADMIN = "admin"
@@ -81,6 +83,7 @@ class Principal:
 
     @property
     def is_anonymous(self) -> bool:
+        """Whether they proved nothing."""
         return self.kind is PrincipalKind.ANONYMOUS
 
     def scope(self, guest_email: str | None = None) -> str:

@@ -14,6 +14,8 @@ __all__ = ["Refund", "RefundStatus"]
 
 
 class RefundStatus(StrEnum):
+    """How far a refund is, and how it ended."""
+
     PENDING = "pending"
     """Reserved, sent, or accepted by the provider and not yet settled. Keeps its share reserved."""
     WAITING = "waiting"
@@ -45,6 +47,7 @@ class Refund:
 
     @property
     def amount(self) -> Money:
+        """What is given back."""
         return Money(self.amount_cents, self.currency)
 
     @property

@@ -34,6 +34,8 @@ ENDED_SUBSCRIPTION_STATUSES: Final = frozenset(
 
 
 class BillingInterval(StrEnum):
+    """The unit in which periods of a subscription are counted."""
+
     DAILY = "daily"
     WEEKLY = "weekly"
     MONTHLY = "monthly"
@@ -106,4 +108,5 @@ class Subscription:
 
     @property
     def has_ended(self) -> bool:
+        """Whether nothing is billed for it any more."""
         return self.status in ENDED_SUBSCRIPTION_STATUSES

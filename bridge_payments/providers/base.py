@@ -106,6 +106,7 @@ class KeyRules:
 
     @property
     def has_keys(self) -> bool:
+        """Whether the provider knows idempotency keys at all."""
         return self.max_length > 0
 
 

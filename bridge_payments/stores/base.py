@@ -181,7 +181,10 @@ class Backlog:
 
 
 class PaymentRepository(Protocol):
-    def get(self, payment_id: str) -> Payment | None: ...
+    """Rows of `provider_payments`, and what is unique about them."""
+
+    def get(self, payment_id: str) -> Payment | None:
+        """Return one payment."""
 
     def get_by_reference(self, provider_id: str, reference: str) -> Payment | None:
         """Find by the provider's intent or payment reference, within one account."""
@@ -189,7 +192,8 @@ class PaymentRepository(Protocol):
     def get_by_our_reference(self, reference: str) -> Payment | None:
         """Find by `Payment.reference`, our 20 characters."""
 
-    def add(self, payment: Payment) -> None: ...
+    def add(self, payment: Payment) -> None:
+        """Insert under a new id. A StoreError if the id, or the provider's intent, is taken."""
 
     def save(self, payment: Payment, *, expected_version: int) -> bool:
         """Write the whole row as version ``expected_version + 1`` if its version still is *expected_version*.
@@ -198,7 +202,8 @@ class PaymentRepository(Protocol):
         reference becomes unique per account with it: a second payment that claims it is a StoreError.
         """
 
-    def list(self, query: PaymentQuery) -> Page: ...
+    def list(self, query: PaymentQuery) -> Page:
+        """Return one page, and how many there are."""
 
     def totals(self) -> Sequence[PaymentTotals]:
         """Return the sums of every status and currency, in that order. Reads every payment."""
@@ -236,9 +241,13 @@ class PaymentRepository(Protocol):
 
 
 class OperationRepository(Protocol):
-    def get(self, operation_id: str) -> Operation | None: ...
+    """Instructions, and the slot that lets one at a time work on a row."""
 
-    def get_by_reference(self, reference: str) -> Operation | None: ...
+    def get(self, operation_id: str) -> Operation | None:
+        """Return one operation."""
+
+    def get_by_reference(self, reference: str) -> Operation | None:
+        """Find by `Operation.reference`, our 20 characters."""
 
     def for_subject(self, subject_id: str) -> Sequence[Operation]:
         """Return every operation on a payment, or on another row, oldest first."""
@@ -277,6 +286,8 @@ class OperationRepository(Protocol):
 
 
 class IdempotencyRepository(Protocol):
+    """Which Idempotency-Key was used for what."""
+
     def put(self, record: IdempotencyRecord) -> IdempotencyRecord:
         """Insert if (scope, key) is new; return the record that is stored now, this one or the earlier.
 
@@ -287,28 +298,37 @@ class IdempotencyRepository(Protocol):
     def release(self, operation_id: str) -> int:
         """Forget the keys of an operation that was proved never executed: a repeat is a new instruction."""
 
-    def delete_before(self, moment: datetime, *, limit: int) -> int: ...
+    def delete_before(self, moment: datetime, *, limit: int) -> int:
+        """Forget at most *limit* keys of before *moment*, the oldest first; return how many."""
 
 
 class RefundRepository(Protocol):
-    def get(self, refund_id: str) -> Refund | None: ...
+    """Rows of `refunds`."""
 
-    def get_by_reference(self, provider_id: str, reference: str) -> Refund | None: ...
+    def get(self, refund_id: str) -> Refund | None:
+        """Return one refund."""
+
+    def get_by_reference(self, provider_id: str, reference: str) -> Refund | None:
+        """Find by the provider's reference, within one account."""
 
     def for_payment(self, payment_id: str) -> Sequence[Refund]:
         """Return every refund of a payment, oldest first."""
 
-    def add(self, refund: Refund) -> None: ...
+    def add(self, refund: Refund) -> None:
+        """Insert under a new id."""
 
-    def save(self, refund: Refund, *, expected_version: int) -> bool: ...
+    def save(self, refund: Refund, *, expected_version: int) -> bool:
+        """Write the next version if the row still is *expected_version*; return whether it was."""
 
 
 class EventRepository(Protocol):
     """The outbox."""
 
-    def add(self, event: Event) -> None: ...
+    def add(self, event: Event) -> None:
+        """Write an event, without any client secret; untold from now on."""
 
-    def get(self, event_id: str) -> Event | None: ...
+    def get(self, event_id: str) -> Event | None:
+        """Return one event."""
 
     def get_all(self, event_ids: Sequence[str]) -> Mapping[str, Event]:
         """Return those of these events that are stored, by id, in one statement."""
@@ -316,7 +336,8 @@ class EventRepository(Protocol):
     def for_subject(self, subject_id: str) -> Sequence[Event]:
         """Return the events of a payment, or of another row, oldest first: see `Event.subject_id`."""
 
-    def count_by_type(self) -> Mapping[str, int]: ...
+    def count_by_type(self) -> Mapping[str, int]:
+        """Return how many there are of each type. Reads every event."""
 
     def claim_untold(self, *, limit: int, lease_seconds: float) -> Sequence[Event]:
         """Take events that have no deliveries yet; again after the lease unless `mark_told` came."""
@@ -324,10 +345,13 @@ class EventRepository(Protocol):
     def mark_told(self, *event_ids: str) -> None:
         """Every endpoint that wants one of these events has its delivery now."""
 
-    def delete_told_before(self, moment: datetime, *, limit: int) -> int: ...
+    def delete_told_before(self, moment: datetime, *, limit: int) -> int:
+        """Forget at most *limit* told events of before *moment*, with their deliveries; return how many."""
 
 
 class DeliveryRepository(Protocol):
+    """Events on their way to endpoints."""
+
     def add(self, delivery: Delivery) -> bool:
         """Insert unless (event, endpoint) exists; return whether it was inserted.
 
@@ -337,7 +361,8 @@ class DeliveryRepository(Protocol):
     def add_all(self, deliveries: Sequence[Delivery]) -> None:
         """Do `add` for each, together."""
 
-    def get(self, delivery_id: str) -> Delivery | None: ...
+    def get(self, delivery_id: str) -> Delivery | None:
+        """Return one delivery."""
 
     def claim_due(
         self, *, limit: int, lease_seconds: float, token: str, endpoints: Sequence[str] | None = None
@@ -387,9 +412,11 @@ class DeliveryRepository(Protocol):
 class EndpointRepository(Protocol):
     """Endpoints that an operator stored, and the health of endpoints of every kind."""
 
-    def add(self, endpoint: StoredEndpoint) -> None: ...
+    def add(self, endpoint: StoredEndpoint) -> None:
+        """Insert under a new id."""
 
-    def get(self, endpoint_id: str) -> StoredEndpoint | None: ...
+    def get(self, endpoint_id: str) -> StoredEndpoint | None:
+        """Return one stored endpoint."""
 
     def list(self) -> Sequence[StoredEndpoint]:
         """All of them, oldest first."""
@@ -442,12 +469,16 @@ class JobRepository(Protocol):
 
 
 class InboxRepository(Protocol):
+    """Received webhooks, kept for good."""
+
     def add(self, entry: InboxEntry) -> bool:
         """Insert unless (provider_id, provider_event_id) exists; return whether it did. Due at once."""
 
-    def get(self, entry_id: str) -> InboxEntry | None: ...
+    def get(self, entry_id: str) -> InboxEntry | None:
+        """Return one entry."""
 
-    def get_by_event(self, provider_id: str, provider_event_id: str) -> InboxEntry | None: ...
+    def get_by_event(self, provider_id: str, provider_event_id: str) -> InboxEntry | None:
+        """Find by the provider's id of the event, within one account."""
 
     def claim_due(
         self, *, limit: int, lease_seconds: float, token: str, provider_id: str | None = None
@@ -480,7 +511,8 @@ class InboxRepository(Protocol):
         that was looked at, None when there was none.
         """
 
-    def count(self, *, provider_id: str | None = None) -> Mapping[InboxState, int]: ...
+    def count(self, *, provider_id: str | None = None) -> Mapping[InboxState, int]:
+        """Return how many there are of each state, of one account or of all."""
 
     def list(
         self,
@@ -498,46 +530,60 @@ class Unit(Protocol):
     """Everything that can be read or written inside one transaction."""
 
     @property
-    def payments(self) -> PaymentRepository: ...
+    def payments(self) -> PaymentRepository:
+        """The payments."""
 
     @property
-    def operations(self) -> OperationRepository: ...
+    def operations(self) -> OperationRepository:
+        """The operations."""
 
     @property
-    def idempotency(self) -> IdempotencyRepository: ...
+    def idempotency(self) -> IdempotencyRepository:
+        """The keys of callers."""
 
     @property
-    def refunds(self) -> RefundRepository: ...
+    def refunds(self) -> RefundRepository:
+        """The refunds."""
 
     @property
-    def events(self) -> EventRepository: ...
+    def events(self) -> EventRepository:
+        """The outbox."""
 
     @property
-    def deliveries(self) -> DeliveryRepository: ...
+    def deliveries(self) -> DeliveryRepository:
+        """The deliveries."""
 
     @property
-    def inbox(self) -> InboxRepository: ...
+    def inbox(self) -> InboxRepository:
+        """What providers told us."""
 
     @property
-    def endpoints(self) -> EndpointRepository: ...
+    def endpoints(self) -> EndpointRepository:
+        """The endpoints."""
 
     @property
-    def jobs(self) -> JobRepository: ...
+    def jobs(self) -> JobRepository:
+        """The jobs."""
 
     @property
-    def customers(self) -> CustomerRepository: ...
+    def customers(self) -> CustomerRepository:
+        """The customers."""
 
     @property
-    def payment_methods(self) -> PaymentMethodRepository: ...
+    def payment_methods(self) -> PaymentMethodRepository:
+        """The payment methods."""
 
     @property
-    def addresses(self) -> AddressRepository: ...
+    def addresses(self) -> AddressRepository:
+        """The addresses."""
 
     @property
-    def subscriptions(self) -> SubscriptionRepository: ...
+    def subscriptions(self) -> SubscriptionRepository:
+        """The subscriptions."""
 
     @property
-    def disputes(self) -> DisputeRepository: ...
+    def disputes(self) -> DisputeRepository:
+        """The disputes."""
 
     def backlog(self) -> Backlog:
         """Return what waits. Looks at no more than `TOTAL_CAP` rows of a queue, and at nothing finished."""

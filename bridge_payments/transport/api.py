@@ -64,12 +64,15 @@ class ApiClient:
         return await self.request("POST", path, *args, **options)
 
     async def put(self, path: str, /, *args: str, **options: Any) -> Any:
+        """Replace. *options* as for :meth:`request`."""
         return await self.request("PUT", path, *args, **options)
 
     async def patch(self, path: str, /, *args: str, **options: Any) -> Any:
+        """Change. *options* as for :meth:`request`."""
         return await self.request("PATCH", path, *args, **options)
 
     async def delete(self, path: str, /, *args: str, **options: Any) -> Any:
+        """Delete. *options* as for :meth:`request`."""
         return await self.request("DELETE", path, *args, **options)
 
     async def request(

@@ -34,6 +34,8 @@ _RESERVED_HEADERS: Final = frozenset(
 
 
 class EndpointKind(StrEnum):
+    """In which shape an endpoint is told."""
+
     GENERIC = "generic"
     """Signed JSON, as Standard Webhooks has it."""
     SLACK = "slack"

@@ -42,10 +42,12 @@ class EndpointView:
 
     @property
     def enabled(self) -> bool:
+        """Whether it is told anything."""
         return self.health.disabled_at is None
 
     @property
     def kind(self) -> EndpointKind:
+        """In which shape it is told."""
         return endpoint_from(self.endpoint, now=self.endpoint.updated_at).kind or EndpointKind.GENERIC
 
 

@@ -11,6 +11,8 @@ __all__ = ["CustomerDeletion", "CustomerRequest", "CustomerUpdate", "ProviderCus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerRequest:
+    """Make a customer, or change one."""
+
     customer_id: str
     """Our id."""
     reference: str
@@ -34,11 +36,15 @@ class CustomerUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerDeletion:
+    """Forget a customer, and what is kept with them."""
+
     customer: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderCustomer:
+    """A customer as the provider sees them."""
+
     reference: str
     email: str | None = field(default=None, repr=False)
     name: str | None = field(default=None, repr=False)

@@ -77,6 +77,8 @@ class PaymentMethodUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentMethodDeletion:
+    """Forget a stored method."""
+
     payment_method: str = field(repr=False)
     customer: str | None = None
 

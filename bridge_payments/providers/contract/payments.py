@@ -67,6 +67,8 @@ class UpdateRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmRequest:
+    """Let the payer's agreement take effect: charge or hold."""
+
     payment: str
     amount: Money
     payment_method: str | None = field(default=None, repr=False)
@@ -84,6 +86,8 @@ class ConfirmRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureRequest:
+    """Collect money that is held, in full or in part."""
+
     payment: str
     amount: Money
     final: bool = True
@@ -96,6 +100,8 @@ class CaptureRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelRequest:
+    """Give up a payment that was not collected; release what is held."""
+
     payment: str
     reason: str | None = None
     charge: str | None = None

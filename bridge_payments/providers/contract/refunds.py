@@ -13,6 +13,8 @@ __all__ = ["KnownRefund", "ProviderDispute", "ProviderRefund", "RefundRequest"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundRequest:
+    """Give captured money back."""
+
     payment: str
     refund_id: str
     amount: Money
@@ -26,6 +28,8 @@ class RefundRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderRefund:
+    """A refund as the provider sees it."""
+
     reference: str
     payment: str | None
     amount: Money

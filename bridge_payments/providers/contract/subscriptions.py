@@ -22,6 +22,8 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionRequest:
+    """Begin a subscription, or change one."""
+
     subscription_id: str
     """Our id."""
     reference: str
@@ -59,6 +61,8 @@ class SubscriptionUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionCancellation:
+    """End a subscription, now or at the end of its period."""
+
     subscription: str
     at_period_end: bool = True
     """Where the provider can only end it at once, that is what it does, and the answer says so."""
@@ -67,6 +71,8 @@ class SubscriptionCancellation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionPause:
+    """Bill nothing until it is resumed."""
+
     subscription: str
     reason: str | None = None
 

@@ -21,11 +21,16 @@ class AddressQuery(OwnedQuery):
 
 
 class AddressRepository(Protocol):
-    def get(self, address_id: str) -> Address | None: ...
+    """Rows of `provider_addresses`."""
 
-    def add(self, address: Address) -> None: ...
+    def get(self, address_id: str) -> Address | None:
+        """Return one address, removed or not."""
 
-    def save(self, address: Address, *, expected_version: int) -> bool: ...
+    def add(self, address: Address) -> None:
+        """Insert under a new id."""
+
+    def save(self, address: Address, *, expected_version: int) -> bool:
+        """Write the next version if the row still is *expected_version*; return whether it was."""
 
     def delete(self, address_id: str) -> bool:
         """Remove the row; return whether there was one."""
@@ -33,4 +38,5 @@ class AddressRepository(Protocol):
     def clear_default(self, address: Address) -> int:
         """Unset `is_default` of every other address of the same owner and type; return of how many."""
 
-    def list(self, query: AddressQuery) -> Listing[Address]: ...
+    def list(self, query: AddressQuery) -> Listing[Address]:
+        """Return one page."""

@@ -19,6 +19,8 @@ class CustomerQuery(OwnedQuery):
 
 
 class CustomerRepository(Protocol):
+    """Rows of `provider_customers`."""
+
     def get(self, customer_id: str) -> Customer | None:
         """Return one row, deleted or not."""
 
@@ -44,4 +46,5 @@ class CustomerRepository(Protocol):
         is free. A provider's reference that another living row of the account holds is a StoreError.
         """
 
-    def list(self, query: CustomerQuery) -> Listing[Customer]: ...
+    def list(self, query: CustomerQuery) -> Listing[Customer]:
+        """Return one page."""

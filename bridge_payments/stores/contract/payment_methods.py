@@ -26,13 +26,16 @@ class PaymentMethodQuery(OwnedQuery):
 
 
 class PaymentMethodRepository(Protocol):
+    """Rows of `provider_payment_methods`."""
+
     def get(self, payment_method_id: str) -> PaymentMethod | None:
         """Return one row, deleted or not."""
 
     def get_by_reference(self, provider_id: str, reference: str) -> PaymentMethod | None:
         """Find by the provider's reference of the method or of its set-up; no deleted one."""
 
-    def add(self, method: PaymentMethod) -> None: ...
+    def add(self, method: PaymentMethod) -> None:
+        """Insert under a new id."""
 
     def save(self, method: PaymentMethod, *, expected_version: int) -> bool:
         """As `PaymentRepository.save`. A provider's reference is held by one living row per account."""
@@ -40,7 +43,8 @@ class PaymentMethodRepository(Protocol):
     def clear_default(self, method: PaymentMethod) -> int:
         """Unset `is_default` of every other method of the same owner; return of how many. Bumps versions."""
 
-    def list(self, query: PaymentMethodQuery) -> Listing[PaymentMethod]: ...
+    def list(self, query: PaymentMethodQuery) -> Listing[PaymentMethod]:
+        """Return one page."""
 
     def with_stale_secrets(self, *, before: datetime, limit: int) -> Sequence[PaymentMethod]:
         """Return methods whose client secret expired before *before*."""

@@ -24,7 +24,10 @@ class SubscriptionQuery(OwnedQuery):
 
 
 class SubscriptionRepository(Protocol):
-    def get(self, subscription_id: str) -> Subscription | None: ...
+    """Rows of `provider_subscriptions`."""
+
+    def get(self, subscription_id: str) -> Subscription | None:
+        """Return one subscription."""
 
     def get_by_reference(self, provider_id: str, reference: str) -> Subscription | None:
         """Find by the provider's reference within one account."""
@@ -32,12 +35,14 @@ class SubscriptionRepository(Protocol):
     def get_by_our_reference(self, reference: str) -> Subscription | None:
         """Find by `Subscription.reference`, our 20 characters."""
 
-    def add(self, subscription: Subscription) -> None: ...
+    def add(self, subscription: Subscription) -> None:
+        """Insert under a new id."""
 
     def save(self, subscription: Subscription, *, expected_version: int) -> bool:
         """As `PaymentRepository.save`. A provider's reference is held by one row per account."""
 
-    def list(self, query: SubscriptionQuery) -> Listing[Subscription]: ...
+    def list(self, query: SubscriptionQuery) -> Listing[Subscription]:
+        """Return one page."""
 
     def claim_due(self, *, limit: int, lease_seconds: float) -> Sequence[Subscription]:
         """As `PaymentRepository.claim_due`, by `next_sync_at`."""
