@@ -46,7 +46,7 @@ class OpenTelemetry(Observer):
             _Instruments(metrics.get_meter(_NAME, meter_provider=meter_provider), self._gauges)
         )
         self._read: Sequence[Sample] = ()
-        traced_by(current_traceparent)
+        traced_by(_current_traceparent)
 
     reads = True
 
@@ -144,7 +144,7 @@ def _observed(metric: Metric, read: Callable[[Metric], Iterable[Sample]]) -> Cal
 # --- contexts ---------------------------------------------------------------------------------------
 
 
-def current_traceparent() -> str | None:
+def _current_traceparent() -> str | None:
     """Return the W3C ``traceparent`` of the current span; None outside of one."""
     from opentelemetry import trace
 
