@@ -200,7 +200,7 @@ def browser(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 @timed
 def build(session: nox.Session) -> None:
-    """The wheel holds every file of the package, and works in an environment of its own."""
+    """The wheel holds every file of the package; it and the sdist work in an environment of their own."""
     session.install(TOOLS["build"])
     out = Path(session.create_tmp()).resolve()
     shutil.rmtree(out / "dist", ignore_errors=True)
@@ -212,11 +212,13 @@ def build(session: nox.Session) -> None:
     if missing := set(tracked.stdout.split()) - set(zipfile.ZipFile(wheel).namelist()):
         session.error(f"not in the wheel: {sorted(missing)}")
 
-    session.run("python", "-m", "venv", "--clear", str(out / "clean"))
+    [sdist] = (out / "dist").glob("*.tar.gz")
     session.chdir(out)  # away from the source tree
-    session.run("clean/bin/python", "-m", "pip", "install", "--quiet", str(wheel), external=True)
-    session.run("clean/bin/python", "-c", "from bridge_payments import *", external=True)
-    session.run("clean/bin/bridge-payments", "--help", external=True, silent=True)
+    for archive in (wheel, sdist):
+        session.run("python", "-m", "venv", "--clear", "clean")
+        session.run("clean/bin/python", "-m", "pip", "install", "--quiet", str(archive), external=True)
+        session.run("clean/bin/python", "-c", "from bridge_payments import *", external=True)
+        session.run("clean/bin/bridge-payments", "--help", external=True, silent=True)
 
 
 @nox.session(python=PYTHONS[0])

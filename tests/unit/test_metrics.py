@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -272,3 +276,37 @@ async def test_an_application_hears_of_work_with_an_observer_of_its_own(shop: Pr
         (Kind.CALL, "confirm_payment", "ok"),
         (Kind.OPERATION, "confirm_payment", "succeeded"),
     ]
+
+
+ONE_OF_SEVERAL = """
+import asyncio
+from bridge_payments.testing import bridge
+from bridge_payments.telemetry import Kind
+
+async def main():
+    async with bridge() as shop:
+        with shop.watch.activity(Kind.CALL, "capture_payment", provider="dummy", verb="capture_payment"):
+            pass
+        text, _ = await shop.exposition()
+        print(text.decode())
+
+asyncio.run(main())
+"""
+
+
+def test_where_several_processes_share_a_folder_one_shows_the_counters_of_all(tmp_path: Path) -> None:
+    environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", ONE_OF_SEVERAL],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for _ in range(3)
+    ]
+
+    labels = {"provider": "dummy", "verb": "capture_payment", "outcome": "ok"}
+    assert [figure(read(text), "provider_calls_total", **labels) for text in told] == [1, 2, 3]
+    assert figure(read(told[-1]), "database_up") == 1

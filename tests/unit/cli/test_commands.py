@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -349,6 +351,49 @@ def test_a_worker_ends_in_order_when_it_is_told_to(console: Console, number: sig
         worker.send_signal(number)
         assert worker.stdout.readline().startswith("stopping")
         assert worker.wait(timeout=30) == 0
+
+
+def test_a_worker_shows_its_figures_where_it_is_told_to(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METRICS_PORT", "0")  # any that is free
+    monkeypatch.setenv("HOST", "127.0.0.1")
+    code = "import sys; from bridge_payments.cli import main; sys.exit(main(['worker']))"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline().startswith("working")
+        found = re.search(r":(\d+)/metrics$", worker.stdout.readline())
+        assert found is not None
+        try:
+            status, text = fetched(int(found[1]), "/metrics")
+            assert status == 200
+            assert "bridge_payments_oldest_unknown_operation_seconds 0.0" in text
+            assert fetched(int(found[1]), "/payments")[0] == 404
+        finally:
+            worker.send_signal(signal.SIGTERM)
+        assert worker.stdout.readline().startswith("stopping")
+        assert worker.wait(timeout=30) == 0
+
+
+def fetched(port: int, path: str) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, text
+
+
+def test_a_port_that_is_taken_is_said_by_the_name_of_its_variable(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("METRICS_PORT", str(taken.getsockname()[1]))
+        monkeypatch.setenv("HOST", "127.0.0.1")
+
+        assert console("worker", "--once") != 0
+
+    assert "METRICS_PORT: cannot be listened on" in console.err
 
 
 def test_what_goes_wrong_in_a_worker_is_in_its_log(console: Console, tmp_path: Path) -> None:
