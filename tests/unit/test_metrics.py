@@ -16,6 +16,7 @@ import pytest
 
 from bridge_payments import Event, Money, PaymentDeclined, Principal, Request, Settings
 from bridge_payments.auth import AuthBridge
+from bridge_payments.caching import Cache
 from bridge_payments.errors import ConfigurationError, StoreError
 from bridge_payments.http import Router
 from bridge_payments.telemetry import Activity, Kind, Observer
@@ -310,3 +311,20 @@ def test_where_several_processes_share_a_folder_one_shows_the_counters_of_all(tm
     labels = {"provider": "dummy", "verb": "capture_payment", "outcome": "ok"}
     assert [figure(read(text), "provider_calls_total", **labels) for text in told] == [1, 2, 3]
     assert figure(read(told[-1]), "database_up") == 1
+
+
+async def test_hits_of_caches_are_in_the_text(shop: PracticeBridge, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def load() -> str:
+        return "ada"
+
+    sessions: Cache[str, str] = Cache(max_entries=9, ttl=60)
+    for _ in range(4):
+        await sessions.get("s", load)
+    monkeypatch.setattr(shop.auth, "stats", lambda: {"sessions": sessions.stats})
+
+    figures = read(await text(shop))
+
+    assert figure(figures, "cache_hit_ratio") == 0.75
+    assert figure(figures, "cache_lookups_total", cache="sessions", outcome="hit") == 3
+    assert figure(figures, "cache_lookups_total", cache="sessions", outcome="miss") == 1
+    assert figure(figures, "cache_entries", cache="sessions") == 1
