@@ -8,7 +8,7 @@ import sys
 import pytest
 
 # tests/lab, tests/support
-pytest_plugins = ["bridge_lab.plugin", "bridge_lab.authorize_net", "counterparts", "crashlab.plugin", "leaks"]
+pytest_plugins = ["bridge_lab.plugin", "bridge_lab.authorize_net", "counterparts", "crashlab.plugin"]
 
 
 @pytest.fixture(scope="session")

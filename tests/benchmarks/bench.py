@@ -31,6 +31,7 @@ import hooks
 import imports
 import load
 import sessions
+import stores
 from load import Ask
 from seed import BUYER, READER, seed
 from serve import ASGI, WSGI
@@ -48,6 +49,7 @@ NEW: Final = {
     "reference_code": "order-1042",
     "metadata": {"cart": "c-77", "channel": "web"},
 }
+PARTS: Final = ("imports", "auth", "stores", "calls", "http", "hooks")
 FLOORS: Final = {"raw asgi": "raw asgi", "raw flask": "raw flask", "flask": "raw flask"}
 
 
@@ -59,10 +61,11 @@ class Size:
     lists: int
     creates: int
     hooks: int
+    stores: int
 
 
-FULL: Final = Size(rounds=9, pairs=60, reads=240, lists=120, creates=100, hooks=1000)
-QUICK: Final = Size(rounds=2, pairs=10, reads=40, lists=20, creates=20, hooks=200)
+FULL: Final = Size(rounds=9, pairs=60, reads=240, lists=120, creates=100, hooks=1000, stores=40)
+QUICK: Final = Size(rounds=2, pairs=10, reads=40, lists=20, creates=20, hooks=200, stores=10)
 
 
 # --- processes ------------------------------------------------------------------------------------
@@ -216,12 +219,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", choices=("imports", "auth", "calls", "http", "hooks"), action="append")
+    parser.add_argument("--only", choices=PARTS, action="append")
     options = parser.parse_args()
-    size, parts = (
-        (QUICK if options.quick else FULL),
-        options.only or ("imports", "auth", "calls", "http", "hooks"),
-    )
+    size, parts = (QUICK if options.quick else FULL), options.only or PARTS
     table, began, busy = Table(), time.monotonic(), os.getloadavg()[0]
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bridge-bench-")))
@@ -234,6 +234,14 @@ def main() -> None:
             measure_imports(table, size)
         if "auth" in parts:
             sessions.measure(table, rounds=size.rounds)
+        if "stores" in parts:
+            stores.measure(
+                table,
+                rounds=min(size.rounds, 5),
+                count=size.stores,
+                folder=folder,
+                postgres=postgres,
+            )
         if "calls" in parts:
             measure_calls(table, size, folder, postgres)
         if "http" in parts and postgres is not None:

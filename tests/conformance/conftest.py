@@ -22,6 +22,7 @@ from databases import (  # noqa: E402 - after the line above
     postgres,
     sqld,
 )
+from leaks import returned_connections  # noqa: E402 - the same
 
 __all__ = [
     "database",
@@ -33,6 +34,7 @@ __all__ = [
     "partitioned_mariadb",
     "pgbouncer",
     "postgres",
+    "returned_connections",
     "sqld",
 ]
 

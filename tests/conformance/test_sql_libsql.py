@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import sqlalchemy as sa
 
@@ -47,6 +49,20 @@ async def test_integers_texts_and_bytes_come_back_as_they_were(url: str) -> None
 
     assert await store.run(ask, write=False) == values
     await store.aclose()
+
+
+def sessions() -> set[int]:
+    """The HTTP sessions of this process that are open."""
+    found = (each for each in gc.get_objects() if isinstance(each, aiohttp.ClientSession))
+    return {id(each) for each in found if not each.closed}
+
+
+async def test_a_store_that_is_closed_leaves_no_connection_open(url: str) -> None:
+    store, before = SQLStore(url), sessions()
+    await store.check()
+    assert sessions() - before
+    await store.aclose()
+    assert not sessions() - before
 
 
 async def test_a_read_is_one_request_and_a_write_begins_with_its_first_statement(url: str) -> None:

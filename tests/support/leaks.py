@@ -12,7 +12,7 @@ import sqlalchemy as sa
 __all__ = ["every_connection_comes_back", "returned_connections"]
 
 _lent: dict[int, tuple[Any, str]] = {}
-"""Of every pool of this process: the record, which keeps its number from being another's, and the driver's."""
+"""Of every pool of this process: the record, so that its number stays its own, and whose connection it is."""
 
 
 @sa.event.listens_for(sa.pool.Pool, "checkout")

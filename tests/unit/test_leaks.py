@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -37,9 +38,15 @@ def test_a_unit_that_never_ends_is_told(tmp_path: Path) -> None:
             loop.call_soon_threadsafe(entered.set)
             asyncio.run_coroutine_threadsafe(leave.wait(), loop).result()
 
-        with pytest.raises(AssertionError, match="nobody gave back"), every_connection_comes_back():
+        async def begin() -> asyncio.Future[None]:
             stays = asyncio.ensure_future(store.run(work))
             await entered.wait()
+            return stays
+
+        with ExitStack() as under:
+            under.enter_context(pytest.raises(AssertionError, match="nobody gave back"))
+            under.enter_context(every_connection_comes_back())
+            stays = await begin()
         leave.set()
         await stays
         with every_connection_comes_back():

@@ -87,9 +87,12 @@ class AsyncLane(Lane):
         mine = self._made.pop(asyncio.get_running_loop(), None)
         if mine is not None:
             await mine.dispose()
-        self.forget()  # what other loops opened can only be closed there
+        self._drop()  # what other loops opened can only be closed there
 
     def forget(self) -> None:
+        self._drop()
+
+    def _drop(self) -> None:
         for engine in self._made.values():
             engine.sync_engine.dispose(close=False)
         self._made.clear()
