@@ -232,6 +232,13 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 @timed
+def quickstart(session: nox.Session) -> None:
+    """The quickstart as a new user would do it: its commands and its code, in an empty folder, timed."""
+    session.run("python", "tests/quickstart.py")
+
+
+@nox.session(python=PYTHONS[0])
+@timed
 def bench(session: nox.Session) -> None:
     """What it costs beside the bare SDK, raw handlers and a hand-written application. Figures, no verdict."""
     session.install("-e", ".[dev]", "httptools")  # the parser that uvicorn[standard] brings
