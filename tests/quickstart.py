@@ -43,9 +43,9 @@ def steps(home: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     (home / "env").write_text(f"export BRIDGE={ROOT}\n")
-    for title, body in re.findall(r"^## \d+\. (.+?)\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.M | re.S):
+    for title, body in re.findall(r"^## \d+\. (.+?)\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL):
         began = time.monotonic()
-        for language, block in re.findall(r"^```(\w+)\n(.*?)^```", body, re.M | re.S):
+        for language, block in re.findall(r"^```(\w+)\n(.*?)^```", body, re.MULTILINE | re.DOTALL):
             if language == "python":
                 [name] = re.findall(r"Save this as `([\w.]+)`", body)
                 (home / name).write_text(block)

@@ -10,23 +10,29 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-
 from docs_collector import PAGES, ROOT, Block, blocks, check_data, check_script, check_shell, execute
+
+pytestmark = pytest.mark.slow  # once is enough, on the oldest Python
 
 SETUP = Path(__file__).parent / "setup"
 
 ELSEWHERE = {
     "docs/guides/testing.md": "tests/unit/testing/test_plugin.py",
-    "docs/guides/write-a-provider.md": "tests/acceptance/test_custom_provider.py",
+    "docs/guides/write-a-provider.md": "tests/unit/testing/test_provider_guide.py",
     "docs/quickstart.md": "tests/quickstart.py",
 }
 """Pages whose Python is run by a test or a script of its own."""
 
 REASONS = {
     ("CONTRIBUTING.md", '@pytest.mark.needs("chromium")'): "the shape of a test, its body is an ellipsis",
-    ("CONTRIBUTING.md", "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]'"): "pre-commit's own command",
-    ("docs/databases.md", "from bridge_payments.stores.sql import include_name"): "runs inside Alembic's env.py; "
-    "tests/unit/test_sql_schema.py tries include_name",
+    (
+        "CONTRIBUTING.md",
+        "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]'",
+    ): "pre-commit's own command",
+    (
+        "docs/databases.md",
+        "from bridge_payments.stores.sql import include_name",
+    ): "runs inside Alembic's env.py; tests/unit/test_sql_schema.py tries include_name",
 }
 """(page, first line) of blocks that nothing runs, and why."""
 

@@ -24,7 +24,7 @@ PAGES = sorted(
         *ROOT.glob("examples/**/*.md"),
     ]
 )
-_FENCE = re.compile(r"^(?P<fence>```+)(?P<language>[^\n`]*)\n(?P<code>.*?)^(?P=fence)$", re.M | re.S)
+_FENCE = re.compile(r"^(?P<fence>```+)(?P<language>[^\n`]*)\n(?P<code>.*?)^(?P=fence)$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -73,24 +73,33 @@ async def execute(block: Block, names: dict[str, Any]) -> None:
 
 def check_shell(block: Block) -> list[str]:
     """Return what cannot be: commands, options, variables, extras and sessions that are not there."""
+    code = re.sub(r"\\\n\s*", " ", block.code)
+    code = re.sub(r"(^|\s)#[^\n]*", r"\1", code)
+    code = re.sub(r"\$\(.*\)", "value", code)
+    words = shlex.shlex(code, posix=True, punctuation_chars="&|;\n")
+    words.whitespace, words.whitespace_split, words.commenters = " \t", True, ""
     wrong: list[str] = []
-    lines = re.sub(r"\\\n\s*", " ", block.code).splitlines()
-    for line in lines:
-        for part in re.split(r"\s*(?:&&|\|)\s*|;\s", line):
-            words = shlex.split(part, comments=True)
-            wrong += check_command(words) if words else []
+    command: list[str] = []
+    for word in [*words, "\n"]:
+        if word.strip("&|;\n"):
+            command.append(word)
+        else:
+            wrong += check_command(command) if command else []
+            command = []
     return wrong
 
 
 def check_command(words: list[str]) -> list[str]:
     if words[0] == "export":
         words = words[1:]
+    if ">" in words:  # into a file
+        words = words[: words.index(">")]
     settings = [word for word in words if re.match(r"^[A-Z][A-Z0-9_]*=", word)]
     wrong = [f"no setting {word}" for word in settings if word.partition("=")[0] not in known_variables()]
     words = [word for word in words if word not in settings]
     if not words:
         return wrong
-    command = Path(words[0]).name
+    command = Path(words[0]).name or words[0]
     if command == "bridge-payments":
         wrong += check_ours(words[1:])
     elif command == "pip":
@@ -102,7 +111,7 @@ def check_command(words: list[str]) -> list[str]:
     return wrong
 
 
-KNOWN = {"python", "python3", "curl", "uvicorn", "git", ".", "cd", "gunicorn", "flask"}
+KNOWN = {".", "cd", "curl", "flask", "git", "gunicorn", "pytest", "python", "python3", "tee", "uvicorn"}
 """Commands that are not ours. What they are asked for is not looked at."""
 
 
@@ -112,7 +121,6 @@ def check_ours(words: list[str]) -> list[str]:
 
     from bridge_payments.cli import COMMANDS
 
-    words = [word for word in words if word not in ("&", ">")]
     if not words or words == ["--help"]:
         return []
     if words[0] not in COMMANDS:
@@ -128,9 +136,10 @@ def check_ours(words: list[str]) -> list[str]:
 
 
 def check_pip(words: list[str]) -> list[str]:
-    asked = [extra for word in words for extras in re.findall(r"\[([\w,-]+)\]", word) for extra in extras.split(",")]
-    ours = [word for word in words if "bridge" in word.lower() or word.startswith(".")]
-    return [f"no extra {extra}" for extra in asked if ours and extra not in PYPROJECT["optional-dependencies"]]
+    asked = re.findall(r"(?:bridge-payments|BRIDGE}|^\.)\[([\w,-]+)\]", "\n".join(words), re.MULTILINE)
+    extras = {extra for each in asked for extra in each.split(",")}
+    theirs = {"test"}  # of a provider's own package
+    return [f"no extra {extra}" for extra in extras - theirs - PYPROJECT["optional-dependencies"].keys()]
 
 
 def named_sessions(words: list[str]) -> list[str]:
@@ -172,7 +181,7 @@ def check_script(block: Block) -> bool:
         return False
     code = block.code
     if block.language == "html":
-        code = "\n".join(re.findall(r"<script>(.*?)</script>", code, re.S))
+        code = "\n".join(re.findall(r"<script>(.*?)</script>", code, re.DOTALL))
     done = subprocess.run(
         [node, "--input-type=module", "--check"], input=code, text=True, capture_output=True, check=False
     )

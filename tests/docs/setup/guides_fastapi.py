@@ -1,10 +1,7 @@
-"""Asks the page's FastAPI application for a payment."""
+"""Asks the page's application for a payment and takes it back."""
 
 
 async def after(names):
-    from docs_web import pay
-    from fastapi.testclient import TestClient
+    from docs_web import pay_asgi
 
-    with TestClient(names["app"]) as browser:
-        then = ["/orders/{id}/return"] if "take_back" in names else []
-        await pay(names, lambda path, body: browser.post(path, json=body).json(), then=then)
+    await pay_asgi(names["app"], names["bridge"], ["/orders/{id}/return"])

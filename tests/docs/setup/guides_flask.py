@@ -1,11 +1,7 @@
-"""Asks the page's Flask application for a payment."""
+"""Asks the page's application for a payment and takes it back."""
 
 
 async def after(names):
-    from docs_web import pay
+    from docs_web import pay_flask
 
-    browser = names["app"].test_client()
-    try:
-        await pay(names, lambda path, body: browser.post(path, json=body).json, then=["/orders/{id}/return"])
-    finally:
-        names["bridge"].close()
+    await pay_flask(names["app"], names["bridge"], ["/orders/{id}/return"])

@@ -1,9 +1,7 @@
-"""Asks the page's Starlette application for a payment."""
+"""Asks the page's application for a payment."""
 
 
 async def after(names):
-    from docs_web import pay
-    from starlette.testclient import TestClient
+    from docs_web import pay_asgi
 
-    with TestClient(names["app"]) as browser:
-        await pay(names, lambda path, body: browser.post(path, json=body).json())
+    await pay_asgi(names["app"], names["bridge"])

@@ -31,6 +31,10 @@ def after(names):
     body = json.dumps({"id": "evt_1", "type": "payment.success", "data": {}})
     now = datetime.now(UTC)
     signature = Webhook(names["secret"]).sign("evt_1", now, body)
-    headers = {"webhook-id": "evt_1", "webhook-timestamp": str(int(now.timestamp())), "webhook-signature": signature}
+    headers = {
+        "webhook-id": "evt_1",
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": signature,
+    }
     names["receive"](body.encode(), headers)
     assert names["shipped"] == ["payment.success"]

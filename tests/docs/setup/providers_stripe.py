@@ -1,6 +1,6 @@
 """An engine that charges at a fake Stripe."""
 
-from bridge_payments import Money, PaymentEngine
+from bridge_payments import Money, PaymentEngine  # noqa: F401 - for the page
 from bridge_payments.providers.stripe import StripeProvider
 from bridge_payments.sandbox.stripe import FakeStripe
 from bridge_payments.settings import Settings
@@ -10,9 +10,13 @@ from bridge_payments.transport import Transport
 gateway = FakeStripe.start()
 transport = Transport()
 account = StripeProvider(
-    secret_key=gateway.secret_key, webhook_secrets=["whsec_dGVzdA=="], transport=transport, api_base=gateway.url
+    secret_key=gateway.secret_key,
+    webhook_secrets=["whsec_dGVzdA=="],
+    transport=transport,
+    api_base=gateway.url,
 )
-engine = PaymentEngine(MemoryStore(), {"stripe": account}, settings=Settings(allow_sandbox=True), transport=transport)
+settings = Settings(allow_sandbox=True, default_provider="stripe")
+engine = PaymentEngine(MemoryStore(), {"stripe": account}, settings=settings, transport=transport)
 
 
 async def after(names):
