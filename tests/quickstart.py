@@ -1,8 +1,8 @@
 """
 Does what docs/quickstart.md says, and nothing else, in an empty folder: its commands, its files, in order.
 
-Prints how long each step took. Two things differ from a reader's: `BRIDGE` is this clone, and the port is one that is
-free here.
+Prints how long each step took. Two things differ from a reader's: `BRIDGE` is this clone, and the port is
+one that is free here.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ def steps(home: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     (home / "env").write_text(f"export BRIDGE={ROOT}\n")
-    for title, body in re.findall(r"^## \d+\. (.+?)\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL):
+    for title, body in re.findall(
+        r"^## \d+\. (.+?)\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL
+    ):
         began = time.monotonic()
         for language, block in re.findall(r"^```(\w+)\n(.*?)^```", body, re.MULTILINE | re.DOTALL):
             if language == "python":

@@ -28,7 +28,7 @@ async def tables(url: str = "sqlite:///shop.db") -> None:
 
 
 async def pay(post: Post, then: Sequence[str] = ()) -> None:
-    """Offer a cent for an order of twenty dollars, pay what the shop says, and post to the paths of *then*."""
+    """Offer a cent for an order of twenty dollars, pay what the shop says, post to each of *then*."""
     begun = await post(PAYMENTS, ORDER)
     assert begun["data"]["total_cents"] == 2000, begun
     paid = await post(f"{PAYMENTS}/{begun['data']['id']}/confirm", {"payment_method_id": "dummy_ok"})
