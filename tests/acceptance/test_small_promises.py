@@ -83,6 +83,22 @@ async def test_the_hook_has_the_last_word_on_what_an_update_says(world: World) -
     assert (found["total_cents"], found["description"], found["metadata"]) == (4000, "Tea", {"checked": True})
 
 
+async def test_a_customers_addresses_are_those_of_its_owner(world: World) -> None:
+    customer, address = await world.customer(), await world.address()
+    for caller, expected in (("owner", 200), ("admin", 200), ("other user", 404), ("other guest", 404)):
+        answer = await world.ask(caller, "GET", f"/addresses/customer/{customer}")
+        assert answer.status == expected
+        if expected == 200:
+            assert [row["id"] for row in json.loads(answer.body)["data"]] == [address]
+
+
+async def test_accounts_are_named_without_asking_them(world: World) -> None:
+    answer = await world.ask("owner", "GET", "/providers/test")
+    assert json.loads(answer.body)["data"] == {"dummy": {"status": "configured", "mode": "test"}}
+    assert world.gateway.requests == []
+    assert (await world.ask("anonymous", "GET", "/providers/test")).status == 401
+
+
 def test_two_bridges_in_one_application_do_not_share_names(flowless: FakeFlowless) -> None:
     app = FastAPI()
     app.include_router(payments_router(World(flowless).bridge), prefix="/eu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from ...errors import AccessDenied, IdempotencyMismatch, NotAuthenticated, NotFound, RateLimited
@@ -15,6 +16,7 @@ from .owned import READ_ERRORS, guest_of, id_of, page_of, signed_in
 __all__ = ["ADDRESS_ROUTES"]
 
 _MISSING: Final = "Address not found"
+_NO_CUSTOMER: Final = "Customer not found"
 
 
 async def create_address(call: Call) -> Reply:
@@ -38,6 +40,24 @@ async def list_addresses(call: Call) -> Reply:
     """List the caller's addresses; admins see everybody's."""
     query, page = read_addresses(call.request)
     found = await call.bridge.engine.list_addresses(query, principal=call.principal)
+    return page_of(call, found, [AddressOut.model_validate(row) for row in found.items], query, page)
+
+
+async def list_customer_addresses(call: Call) -> Reply:
+    """List the addresses of the owner of one customer, who has to be the caller's."""
+    engine = call.bridge.engine
+    try:
+        customer = await engine.get_customer(
+            id_of(call, "customer_id", _NO_CUSTOMER), principal=call.principal
+        )
+    except AccessDenied:
+        raise NotFound(_NO_CUSTOMER) from None
+    query, page = read_addresses(call.request)
+    email = None if customer.user_id is not None else customer.guest_email
+    query = replace(query, user_id=customer.user_id, guest_email=email)
+    if customer.user_id is None and email is None:  # the merchant's own: nobody's addresses are its
+        query = replace(query, user_id=customer.id)
+    found = await engine.list_addresses(query, principal=call.principal)
     return page_of(call, found, [AddressOut.model_validate(row) for row in found.items], query, page)
 
 
@@ -110,6 +130,18 @@ ADDRESS_ROUTES: Final = (
         query=ADDRESS_PARAMETERS,
         errors=(NotAuthenticated,),
         **_one,
+    ),
+    Route(
+        methods=("GET",),
+        path="/addresses/customer/{customer_id}",
+        handler=list_customer_addresses,
+        returns=AddressOut,
+        many=True,
+        access=Access.SIGNED_IN,
+        query=ADDRESS_PARAMETERS,
+        errors=READ_ERRORS,
+        noun="addresses",
+        texts={NotAuthenticated: signed_in("addresses")},
     ),
     Route(
         methods=("GET",),

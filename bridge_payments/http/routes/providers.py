@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from ...models import Verb
 from ...providers.base import Capability
 from ..envelope import Reply, page_meta
 from ..route import Access, Call, Route
-from ..schemas.providers import ProviderOut
+from ..schemas.providers import Accounts, AccountState, ProviderOut
+
+if TYPE_CHECKING:
+    from ...engine import PaymentEngine
 
 __all__ = ["PROVIDER_ROUTES"]
 
@@ -34,6 +37,19 @@ async def list_providers(call: Call) -> Reply:
     return Reply(data=found, meta=page_meta(page=1, limit=max(len(found), 1), total=len(found)))
 
 
+async def test_providers(call: Call) -> Reply:
+    """Say which accounts are configured, and whether real money moves there. No provider is asked."""
+    engine = call.bridge.engine
+    names = engine.provider_ids
+    found = {name: AccountState(status="configured", mode=_mode(engine, name)) for name in names}
+    return Reply(data=Accounts(found))
+
+
+def _mode(engine: PaymentEngine, name: str) -> Literal["live", "test"] | None:
+    live = engine.provider(name).livemode
+    return None if live is None else "live" if live else "test"
+
+
 def _default(call: Call) -> str | None:
     accounts = tuple(call.bridge.engine.provider_ids)
     chosen = call.bridge.settings.default_provider
@@ -51,5 +67,13 @@ PROVIDER_ROUTES: Final = (
         returns=ProviderOut,
         many=True,
         access=Access.OPEN,
+    ),
+    Route(
+        methods=("GET",),
+        path="/providers/test",
+        noun="providers",
+        handler=test_providers,
+        returns=Accounts,
+        access=Access.SIGNED_IN,
     ),
 )

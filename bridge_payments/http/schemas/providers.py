@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from pydantic import RootModel
+
 from .base import Output
 
-__all__ = ["ProviderOut"]
+__all__ = ["AccountState", "Accounts", "ProviderOut"]
+
+
+class AccountState(Output):
+    status: Literal["configured"]
+    """Nothing is asked of the provider for this, and nothing is made up."""
+    mode: Literal["live", "test"] | None
+    """null while nobody knows."""
+
+
+class Accounts(RootModel[dict[str, AccountState]]):
+    """The accounts of this installation, by their id."""
 
 
 class ProviderOut(Output):
