@@ -117,6 +117,7 @@ async def house(gateway: FakePayPal, tmp_path: Path) -> AsyncIterator[House]:
     yield House(engine, gateway, clock)
     await engine.aclose()
     await transport.aclose()
+    await store.aclose()
 
 
 async def test_a_payer_approves_comes_back_and_has_paid_once(house: House, gateway: FakePayPal) -> None:
