@@ -1,0 +1,147 @@
+"""Each example runs with its one command, and does what its README says."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docs_web import ORDER, PAYMENTS
+
+from bridge_payments import AuthBridge
+from bridge_payments.testing import bridge
+
+pytestmark = pytest.mark.slow
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PATIENCE = 90
+
+
+def free_port() -> int:
+    """Return a port with some free ones above it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def running(program: str, folder: Path, **env: str) -> Iterator[str]:
+    """Run one example as its README says, and stop it as Ctrl+C does."""
+    port = free_port()
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, str(EXAMPLES / program)],
+            cwd=folder,
+            env={**os.environ, "SHOP_PORT": str(port), **env},
+            stdout=log,
+            stderr=log,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        until(lambda: ask(f"{url}/health/live"), process, folder)
+        yield url
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+def until(found: Any, process: subprocess.Popen[bytes], folder: Path) -> Any:
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            if answer := found():
+                return answer
+        except (OSError, ValueError, KeyError):
+            pass
+        assert process.poll() is None, (folder / "log").read_text()
+        assert time.monotonic() < end, (folder / "log").read_text()
+        time.sleep(0.1)
+
+
+def ask(url: str, body: Any = None) -> Any:
+    request = urllib.request.Request(url, headers={"content-type": "application/json"})
+    data = None if body is None else json.dumps(body).encode()
+    try:
+        with urllib.request.urlopen(request, data, timeout=30) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as refused:
+        return json.load(refused)
+
+
+def test_the_fastapi_shop_takes_a_card_at_its_own_price_and_sends_the_payer_to_paypal(tmp_path: Path) -> None:
+    with running("fastapi_app/shop.py", tmp_path) as url:
+        order = {**ORDER, "reference_code": "cup-1", "return_url": url}
+        begun = ask(url + PAYMENTS, {**order, "provider_id": "stripe"})["data"]
+        assert begun["total_cents"] == 2000
+        paid = ask(f"{url}{PAYMENTS}/{begun['id']}/confirm", {"payment_method_id": "pm_card_visa"})
+        assert paid["data"]["status"] == "succeeded"
+
+        at_paypal = ask(url + PAYMENTS, {**order, "reference_code": "pot-2", "provider_id": "paypal"})["data"]
+        assert at_paypal["total_cents"] == 5400
+        assert at_paypal["status"] == "requires_action"
+
+        unknown = ask(url + PAYMENTS, {**order, "reference_code": "moon-1", "provider_id": "stripe"})
+        assert unknown["success"] is False
+
+        end = time.monotonic() + PATIENCE
+        while ask(f"{url}/shipped") != {"cup-1": "stripe"}:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        providers = {each["id"] for each in ask(f"{url}/bridge-payment/providers")["data"]}
+        assert providers == {"stripe", "paypal", "authorize_net"}
+
+
+@pytest.fixture
+def flask_shop() -> dict[str, Any]:
+    return runpy.run_path(str(EXAMPLES / "flask_app" / "shop.py"))
+
+
+def test_the_flask_shop_lists_the_payments_of_who_signed_in(flask_shop: dict[str, Any]) -> None:
+    shop = bridge(approve=flask_shop["approve"], auth=AuthBridge(flask_shop["who"]))
+    app = flask_shop["create_app"](shop)
+    browser = app.test_client()
+    try:
+        assert browser.post("/login", data={"name": "ada"}).status_code == 204
+        order = {name: value for name, value in ORDER.items() if name != "guest_data"}
+        origin = {"origin": "http://localhost"}
+        begun = browser.post(PAYMENTS, json=order, headers=origin).json["data"]
+        assert begun["total_cents"] == 2000
+        paid = browser.post(
+            f"{PAYMENTS}/{begun['id']}/confirm", json={"payment_method_id": "dummy_ok"}, headers=origin
+        )
+        assert paid.json["data"]["status"] == "succeeded"
+        shop.call(shop.work)
+        assert app.shipped == ["order-1"]
+        assert browser.get("/mine").json == {"payments": [begun["id"]]}
+    finally:
+        shop.close()
+
+
+@pytest.mark.parametrize("program", ["flask_app", "starlette_app"])
+def test_a_shop_starts_with_one_command(program: str, tmp_path: Path) -> None:
+    with running(f"{program}/shop.py", tmp_path) as url:
+        begun = ask(url + PAYMENTS, ORDER)["data"]
+        paid = ask(f"{url}{PAYMENTS}/{begun['id']}/confirm", {"payment_method_id": "dummy_ok"})
+        assert paid["data"]["status"] == "succeeded"
+
+
+def test_the_script_finds_a_lost_answer() -> None:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "script" / "charge.py")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [
+        "the answer was lost: processing, nobody was charged again",
+        "looked up: succeeded, 1 charge",
+        "half of it back: succeeded, 1000 cents",
+    ]
