@@ -113,7 +113,9 @@ def check_command(words: list[str]) -> list[str]:
     return wrong
 
 
-KNOWN = {".", "cd", "curl", "flask", "git", "gunicorn", "pytest", "python", "python3", "tee", "uvicorn"}
+KNOWN = set(
+    ". cd curl flask git gunicorn npm npx openapi-python-client pytest python python3 tee uvicorn".split()
+)
 """Commands that are not ours. What they are asked for is not looked at."""
 
 
