@@ -33,6 +33,7 @@ from bridge_payments.transport import Transport
 
 pytestmark = [
     pytest.mark.anyio,
+    pytest.mark.slow,
     pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs processes that can be stopped"),
 ]
 

@@ -367,6 +367,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", COUNTS)
 def test_a_shop_that_is_used_in_any_way_keeps_its_books(kind: str, template: Path) -> None:
     machine = type("Machine", (ShopMachine,), {"kind": kind, "template": template})
