@@ -48,20 +48,22 @@ async def _work(arguments: Namespace) -> int:
         store = bridge.engine.store
         await store.check()
         await refuse_skew(store)
-        working = asyncio.create_task(bridge.run_worker(once=arguments.once))
-        loop = asyncio.get_running_loop()
-        signals = (signal.SIGTERM, signal.SIGINT)
-
-        def stop() -> None:
-            for number in signals:  # a second signal ends the process as if we were not here
-                loop.remove_signal_handler(number)
-            print("stopping: attempts in the air are finished first", flush=True)
-            working.cancel()
-
-        for number in signals:
-            with suppress(NotImplementedError):  # Windows' loop has no signal handlers; Ctrl-C still ends it
-                loop.add_signal_handler(number, stop)
         async with figures_served(bridge) as port:
+            working = asyncio.create_task(bridge.run_worker(once=arguments.once))
+            loop = asyncio.get_running_loop()
+            signals = (signal.SIGTERM, signal.SIGINT)
+
+            def stop() -> None:
+                for number in signals:  # a second signal ends the process as if we were not here
+                    loop.remove_signal_handler(number)
+                print("stopping: attempts in the air are finished first", flush=True)
+                working.cancel()
+
+            for number in signals:
+                with suppress(
+                    NotImplementedError
+                ):  # Windows' loop has no signal handlers; Ctrl-C still ends it
+                    loop.add_signal_handler(number, stop)
             if not arguments.once:
                 _say_hello(bridge, port)  # whoever waits for this line may send a signal next
             with suppress(asyncio.CancelledError):
