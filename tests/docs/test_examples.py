@@ -49,14 +49,14 @@ def running(program: str, folder: Path, **env: str) -> Iterator[str]:
         )
     url = f"http://127.0.0.1:{port}"
     try:
-        until(lambda: ask(f"{url}/health/live"), process, folder)
+        until(lambda: ask(f"{url}/health/live"), folder, process)
         yield url
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(60)
 
 
-def until(found: Any, process: subprocess.Popen[bytes], folder: Path) -> Any:
+def until(found: Any, folder: Path, process: subprocess.Popen[bytes] | None = None) -> Any:
     end = time.monotonic() + PATIENCE
     while True:
         try:
@@ -64,7 +64,7 @@ def until(found: Any, process: subprocess.Popen[bytes], folder: Path) -> Any:
                 return answer
         except (OSError, ValueError, KeyError):
             pass
-        assert process.poll() is None, (folder / "log").read_text()
+        assert process is None or process.poll() is None, (folder / "log").read_text()
         assert time.monotonic() < end, (folder / "log").read_text()
         time.sleep(0.1)
 
@@ -145,3 +145,38 @@ def test_the_script_finds_a_lost_answer() -> None:
         "looked up: succeeded, 1 charge",
         "half of it back: succeeded, 1000 cents",
     ]
+
+
+@pytest.mark.needs("postgresql")
+def test_an_instance_and_a_worker_may_be_killed_and_every_order_is_shipped(tmp_path: Path) -> None:
+    shipped = tmp_path / "shipped"
+    with running("worker/run.py", tmp_path, SHIPPED=str(shipped)) as url:
+        paid: set[str] = set()
+
+        def buy(number: int) -> None:
+            begun = ask(url + PAYMENTS, {**ORDER, "reference_code": f"order-{number}"})["data"]
+            confirm = {"payment_method_id": "pm_card_visa", "return_url": url}
+            done = ask(f"{url}{PAYMENTS}/{begun['id']}/confirm", confirm)
+            assert done["data"]["status"] == "succeeded", done
+            paid.add(begun["id"])
+
+        def lines() -> list[list[str]]:
+            return [line.split() for line in shipped.read_text().splitlines()]
+
+        def answering() -> set[int]:
+            return {ask(f"{url}/instance") for _ in range(2)}
+
+        until(lambda: len(answering()) == 2, tmp_path)
+        instances = answering()
+        for number in range(3):
+            buy(number)
+        until(lambda: {payment for payment, _ in lines()} == paid, tmp_path)
+
+        instance, worker = instances.pop(), int(lines()[0][1])
+        for process in (instance, worker):
+            os.kill(process, signal.SIGKILL)
+        until(lambda: answering() == instances, tmp_path)
+        for number in range(3, 6):
+            buy(number)
+        until(lambda: {payment for payment, _ in lines()} == paid, tmp_path)
+        assert {int(process) for _, process in lines()}.isdisjoint({instance, *instances})
