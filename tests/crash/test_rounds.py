@@ -23,8 +23,8 @@ from typing import Any
 import pytest
 from databases import database, migrate, migrated, postgres
 from racer import engine_of
+from stripe_books import books_agree
 
-from bridge_payments.models import PaymentStatus
 from bridge_payments.sandbox.stripe import FakeStripe
 
 __all__ = ["database", "migrated", "postgres"]
@@ -119,37 +119,3 @@ async def test_whatever_four_processes_do_money_moves_once(url: str) -> None:
             await engine.store.aclose()
     assert counted["confirm"], counted
     assert counted["refund"] + counted["capture"] + counted["cancel"], counted
-
-
-async def books_agree(engine: Any, gateway: FakeStripe, payments: list[str]) -> None:
-    def read(unit: Any) -> list[Any]:
-        return [
-            (
-                unit.payments.get(each),
-                unit.operations.for_subject(each),
-                unit.refunds.for_payment(each),
-                unit.events.for_subject(each),
-            )
-            for each in payments
-        ]
-
-    for payment, operations, refunds, events in await engine.store.run(read, write=False):
-        intent = gateway.intent(payment.provider_intent_id)
-        charges = [
-            each
-            for each in gateway.charges(paid=True)
-            if each["payment_intent"] == payment.provider_intent_id
-        ]
-        given = [each for each in gateway.refunds() if each["payment_intent"] == payment.provider_intent_id]
-        assert [(each.verb, each.resolution) for each in operations if each.is_open] == []
-        assert len(charges) <= 1
-        assert payment.captured_cents == intent["amount_received"]
-        assert payment.refunded_cents == sum(each["amount"] for each in given) <= payment.captured_cents
-        assert payment.refund_reserved_cents == payment.refunded_cents
-        assert len({each["metadata"]["bridge_refund_id"] for each in given}) == len(given)
-        assert sorted(each.provider_refund_id for each in refunds if each.keeps_its_share) == sorted(
-            each["id"] for each in given
-        )
-        assert (intent["status"] == "canceled") is (payment.status is PaymentStatus.CANCELED)
-        assert [each.type for each in events].count("payment.success") == bool(payment.captured_cents)
-        assert payment.flag is None
