@@ -36,6 +36,7 @@ __all__ = [
     "openapi",
     "operation_id",
     "operations",
+    "other_answers",
     "parameters",
     "refusals",
     "security_scheme",
@@ -121,6 +122,17 @@ def answer_model(route: Route) -> type[BaseModel] | None:
     if route.returns is None or not route.wrapped:
         return route.returns
     return _enveloped(route.returns, route.many)
+
+
+def other_answers(route: Route) -> dict[int, tuple[type[BaseModel], str]]:
+    """Return the shapes of a route's other answers by status, envelope included, and why they are given."""
+    whole = answer_model(route)
+    return {
+        status: (whole, "There was one already.")
+        if route.wrapped and other is route.returns and whole is not None
+        else (other, "The same, and it is not well.")  # health is answered bare
+        for status, other in route.also.items()
+    }
 
 
 @cache
@@ -219,13 +231,13 @@ def operation(
 def _responses(route: Route, references: Mapping[type[BaseModel], Any]) -> dict[str, Any]:
     model = answer_model(route)
     found: dict[str, Any] = {str(route.status): _content("As asked.", references[model] if model else {})}
-    for status, other in route.also.items():
-        # Health is answered bare, and described so.
-        if route.wrapped and other is route.returns and model is not None:
-            found[str(status)] = _content("There was one already.", references[model])
-        else:
-            found[str(status)] = _content("The same, and it is not well.", references[other])
+    for status, (other, why) in other_answers(route).items():
+        found[str(status)] = _content(why, references[other])
     for status, reason in refusals(route).items():
+        if str(status) in found:  # health that is not well, or somebody else who is not
+            schema = found[str(status)]["content"]["application/json"]["schema"]
+            found[str(status)] = _content(reason, {"anyOf": [schema, references[Problem]]})
+            continue
         found[str(status)] = {
             "description": reason,
             "content": {

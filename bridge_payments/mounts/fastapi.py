@@ -29,6 +29,7 @@ from ..http.openapi import (
     needs_a_body,
     operation_id,
     operations,
+    other_answers,
     parameters,
     refusals,
     security_scheme,
@@ -112,7 +113,10 @@ def _add(api: APIRouter, served: Served, route: Route, method: str, path: str, *
         status: {"model": Problem, "description": reason} for status, reason in refusals(route).items()
     }
     responses["default"] = {"model": Problem, "description": "Anything else that went wrong."}
-    responses |= {status: {"model": model} for status, model in route.also.items()}
+    responses |= {
+        status: {"model": model | Problem if status in responses else model, "description": why}
+        for status, (model, why) in other_answers(route).items()
+    }
     model = answer_model(route)
     api.add_api_route(
         path,

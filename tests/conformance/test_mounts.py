@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 from bridge_payments.auth import AuthBridge
 from bridge_payments.bridge import Bridge
-from bridge_payments.http import ROUTES
+from bridge_payments.http import ROUTES, openapi
 from bridge_payments.messages import Request
 from bridge_payments.models import Principal
 from bridge_payments.mounts.fastapi import health_router, payments_router
@@ -289,6 +289,25 @@ def test_our_operations_are_in_the_hosts_own_document(documented: dict[str, Any]
         for method in route.methods
     }
     assert shown == served
+
+
+def test_each_answer_has_the_shape_in_the_hosts_document_that_it_has_in_ours(
+    documented: dict[str, Any],
+) -> None:
+    def shapes(document: dict[str, Any]) -> dict[tuple[str, str, str], Any]:
+        found = {
+            (method, path.removeprefix(PREFIX), status): dict(answer["content"]["application/json"]["schema"])
+            for path, methods in document["paths"].items()
+            for method, operation in methods.items()
+            for status, answer in operation["responses"].items()
+            if "application/json" in answer.get("content", {})
+        }
+        for shape in found.values():
+            shape.pop("title", None)  # FastAPI names unions
+        del found["get", "/openapi.json", "200"]  # the document itself: anything
+        return found
+
+    assert shapes(documented) == shapes(openapi(ROUTES, prefix=PREFIX))
 
 
 def test_bodies_answers_and_refusals_are_components(documented: dict[str, Any]) -> None:
