@@ -64,7 +64,7 @@ class Size:
     stores: int
 
 
-FULL: Final = Size(rounds=9, pairs=60, reads=240, lists=120, creates=100, hooks=1000, stores=40)
+FULL: Final = Size(rounds=5, pairs=60, reads=240, lists=120, creates=100, hooks=1000, stores=40)
 QUICK: Final = Size(rounds=2, pairs=10, reads=40, lists=20, creates=20, hooks=200, stores=10)
 
 
