@@ -170,11 +170,13 @@ def minimal(session: nox.Session) -> None:
 @nox.session(python=PYTHONS)
 @timed
 def tests(session: nox.Session) -> None:
-    """Every test on the oldest Python; on the others, what is about the language and not about the world."""
+    """All on the oldest Python; on the newest, what is about the language; between them, the unit tests."""
     session.install("-e", ".[dev]")
     elsewhere = [f"--ignore={path}" for path in (*BROWSER, *STORES)]
     if session.python != PYTHONS[0]:
         elsewhere += ["--ignore=tests/acceptance", "--ignore=tests/crash", "-m", "not slow"]
+    if session.python not in (PYTHONS[0], PYTHONS[-1]):
+        elsewhere = ["tests/unit", "-m", "not slow"]
     pytest(session, *(session.posargs or elsewhere))
 
 
@@ -240,9 +242,13 @@ def quickstart(session: nox.Session) -> None:
 @nox.session(python=PYTHONS[0])
 @timed
 def bench(session: nox.Session) -> None:
-    """What it costs beside the bare SDK, raw handlers and a hand-written application. Figures, no verdict."""
+    """What it costs beside the bare SDK, raw handlers and a hand-written application. Figures, no verdict.
+
+    `BRIDGE_BENCH=--quick`: with small numbers, where it only has to be seen that it runs.
+    """
     session.install("-e", ".[dev]", "httptools")  # the parser that uvicorn[standard] brings
-    session.run("python", "tests/benchmarks/bench.py", *session.posargs)
+    asked = session.posargs or os.environ.get("BRIDGE_BENCH", "").split()
+    session.run("python", "tests/benchmarks/bench.py", *asked)
 
 
 @nox.session(python=PYTHONS[0], default=False)
