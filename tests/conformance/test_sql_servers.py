@@ -376,3 +376,18 @@ async def test_a_server_without_skip_locked_is_asked_once_and_its_workers_share_
     assert 0 < len(asked) <= 4, "each of the workers asks at most once"
     await store.aclose()
     await engine.dispose()
+
+
+async def test_an_upgrade_that_is_over_keeps_nobody_waiting(request: pytest.FixtureRequest) -> None:
+    """MySQL's lock outlives its transaction, and names are the whole server's."""
+    server: MySQL = request.getfixturevalue("mariadb")
+    with server.database() as one, server.database() as other:
+        stores = [SQLStore(server.url_of(name, "asyncmy")) for name in (one, other, one)]
+        for store in stores:
+            async with asyncio.timeout(40):  # the lock is waited for longer than that
+                await store.upgrade()
+        for name in (one, other):
+            lock = f"bridge_payments_version {name}"
+            assert server.execute(f"SELECT IS_USED_LOCK('{lock}')") == [(None,)]
+        for store in stores:
+            await store.aclose()

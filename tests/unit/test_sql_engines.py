@@ -10,7 +10,9 @@ import ssl
 import subprocess
 import sys
 import threading
+import traceback
 import warnings
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bridge_payments.errors import ConfigurationError, MissingExtra, NotFound, StoreError
+from bridge_payments.models import MovableClock
 from bridge_payments.settings import Settings
 from bridge_payments.stores.sql import SQLStore
 from bridge_payments.stores.sql.engines import lane_for
@@ -315,3 +318,23 @@ def test_a_process_that_ends_takes_its_background_work_along_without_a_word(tmp_
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.stdout, done.stderr, done.returncode) == ("cut off\n", "", 0)
+
+
+def test_a_password_with_an_at_sign_is_not_shown_by_the_parser() -> None:
+    secret = "Secret" + str(9)  # a traceback shows this line, too
+    with pytest.raises(ConfigurationError) as refusal:
+        normal_url(f"postgresql://u:p@ss:{secret}@host/shop")
+    assert secret not in "".join(traceback.format_exception(refusal.value))
+
+
+async def test_figures_of_a_clock_that_was_moved_hold_what_its_lists_hold(tmp_path: Path) -> None:
+    """A practice clock: ids are drawn today, and rows say that they are of a month later."""
+    clock = MovableClock()
+    clock.move(timedelta(days=60))
+    store = SQLStore(f"sqlite:///{tmp_path}/x.db", clock=clock)
+    await store.upgrade()
+    await keep(store, a_payment(created_at=clock()))
+    edges = [clock() - timedelta(days=1), clock() + timedelta(days=1)]
+    [found] = await store.run(lambda unit: unit.payments.totals_over(edges), write=False)
+    assert found.count == 1
+    await store.aclose()

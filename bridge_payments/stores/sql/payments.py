@@ -165,7 +165,8 @@ class Payments(Repository):
 
     def totals_over(self, edges: Sequence[datetime]) -> Sequence[IntervalTotals]:
         values: dict[str, Any] = {f"edge_{number}": edge for number, edge in enumerate(edges)}
-        values["first_id"] = id_bounds("pay", edges[0] - _DRAWN_BEFORE)
+        bounds = _drawn_about(edges[0], None) if self._session.ids_tell_time else {}
+        values |= {"first_id": "", **bounds}
         rows = self._session.rows("payments.totals_over", _totals_over(len(edges)), **values)
         return [
             IntervalTotals(

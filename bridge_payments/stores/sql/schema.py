@@ -6,6 +6,7 @@ Alembic is optional and imported late: a process that only serves never needs it
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -29,6 +30,7 @@ HEAD: Final = "bp_0005"
 VERSION_TABLE: Final = "bridge_payments_version"
 
 _LOCK: Final = 0x6272_6964_6765
+_LOCK_SECONDS: Final = 60
 _VERSION: Final = sa.select(sa.column("version_num", sa.String)).select_from(sa.table(VERSION_TABLE))
 
 
@@ -69,9 +71,15 @@ def upgrade(connection: sa.Connection) -> None:
 
     try:
         _lock(connection)
-        command.upgrade(_config(connection=connection), "head")
-        connection.commit()
+        try:
+            command.upgrade(_config(connection=connection), "head")
+            connection.commit()
+        finally:
+            _unlock(connection)
         return
+    except StoreError:
+        connection.rollback()
+        raise
     except Exception as error:  # noqa: BLE001 - the driver's exceptions quote statements
         failure = refused(error, "upgrade")
     connection.rollback()
@@ -124,11 +132,24 @@ def _config(*, buffer: io.StringIO | None = None, **attributes: Any) -> Any:
 
 def _lock(connection: sa.Connection) -> None:
     # Released by the end of the transaction, in which everything happens: safe behind a pooler too.
-    # MySQL commits at every DDL statement; its named lock outlives that and ends with the connection.
+    # MySQL commits at every DDL statement; its named lock outlives that, until it is released.
     match connection.dialect.name:
         case "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         case "mysql" | "mariadb":
-            connection.execute(sa.select(sa.func.get_lock(VERSION_TABLE, 60)))
+            if connection.scalar(sa.select(sa.func.get_lock(_lock_name(connection), _LOCK_SECONDS))) != 1:
+                raise StoreError("upgrade: another process is still upgrading this database")
         case "sqlite":
             begin_immediate(connection)
+
+
+def _unlock(connection: sa.Connection) -> None:
+    if connection.dialect.name in ("mysql", "mariadb"):
+        with suppress(Exception):  # it ends with the connection, which may be broken
+            connection.execute(sa.select(sa.func.release_lock(_lock_name(connection))))
+            connection.commit()
+
+
+def _lock_name(connection: sa.Connection) -> str:
+    """Name the lock: it counts for the whole server, and an upgrade for one database of it."""
+    return f"{VERSION_TABLE} {connection.engine.url.database}"[:64]

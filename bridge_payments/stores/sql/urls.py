@@ -103,7 +103,7 @@ def preset(
 def _parsed(given: str | sa.URL) -> sa.URL:
     try:
         return sa.make_url(given)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter of a port that is none: an @ in a password
         # `from None`: the message of the parser quotes the URL, and the URL may hold a password.
         raise ConfigurationError(invalid={"DATABASE_URL": "not a database URL"}) from None
 
