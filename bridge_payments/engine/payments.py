@@ -206,6 +206,8 @@ class PaymentVerbs(Instructions, Choices):
     ) -> Payment:
         """Give a payment up; releases an authorisation. Answers with the true state if somebody was faster.
 
+        After a partial capture it releases the rest: the payment is succeeded with what was captured.
+
         Raises: AccessDenied, IllegalState, NotFound, OperationInProgress, ProviderRejected, Unavailable.
         """
         operation_id = new_id("op")

@@ -163,6 +163,7 @@ def merge(
     *refunds* and *disputes* are our rows of this payment; needed whenever *truth* carries such. In the
     statuses *wipe_in* the client secret is deleted; one that was cleaned up never comes back by a re-fetch.
     """
+    truth = _collected_stays(truth)
     foreign = _foreign(payment, truth)
     wrong = foreign or (_priced_otherwise(payment, truth) if truth.status in _MONEY else None)
     known = replace(
@@ -272,6 +273,13 @@ def _mismatched(
     if payment.flag is PaymentFlag.MISMATCH:
         return settled
     return settled.tell("payment.mismatch", now, reason=wrong)
+
+
+def _collected_stays(truth: ProviderPayment) -> ProviderPayment:
+    """A cancel releases the rest: what was collected before is paid, whatever the provider calls that end."""
+    if truth.status is PaymentStatus.CANCELED and truth.captured > 0:
+        return replace(truth, status=PaymentStatus.SUCCEEDED)
+    return truth
 
 
 def _status(payment: Payment, truth: ProviderPayment, captured: int) -> PaymentStatus:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from bridge_payments.engine import PaymentEngine
@@ -96,6 +97,16 @@ async def resolve(engine: PaymentEngine, gateway: FakeStripe) -> None:
 
 async def payments(engine: PaymentEngine) -> list[Payment]:
     return list((await engine.list_payments(PaymentQuery())).items)
+
+
+async def collect_elsewhere(gateway: FakeStripe, intent: str, amount: int) -> None:
+    """Collect a part of what is held, past the shop."""
+    async with httpx.AsyncClient(auth=(gateway.secret_key, "")) as dashboard:
+        answer = await dashboard.post(
+            f"{gateway.url}/v1/payment_intents/{intent}/capture",
+            data={"amount_to_capture": amount, "final_capture": "false"},
+        )
+    assert answer.status_code == 200, answer.text
 
 
 async def begin(engine: PaymentEngine, gateway: FakeStripe) -> Subscription:
@@ -196,6 +207,45 @@ async def test_a_dispute_is_told_once_and_its_end_once(engine: PaymentEngine, ga
     assert (await engine.get_payment(paid.id)).disputed_cents == 0
     told = [event.type for event in await engine.list_events(paid.id)]
     assert (told.count("dispute.opened"), told.count("dispute.closed")) == (1, 1)
+
+
+@pytest.mark.parametrize("learns", ["webhook", "fetch", "both", "our own cancel"])
+@pytest.mark.parametrize("heard_of_the_part", [True, False])
+async def test_a_part_that_was_collected_stays_paid_when_the_rest_is_released(
+    engine: PaymentEngine, gateway: FakeStripe, learns: str, heard_of_the_part: bool
+) -> None:
+    held = await engine.create_payment_intent(
+        USD,
+        capture_method="manual",
+        payment_method="pm_card_visa",
+        confirm=True,
+        extra={"payment_method_options": {"card": {"request_multicapture": "if_available"}}},
+    )
+    intent = str(held.provider_intent_id)
+    if heard_of_the_part:
+        await engine.capture_payment(held.id, amount_cents=500, final=False)
+    else:
+        await collect_elsewhere(gateway, intent, 500)
+    if learns == "our own cancel":
+        await engine.cancel_payment(held.id)
+    else:
+        gateway.cancel_in_dashboard(intent)
+    for way in ("webhook", "fetch"):
+        if learns in (way, "both"):
+            await (hear(engine, gateway) if way == "webhook" else engine.sync_payment(held.id))
+    row = await engine.get_payment(held.id)
+    assert (row.status, row.captured_cents) == (PaymentStatus.SUCCEEDED, 500)
+    with pytest.raises(InvalidRequest):
+        await engine.refund_payment(held.id, amount_cents=501, idempotency_key="too-much")
+    await engine.refund_payment(held.id, amount_cents=200, idempotency_key="a-part")
+    await engine.refund_payment(held.id, idempotency_key="the-rest")
+    await hear(engine, gateway)
+    row = await engine.get_payment(held.id)
+    assert (row.status, row.refunded_cents) == (PaymentStatus.REFUNDED, 500)
+    assert sum(each["amount"] for each in gateway.refunds()) == 500
+    told = [event.type for event in await engine.list_events(held.id)]
+    assert (told.count("payment.success"), told.count("payment.canceled")) == (1, 0)
+    assert await balanced(engine, gateway)
 
 
 async def test_an_event_at_another_accounts_door_is_refused(

@@ -188,6 +188,23 @@ class SumPromises(Promises):
         assert desk.gateway.charges() == []
 
     @on_a_desk
+    async def test_a_cancel_after_a_partial_capture_keeps_what_was_collected(self, desk: Desk) -> None:
+        desk.need(Capability.MULTI_CAPTURE)
+        desk.need(Verb.CANCEL)
+        payment = await desk.held(extra=dict(desk.several_captures))
+        part = desk.amount.minor_units // 4
+        await desk.engine.capture_payment(payment.id, amount_cents=part, final=False)
+        row = await desk.engine.cancel_payment(payment.id)
+        truth = await desk.truth(payment)
+        assert (row.status, row.captured_cents) == (PaymentStatus.SUCCEEDED, part)
+        assert (truth.authorized, truth.captured, _sum(desk.gateway.charges())) == (0, part, part)
+        told = [event.type for event in await desk.events(payment.id)]
+        assert (told.count("payment.success"), told.count("payment.canceled")) == (1, 0)
+        desk.need(Verb.REFUND)
+        await desk.engine.refund_payment(payment.id, idempotency_key="all-of-it")
+        assert _sum(desk.gateway.refunds()) == part
+
+    @on_a_desk
     async def test_a_cancel_of_a_paid_payment_does_not_hide_the_money(self, desk: Desk) -> None:
         """The browser paid while the shop gave up: the provider's word counts."""
         desk.need(Verb.CANCEL)

@@ -186,6 +186,47 @@ def test_money_of_another_object_is_stored_as_a_mismatch_and_never_as_success(wr
     assert again.events == ()
 
 
+_HALF_HELD = {"status": PaymentStatus.REQUIRES_CAPTURE, "captured": 400, "authorized": 600}
+_REST_RELEASED = {"status": PaymentStatus.CANCELED, "captured": 400}
+
+
+@pytest.mark.parametrize("before", list(PaymentStatus))
+@pytest.mark.parametrize("answers", [[_REST_RELEASED], [_HALF_HELD, _REST_RELEASED]])
+def test_a_cancel_after_a_part_was_collected_leaves_it_paid_with_that_part(before, answers):
+    payment, told = a_payment(status=before), []
+    for answer in (*answers, _REST_RELEASED):
+        settled = settlement.merge(payment, a_truth(**answer), NOW)
+        payment, told = settled.payment, [*told, *(event.type for event in settled.events)]
+    assert (payment.status, payment.captured_cents) == (PaymentStatus.SUCCEEDED, 400)
+    assert payment.completed_at == NOW
+    assert (payment.next_sync_at, payment.client_secret) == (None, None), "it is final"
+    assert told.count("payment.success") == 1
+    assert not {"payment.canceled", "payment.failed"} & {*told}
+    assert rules.check_refund(payment, None, force=False) == 400
+
+
+@pytest.mark.parametrize(
+    ("refunded", "status"), [(100, PaymentStatus.PARTIALLY_REFUNDED), (400, PaymentStatus.REFUNDED)]
+)
+def test_what_was_given_back_of_a_collected_part_counts_after_a_cancel(refunded, status):
+    settled = settlement.merge(a_payment(), a_truth(**_REST_RELEASED, refunded=refunded), NOW)
+    assert (settled.payment.status, settled.payment.refundable_cents) == (status, 400 - refunded)
+
+
+def test_a_part_of_another_price_is_a_mismatch_after_a_cancel_too():
+    truth = a_truth(**_REST_RELEASED, amount=Money(999, "USD"))
+    settled = settlement.merge(a_payment(), truth, NOW)
+    assert (settled.payment.status, settled.payment.captured_cents) == (PaymentStatus.PROCESSING, 0)
+    assert [event.type for event in settled.events] == ["payment.mismatch"]
+
+
+def test_a_cancel_of_what_nobody_collected_is_a_cancel():
+    held = a_payment(status=PaymentStatus.REQUIRES_CAPTURE, authorized_cents=1000)
+    settled = settlement.merge(held, a_truth(PaymentStatus.CANCELED), NOW)
+    assert settled.payment.status is PaymentStatus.CANCELED
+    assert [event.type for event in settled.events] == ["payment.canceled"]
+
+
 _ANSWERS = [
     a_truth(PaymentStatus.PENDING),
     a_truth(PaymentStatus.PENDING, decline=Decline(code="declined", message="no", reference="ch_1")),
