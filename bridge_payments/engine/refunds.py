@@ -28,9 +28,9 @@ from ..models import (
 )
 from ..providers.base import Capability, RefundRequest
 from ..stores.base import Unit
-from . import rules
+from . import rules, settlement
 from .inputs import digest
-from .operations import Operations
+from .operations import LostRace, Operations, write_settlement
 from .outcome import Reserved
 
 __all__ = ["RefundVerbs"]
@@ -128,16 +128,42 @@ class RefundVerbs(Operations):
         return outcome
 
     async def retry_waiting_refunds(self, payment_id: str) -> int:
-        """Ask again for every refund that waits; return for how many.
+        """Ask again for every refund that waits; return for how many. One that became impossible fails.
 
         It was promised when it began to wait and its share is kept, so it is not executed late (rule 8).
         """
         rows = await self.store.run(lambda unit: tuple(unit.refunds.for_payment(payment_id)), write=False)
         asked = 0
         for row in rows:
-            if row.status is RefundStatus.WAITING:
+            if row.status is RefundStatus.WAITING and not await self._ended(payment_id, row.id):
                 asked += await self._ask_again(payment_id, row.id)
         return asked
+
+    async def _ended(self, payment_id: str, refund_id: str) -> bool:
+        """End a waiting refund that can never be made, unless one of the payment's calls is under way."""
+
+        def work(unit: Unit) -> bool:
+            payment, refund = unit.payments.get(payment_id), unit.refunds.get(refund_id)
+            if payment is None or refund is None or refund.status is not RefundStatus.WAITING:
+                return True
+            if unit.operations.holder_of(payment_id) is not None:
+                return False
+            refunds = unit.refunds.for_payment(payment_id)
+            why = rules.why_impossible(payment, refund, refunds)
+            if why is None:
+                return False
+            settled = settlement.refund_failed(payment, refund, why, self.clock(), refunds=refunds)
+            if write_settlement(unit, settled, expected_version=payment.version) is None:
+                raise LostRace
+            return True
+
+        try:
+            ended = await self.store.run(work)
+        except LostRace:
+            return True  # whoever was faster is looked at when the sweep comes next
+        if ended:
+            self.on_commit()
+        return ended
 
     async def _ask_again(self, payment_id: str, refund_id: str) -> bool:
         operation_id, reference = new_id("op"), new_reference()

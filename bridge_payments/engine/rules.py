@@ -29,6 +29,8 @@ from ..models import (
     Pricing,
     Principal,
     PrincipalKind,
+    Refund,
+    RefundStatus,
     Verb,
 )
 
@@ -58,6 +60,7 @@ __all__ = [
     "secret_expired",
     "secret_is",
     "visible_secret",
+    "why_impossible",
 ]
 
 # --- the state machine: what a caller may ask in which state ---------------------------------------
@@ -165,11 +168,11 @@ SWEEP_DELAYS: Final = (
 """After the last change, then daily until the payment is final at the provider."""
 
 
-def next_sync_at(payment: Payment, now: datetime, *, refund_waiting: bool = False) -> datetime | None:
+def next_sync_at(payment: Payment, now: datetime, *, refund_open: bool = False) -> datetime | None:
     """Return when the provider is asked next by itself; None when it has nothing more to say."""
     if payment.provider_intent_id is None:
         return None
-    unfinished = payment.is_open or payment.flag is not None or payment.review or refund_waiting
+    unfinished = payment.is_open or payment.flag is not None or payment.review or refund_open
     if not unfinished:
         return None
     return now + SWEEP_DELAYS[min(payment.sync_count, len(SWEEP_DELAYS) - 1)]
@@ -241,6 +244,23 @@ def check_refund(payment: Payment, amount_cents: int | None, *, force: bool) -> 
             f"is more than what is left to refund: {Money(left, payment.currency)}", field="amount_cents"
         )
     return amount
+
+
+def why_impossible(payment: Payment, refund: Refund, refunds: Iterable[Refund]) -> str | None:
+    """Say why a refund that waits can never be made; None while it still may.
+
+    *refunds* are all refunds of the payment. One that is pending may still fail and leave its room.
+    """
+    if payment.status in (PaymentStatus.FAILED, PaymentStatus.CANCELED):
+        return f"Nothing is left to give back: the payment is {payment.status.value}"
+    undecided = sum(
+        row.amount_cents
+        for row in refunds
+        if row.status is RefundStatus.PENDING and row.provider_refund_id is not None
+    )
+    if payment.refunded_cents - undecided + refund.amount_cents > payment.captured_cents:
+        return "It does not fit any more: the money was given back otherwise while it waited"
+    return None
 
 
 # --- what strangers may write ----------------------------------------------------------------------

@@ -209,7 +209,8 @@ def merge(
     method = _saved_method(payment, truth, now)
     if method is not None:
         merged = replace(merged, payment_method_id=method.id)
-    settled = _scheduled(payment, merged, now, changed_refunds, swept=swept)
+    refund_open = any(row.is_open for row in rows)
+    settled = _scheduled(payment, merged, now, changed_refunds, refund_open=refund_open, swept=swept)
     return replace(
         settled,
         changed=settled.changed or bool(changed_disputes),
@@ -320,17 +321,27 @@ def _is_news(decline: Decline, payment: Payment) -> bool:
 
 
 def _scheduled(
-    old: Payment, new: Payment, now: datetime, refunds: Sequence[Refund] = (), *, swept: bool = False
+    old: Payment,
+    new: Payment,
+    now: datetime,
+    refunds: Sequence[Refund] = (),
+    *,
+    refund_open: bool = False,
+    swept: bool = False,
 ) -> Settlement:
     """Plan the next look of the sweep. What changed something starts the schedule anew; the sweep's own
-    look moves it on; any other look leaves it, so that a browser that polls cannot push it away."""
+    look moves it on; any other look leaves it, so that a browser that polls cannot push it away.
+
+    A refund that the provider took is counted while it is pending: that the sums agree does not say that
+    nothing is awaited. *refund_open* does.
+    """
     moved = _substance(old) != _substance(new)
     if not moved and not swept:
         return Settlement(payment=new, refunds=tuple(refunds), changed=bool(refunds) or new != old)
     count, updated_at = (0, now) if moved else (old.sync_count + 1, old.updated_at)
     planned = replace(new, sync_count=count, updated_at=updated_at)
-    waiting = new.refund_reserved_cents > new.refunded_cents
-    planned = replace(planned, next_sync_at=next_sync_at(planned, now, refund_waiting=waiting))
+    awaited = refund_open or new.refund_reserved_cents > new.refunded_cents
+    planned = replace(planned, next_sync_at=next_sync_at(planned, now, refund_open=awaited))
     return Settlement(payment=planned, refunds=tuple(refunds))
 
 
@@ -404,7 +415,7 @@ def refund_merged(payment: Payment, refund: Refund, answer: ProviderRefund, now:
         refund_reserved_cents=max(payment.refund_reserved_cents, refunded),
         status=_refund_status(payment, refunded),
     )
-    settled = _scheduled(payment, paid, now, (row,))
+    settled = _scheduled(payment, paid, now, (row,), refund_open=row.is_open or _others_may_be_open(payment))
     if refund.provider_refund_id is None:
         if refund.status is not RefundStatus.WAITING:  # told when it began to wait
             settled = settled.tell("refund.created", now, refund=row)
@@ -420,14 +431,29 @@ def _refund_waits(payment: Payment, refund: Refund, why: str | None, now: dateti
     if refund.status is RefundStatus.WAITING:
         return Settlement(payment=payment, refunds=(row,))
     planned = replace(payment, sync_count=0, updated_at=now)
-    planned = replace(planned, next_sync_at=next_sync_at(planned, now, refund_waiting=True))
+    planned = replace(planned, next_sync_at=next_sync_at(planned, now, refund_open=True))
     return Settlement(payment=planned, refunds=(row,)).tell("refund.created", now, refund=row)
 
 
+def _others_may_be_open(payment: Payment) -> bool:
+    """Where the payment's other refunds are not at hand, a look that was planned is not called off."""
+    return payment.is_paid and payment.next_sync_at is not None
+
+
 def refund_failed(
-    payment: Payment, refund: Refund, why: str, now: datetime, *, reference: str | None = None
+    payment: Payment,
+    refund: Refund,
+    why: str,
+    now: datetime,
+    *,
+    reference: str | None = None,
+    refunds: Sequence[Refund] | None = None,
 ) -> Settlement:
-    """A definite no: give the reserved share back, and the amount too if it had been counted."""
+    """A definite no: give the reserved share back, and the amount too if it had been counted.
+
+    With all *refunds* of the payment at hand what stays reserved is summed up anew: what is promised may
+    be more than was captured, and only so much was reserved.
+    """
     row = replace(
         refund,
         status=RefundStatus.FAILED,
@@ -438,13 +464,23 @@ def refund_failed(
     counted = refund.amount_cents if refund.provider_refund_id is not None and refund.keeps_its_share else 0
     refunded = max(payment.refunded_cents - counted, 0)
     share = refund.amount_cents if refund.keeps_its_share else 0
+    if refunds is None:
+        reserved, others_open = payment.refund_reserved_cents - share, _others_may_be_open(payment)
+    else:
+        others = [each for each in refunds if each.id != refund.id]
+        promised = sum(
+            each.amount_cents for each in others if each.keeps_its_share and each.provider_refund_id is None
+        )
+        reserved = min(refunded + promised, payment.captured_cents)
+        others_open = any(each.is_open for each in others)
     freed = replace(
         payment,
         refunded_cents=refunded,
-        refund_reserved_cents=max(payment.refund_reserved_cents - share, refunded),
+        refund_reserved_cents=max(reserved, refunded),
         status=_refund_status(payment, refunded),
     )
-    return _scheduled(payment, freed, now, (row,)).tell("refund.failed", now, refund=row)
+    settled = _scheduled(payment, freed, now, (row,), refund_open=others_open)
+    return settled.tell("refund.failed", now, refund=row)
 
 
 def _refund_status(payment: Payment, refunded: int) -> PaymentStatus:

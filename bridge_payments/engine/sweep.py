@@ -53,7 +53,7 @@ class SweepWork(Refreshing):
     async def _look_at(self, payment: Payment) -> bool:
         try:
             fresh = await self.refresh(payment.id, swept=True)
-            if fresh is not None and fresh.refund_reserved_cents > fresh.refunded_cents:
+            if fresh is not None and fresh.refund_reserved_cents > 0:
                 await self.retry_waiting_refunds(payment.id)
         except ProviderNotFound:
             await self._flag_missing(payment)

@@ -54,3 +54,8 @@ class Refund:
     def keeps_its_share(self) -> bool:
         """Whether the payment must keep this amount reserved: anything but a definite no."""
         return self.status not in (RefundStatus.FAILED, RefundStatus.CANCELED)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has yet to be seen how it ends."""
+        return self.status in (RefundStatus.PENDING, RefundStatus.WAITING)

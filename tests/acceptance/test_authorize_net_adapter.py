@@ -346,6 +346,43 @@ async def test_a_part_of_an_unsettled_payment_waits_and_is_given_back_after_sett
     assert (await shop.told(payment)).count("refund.created") == 1
 
 
+@pytest.mark.parametrize("heard", [True, False], ids=["heard", "unheard"])
+async def test_a_waiting_refund_fails_when_the_payment_is_voided_in_the_dashboard(
+    shop: Shop, gateway: FakeAuthorizeNet, heard: bool
+) -> None:
+    payment = await shop.paid()
+    await shop.engine.refund_payment(payment.id, amount_cents=500)
+    gateway.void_in_dashboard(str(payment.provider_payment_id))
+    if heard:
+        await shop.hear()
+    for _ in range(3):
+        await shop.work(days=1, minutes=1)
+    row = await shop.row(payment)
+    assert (row.status, row.refunded_cents, row.refund_reserved_cents) == (PaymentStatus.REFUNDED, 2000, 2000)
+    mine, void = await shop.refunds(payment)
+    assert (mine.amount_cents, mine.status) == (500, RefundStatus.FAILED)
+    assert (void.amount_cents, void.status) == (2000, RefundStatus.SUCCEEDED)
+    assert (await shop.told(payment)).count("refund.failed") == 1
+    assert gateway.requests(REFUND) == []
+    assert row.next_sync_at is None, "nothing is awaited any more"
+
+
+async def test_a_waiting_refund_fails_when_the_charge_could_not_settle(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    payment = await shop.paid()
+    await shop.engine.refund_payment(payment.id, amount_cents=500)
+    with gateway.books.lock:
+        gateway.books.transactions[str(payment.provider_payment_id)].status = "settlementError"
+    for _ in range(3):
+        await shop.work(days=1, minutes=1)
+    row = await shop.row(payment)
+    assert (row.status, row.refund_reserved_cents, row.next_sync_at) == (PaymentStatus.FAILED, 0, None)
+    (mine,) = await shop.refunds(payment)
+    assert mine.status is RefundStatus.FAILED
+    assert (await shop.told(payment)).count("refund.failed") == 1
+
+
 async def test_a_settled_payment_is_refunded_in_parts_and_not_one_cent_more(
     shop: Shop, gateway: FakeAuthorizeNet
 ) -> None:

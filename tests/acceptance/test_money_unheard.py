@@ -12,7 +12,7 @@ from crashlab.plugin import Premises
 from crashlab.premises import RETURN_URL, Row, Shop, open_shop
 
 from bridge_payments.errors import PaymentDeclined
-from bridge_payments.models import Payment, PaymentStatus
+from bridge_payments.models import Payment, PaymentStatus, RefundStatus
 
 pytestmark = pytest.mark.anyio
 
@@ -152,3 +152,25 @@ async def test_a_refund_that_fails_days_later_gives_the_money_back_to_be_refunde
         row = await settled(premises, shop)
         assert (row.payment.status, row.payment.refundable_cents) == (PaymentStatus.SUCCEEDED, 2000)
         assert row.told[-1] == "refund.failed"
+
+
+async def test_the_sweep_finds_a_pending_refund_that_failed_and_nobody_told(premises: Premises) -> None:
+    async with open_shop(premises.address()) as shop:
+        payment = await begun(shop, confirm=True, payment_method="pm_card_pendingRefund")
+        refund = await shop.engine.refund_payment(payment.id, idempotency_key="r")
+        row = await shop.row(payment.id)
+        assert (refund.status, row.payment.status) == (RefundStatus.PENDING, PaymentStatus.REFUNDED)
+        assert refund.provider_refund_id
+        for _ in range(4):
+            await shop.move(days=1, minutes=1)
+            await shop.work()
+        premises.gateway.settle(refund.provider_refund_id, succeeded=False)
+        await shop.move(days=1, minutes=1)
+        await shop.work()
+        row = await settled(premises, shop)
+        assert (row.payment.status, row.payment.refundable_cents) == (PaymentStatus.SUCCEEDED, 2000)
+        assert row.told[-1] == "refund.failed"
+        for _ in range(2):
+            await shop.move(days=1, minutes=1)
+            await shop.work()
+        assert (await shop.row(payment.id)).payment.next_sync_at is None, "and then it is over"

@@ -401,6 +401,23 @@ async def test_a_refund_on_paypals_own_pages_reaches_the_row_by_its_event(
     assert (await house.engine.get_payment(payment.id)).refunded_cents == 300
 
 
+async def test_a_pending_refund_that_fails_unheard_is_found_by_the_sweep(
+    house: House, gateway: FakePayPal
+) -> None:
+    payment = await house.paid()
+    gateway.hold_refunds()
+    refund = await house.engine.refund_payment(payment.id)
+    assert refund.status is RefundStatus.PENDING
+    assert (await house.engine.get_payment(payment.id)).next_sync_at is not None
+    gateway.settle(str(refund.provider_refund_id), succeeded=False)
+    house.clock.move(timedelta(minutes=3))
+    await house.engine.sweep()
+    row = await house.engine.get_payment(payment.id)
+    assert (row.status, row.refunded_cents, row.refundable_cents) == (PaymentStatus.SUCCEEDED, 0, 2000)
+    assert [each.status for each in await house.engine.list_refunds(payment.id)] == [RefundStatus.FAILED]
+    assert (await house.told(payment))[-1] == "refund.failed"
+
+
 async def test_an_event_of_somebody_elses_order_is_put_aside(house: House, gateway: FakePayPal) -> None:
     payment = await house.paid()
     event = gateway.events("CHECKOUT.ORDER.APPROVED")[0]

@@ -284,3 +284,88 @@ async def test_an_object_that_nobody_knows_is_asked_for_its_owner_twice_and_no_m
         house.move(seconds=61)
     assert settling.known[-1].hint == "refund"
     assert asked == ["refund", "stranger", "stranger"]
+
+
+# --- a waiting refund that can never be made ----------------------------------------------------------
+
+
+async def given_back_elsewhere(house: Any, payment_id: str, cents: int, status: RefundStatus) -> None:
+    """The provider tells of a refund that was made in its dashboard."""
+    row = await house.row(payment_id)
+    made = ProviderRefund(
+        reference="dr_elsewhere", payment=row.provider_intent_id, amount=Money(cents, "USD"), status=status
+    )
+    truth = ProviderPayment(
+        reference=row.provider_intent_id, status=PaymentStatus.SUCCEEDED, amount=Money(2000, "USD"),
+        captured=2000, refunded=cents, refunds=(made,),
+    )  # fmt: skip
+    settled = merge(row, truth, house.clock(), refunds=await house.refunds(payment_id))
+    assert await house.engine.apply(row, settled) is not None
+
+
+async def test_a_waiting_refund_that_does_not_fit_any_more_fails_and_another_keeps_its_share(
+    house: Any, settling: Settling
+) -> None:
+    payment = await house.paid(2000)
+    await house.engine.refund_payment(payment.id, amount_cents=500)
+    await house.engine.refund_payment(payment.id, amount_cents=100)
+    await given_back_elsewhere(house, payment.id, 1800, RefundStatus.SUCCEEDED)
+    row = await house.row(payment.id)
+    assert (row.refund_reserved_cents, row.refundable_cents) == (2000, 0)
+    asked = settling.asked
+    assert await house.engine.retry_waiting_refunds(payment.id) == 1
+    assert settling.asked == asked + 1, "for the one that still fits"
+    assert [(each.amount_cents, each.status) for each in await house.refunds(payment.id)] == [
+        (500, RefundStatus.FAILED), (100, RefundStatus.WAITING), (1800, RefundStatus.SUCCEEDED),
+    ]  # fmt: skip
+    row = await house.row(payment.id)
+    assert (row.refunded_cents, row.refund_reserved_cents) == (1800, 1900), (
+        "what was freed is no more than it"
+    )
+    assert row.next_sync_at is not None
+    assert (await house.told(payment.id)).count("refund.failed") == 1
+
+
+async def test_a_waiting_refund_does_not_fail_for_one_that_is_itself_pending(
+    house: Any, settling: Settling
+) -> None:
+    payment = await house.paid(2000)
+    await house.engine.refund_payment(payment.id, amount_cents=500)
+    await given_back_elsewhere(house, payment.id, 2000, RefundStatus.PENDING)
+    await house.engine.retry_waiting_refunds(payment.id)
+    assert (await house.refunds(payment.id))[0].status is RefundStatus.WAITING
+    assert (await house.row(payment.id)).next_sync_at is not None
+
+
+async def test_a_waiting_refund_is_not_ended_while_a_call_for_it_is_under_way(
+    house: Any, settling: Settling
+) -> None:
+    payment = await house.paid(2000)
+    await house.engine.refund_payment(payment.id, amount_cents=500)
+    settling.settled = True
+    house.gateway.fail_next("broken_before")
+    assert await house.engine.retry_waiting_refunds(payment.id) == 1
+    await given_back_elsewhere(house, payment.id, 2000, RefundStatus.SUCCEEDED)
+    assert await house.engine.retry_waiting_refunds(payment.id) == 0
+    assert (await house.refunds(payment.id))[0].status is RefundStatus.WAITING, "nobody knows what it did"
+    assert "refund.failed" not in await house.told(payment.id)
+
+
+@pytest.mark.parametrize("status", [RefundStatus.PENDING, RefundStatus.SUCCEEDED])
+async def test_a_refund_that_is_pending_keeps_its_payment_in_the_sweep(
+    house: Any, status: RefundStatus
+) -> None:
+    payment = await house.paid(2000)
+    await given_back_elsewhere(house, payment.id, 2000, status)
+    row = await house.row(payment.id)
+    assert (row.refunded_cents, row.refund_reserved_cents) == (2000, 2000)
+    assert (row.next_sync_at is not None) is (status is RefundStatus.PENDING)
+
+
+async def test_one_refund_that_ends_does_not_take_another_that_is_pending_out_of_the_sweep(
+    house: Any,
+) -> None:
+    payment = await house.paid(2000)
+    await given_back_elsewhere(house, payment.id, 500, RefundStatus.PENDING)
+    await house.engine.refund_payment(payment.id, amount_cents=300)
+    assert (await house.row(payment.id)).next_sync_at is not None
