@@ -29,7 +29,7 @@ from ..transport import sending_before
 from .inputs import ProviderRequest, request_of
 from .outcome import Answer
 
-__all__ = ["CALL_DEADLINE", "LEASE_SECONDS", "OUR_NOTE", "Calls", "ask", "finished_calls"]
+__all__ = ["CALL_DEADLINE", "LEASE_SECONDS", "OUR_NOTE", "REPEATED_NOTE", "Calls", "ask", "finished_calls"]
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -49,6 +49,8 @@ _NEVER_SENT_RETRY: Final = tenacity.AsyncRetrying(
 
 OUR_NOTE: Final = "-"
 """What our own notes in `Operation.steps` begin with, as no name of a call does."""
+REPEATED_NOTE: Final = f"{OUR_NOTE}repeated"
+"""The name in `Operation.steps` of when reconciliation sent it last."""
 
 
 def finished_calls(operation: Operation) -> dict[str, Any]:

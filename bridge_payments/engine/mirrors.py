@@ -38,6 +38,7 @@ __all__ = [
     "customer_synced",
     "customer_undone",
     "method_answered",
+    "method_forgotten",
     "method_synced",
     "method_undone",
     "next_subscription_sync",
@@ -146,8 +147,10 @@ def method_answered(
     secret_max_age: timedelta,
 ) -> Change[PaymentMethod]:
     """The provider keeps a method, waits for its payer, refused it, changed it or forgot it."""
-    if operation.verb is Verb.DELETE_METHOD or row.status is PaymentMethodStatus.DELETED:
+    if row.status is PaymentMethodStatus.DELETED:
         return Change(row=row, changed=False)
+    if operation.verb is Verb.DELETE_METHOD:
+        return method_forgotten(row, now)
     if operation.verb is Verb.UPDATE_METHOD:
         return method_synced(row, truth, now)
     change = method_synced(row, truth, now)
@@ -170,10 +173,7 @@ def method_synced(row: PaymentMethod, truth: ProviderMethod, now: datetime) -> C
         return Change(row=row, changed=False)
     status = truth.status
     if status is PaymentMethodStatus.DELETED:
-        gone = replace(
-            row, status=status, is_default=False, client_secret=None, next_action=None, updated_at=now
-        )
-        return Change(row=gone, events=(("payment_method.deleted", {}),))
+        return method_forgotten(row, now)
     waits = status in (PaymentMethodStatus.REQUIRES_ACTION, PaymentMethodStatus.PENDING)
     setup = truth.setup or (truth.reference if waits else None)
     active = status is PaymentMethodStatus.ACTIVE
@@ -201,6 +201,17 @@ def method_synced(row: PaymentMethod, truth: ProviderMethod, now: datetime) -> C
     if active and row.status is not PaymentMethodStatus.ACTIVE:
         return Change(row=seen, events=(("payment_method.created", {}),))
     return Change(row=seen, events=(("payment_method.updated", {}),) if active else ())
+
+
+def method_forgotten(row: PaymentMethod, now: datetime) -> Change[PaymentMethod]:
+    """Nobody can charge it here any more; told once."""
+    if row.status is PaymentMethodStatus.DELETED:
+        return Change(row=row, changed=False)
+    gone = replace(
+        row, status=PaymentMethodStatus.DELETED, is_default=False, client_secret=None,
+        client_secret_expires_at=None, next_action=None, updated_at=now,
+    )  # fmt: skip
+    return Change(row=gone, events=(("payment_method.deleted", {}),))
 
 
 def method_undone(

@@ -78,6 +78,10 @@ MERGE_ATTEMPTS: Final = 5
 """How often a record reads again after somebody else wrote the row."""
 TRACE_NOTE: Final = f"{OUR_NOTE}trace"
 """Under which an operation remembers the trace in which it was reserved."""
+_STILL_UNPAID: Final = frozenset(
+    {PaymentStatus.PENDING, PaymentStatus.REQUIRES_CONFIRMATION, PaymentStatus.REQUIRES_ACTION}
+)
+"""Where a payment stands after an attempt that was refused: nothing is held, collected or under way."""
 UNKNOWN_DELAY: Final = 2.0
 """Seconds until reconciliation first looks up what a sender lost sight of."""
 
@@ -412,8 +416,8 @@ class Operations:
         resolution = (
             "in another state at the provider" if isinstance(refused, ProviderStateConflict) else "declined"
         )
-        if isinstance(refused, ProviderDeclined) and truth.status is PaymentStatus.PENDING:
-            # A provider may not show an attempt that it refused.
+        if isinstance(refused, ProviderDeclined) and truth.status in _STILL_UNPAID:
+            # A provider may not show an attempt that it refused: the object is as it was before it.
             truth = replace(truth, decline=truth.decline or decline_from(refused))
         return Answer(payment=truth, refused=refused, resolution=resolution)
 

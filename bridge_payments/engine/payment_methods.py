@@ -40,7 +40,7 @@ from . import rules
 from .choosing import Choices, Chosen, billing_of
 from .drafting import check_method, plain_texts
 from .inputs import digest
-from .mirrors import Change
+from .mirrors import Change, method_forgotten
 from .owners import Owner, check_list, is_owner, may_touch, owner_for, owner_of
 from .refreshing import Refreshing
 from .subjects import METHODS, Held, row_answer
@@ -406,14 +406,17 @@ class PaymentMethodVerbs(Choices, Refreshing):
         """Forget a method: from now on nobody can charge it here, and its provider is told to detach it.
 
         It is gone here when this answers. A provider that does not answer is told again by reconciliation.
+        One that refuses, as for a method that a subscription of its own uses, leaves the method as it was.
 
-        Raises: AccessDenied, NotAuthenticated, NotFound, OperationInProgress.
+        Raises: AccessDenied, NotAuthenticated, NotFound, OperationInProgress, ProviderRejected, Unavailable.
         """
         seen = _mine(principal, await self._row(payment_method_id), "delete")
         gateway = self.provider(seen.provider_id)
         if seen.provider_payment_method_id is None or not gateway.supports(Verb.DELETE_METHOD):
             return await self.change_row(
-                METHODS, seen.id, lambda _, row: self._gone(_mine(principal, row, "delete"))
+                METHODS,
+                seen.id,
+                lambda _, row: method_forgotten(_mine(principal, row, "delete"), self.clock()),
             )
         operation_id = new_id("op")
 
@@ -435,17 +438,10 @@ class PaymentMethodVerbs(Choices, Refreshing):
 
         held = await self.instruct_row(
             Verb.DELETE_METHOD, seen.id, build, operation_id=operation_id, principal=principal,
-            idempotency_key=idempotency_key, body={}, change=self._gone,
+            idempotency_key=idempotency_key, body={},
         )  # fmt: skip
         gone: PaymentMethod = row_answer(held)
         return gone
-
-    def _gone(self, row: PaymentMethod) -> Change[PaymentMethod]:
-        gone = replace(
-            row, status=PaymentMethodStatus.DELETED, is_default=False, client_secret=None,
-            client_secret_expires_at=None, next_action=None, updated_at=self.clock(),
-        )  # fmt: skip
-        return Change(row=gone, events=(("payment_method.deleted", {}),))
 
     # --- look ---------------------------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ from ..models import (
 from ..providers.base import Absent, CannotSay, Evidence, Found, Lookup, PaymentProvider
 from ..stores.base import Unit
 from . import rules, settlement
-from .asking import CALL_DEADLINE, LEASE_SECONDS, OUR_NOTE, finished_calls
+from .asking import CALL_DEADLINE, LEASE_SECONDS, OUR_NOTE, REPEATED_NOTE, finished_calls
 from .inputs import request_of
 from .operations import LostLease, LostRace, known_payment, with_refunds
 from .outcome import Answer, Reserved, settle_absence
@@ -52,8 +52,6 @@ _WAIT: Final = 15.0
 _ABSENT: Final = f"{OUR_NOTE}absent"
 """The name in `Operation.steps` of how often absence was seen when nothing could be under way any more."""
 _LOOK_AGAIN: Final = 60.0
-_REPEATED: Final = f"{OUR_NOTE}repeated"
-"""The name in `Operation.steps` of when reconciliation sent it last."""
 _WITHOUT_KEYS: Final = timedelta(hours=24)
 """For how long what may be done twice is asked for again where a provider has no keys."""
 
@@ -249,7 +247,7 @@ class Reconciliation(Subjects):
 
         None if somebody else took it over: then nothing is sent.
         """
-        noted = replace(operation, steps={**operation.steps, _REPEATED: self.clock().isoformat()})
+        noted = replace(operation, steps={**operation.steps, REPEATED_NOTE: self.clock().isoformat()})
         kept = await self.store.run(lambda unit: unit.operations.save(noted, token=token))
         return noted if kept else None
 
@@ -351,7 +349,7 @@ def _under_way(provider: PaymentProvider) -> timedelta:
 
 def quiet_at(operation: Operation, provider: PaymentProvider) -> datetime:
     """Return when nothing of an operation can be under way any more, whoever sent it last."""
-    repeated = operation.steps.get(_REPEATED)
+    repeated = operation.steps.get(REPEATED_NOTE)
     last = max(operation.created_at, datetime.fromisoformat(repeated)) if repeated else operation.created_at
     return last + _under_way(provider)
 

@@ -126,7 +126,7 @@ HARMLESS: Final = frozenset(
 """Verbs that move no money: repeated while the key is worth something, abandoned after it."""
 
 TO_BE_DONE: Final = frozenset({Verb.DELETE_METHOD})
-"""Verbs that are done for the caller when they are reserved: the provider hears of them in any case."""
+"""Verbs that are done for the caller unless the provider refuses: it is told until it has heard."""
 
 IDEMPOTENT: Final = frozenset({Verb.DELETE_CUSTOMER, Verb.DELETE_METHOD, Verb.CANCEL_SUBSCRIPTION})
 """Verbs that may be repeated without any key: done twice is done once."""

@@ -19,6 +19,7 @@ from ..errors import (
     ProviderDeclined,
     ProviderError,
     ProviderNeverSent,
+    ProviderNotFound,
     ProviderStateConflict,
     StoreError,
     Unavailable,
@@ -36,6 +37,7 @@ from ..models import (
 from ..providers.base import Decline, PaymentProvider, ProviderSubscription
 from ..stores.base import PaymentMethodQuery, Unit
 from . import rules
+from .asking import REPEATED_NOTE
 from .charges import Charges
 from .inputs import digest
 from .mirrors import (
@@ -43,6 +45,7 @@ from .mirrors import (
     customer_answered,
     customer_undone,
     method_answered,
+    method_forgotten,
     method_undone,
     subscription_answered,
     subscription_undone,
@@ -247,17 +250,25 @@ def settle_row(
             request_id=truth.request_id,
         )
         return change, ended
+    to_be_done = operation.verb in rules.TO_BE_DONE
+    if to_be_done and isinstance(answer.refused, ProviderNotFound):
+        # What the provider does not know is as gone as it was to be.
+        return method_forgotten(row, now), close_operation(
+            operation, OperationState.SUCCEEDED, now, resolution="unknown to the provider"
+        )
     if answer.refused is not None:
         refused = answer.refused
         declined = decline_from(refused) if isinstance(refused, ProviderDeclined) else None
         change = keeper.undone(row, operation, refused.message, declined, now)
         return change, close_refused(operation, refused, now)
-    if answer.unsent is not None and operation.verb not in rules.TO_BE_DONE:
+    if answer.unsent is not None and not to_be_done:
         return settle_row_absence(held, f"never sent: {answer.unsent}", now)
     why = answer.lost or (f"not sent yet: {answer.unsent}" if answer.unsent is not None else "no answer")
-    return Change(row=row, changed=False), close_operation(
-        operation, OperationState.UNKNOWN, now, resolution=why
-    )
+    open_still = close_operation(operation, OperationState.UNKNOWN, now, resolution=why)
+    if to_be_done and REPEATED_NOTE not in operation.steps:
+        # Its caller is told that it is done. Of a repeat nobody is told, and it may have been refused.
+        return method_forgotten(row, now), open_still
+    return Change(row=row, changed=False), open_still
 
 
 _MAY_DECLINE: Final = frozenset({Verb.CREATE_METHOD, Verb.CONFIRM_METHOD, Verb.CREATE_SUBSCRIPTION})
@@ -281,12 +292,13 @@ def row_answer(held: Held[R]) -> R:
     """Return the row as its caller hears of it.
 
     An unknown outcome on a subscription is that row naming its operation (rule 28); elsewhere nothing was
-    charged, and the caller may come again. What was promised when it was reserved is answered as done.
+    charged, and the caller may come again. A method that is gone here is answered as done.
 
     Raises: PaymentDeclined, ProviderRejected, Unavailable.
     """
     operation, row = held.operation, held.row
-    if operation.verb in rules.TO_BE_DONE:
+    refused = operation.state is OperationState.REJECTED
+    if operation.verb in rules.TO_BE_DONE and not refused and _is_forgotten(row):
         return row
     match operation.state:
         case OperationState.SUCCEEDED:
@@ -299,6 +311,10 @@ def row_answer(held: Held[R]) -> R:
             if isinstance(row, Subscription):
                 return replace(row, unknown_operation_id=operation.id)
             raise Unavailable("The outcome is not known yet; repeat with the same Idempotency-Key")
+
+
+def _is_forgotten(row: Kept) -> bool:
+    return isinstance(row, PaymentMethod) and row.status is PaymentMethodStatus.DELETED
 
 
 # --- the work -------------------------------------------------------------------------------------
@@ -346,12 +362,11 @@ class Subjects(Charges):
         principal: Principal,
         idempotency_key: str | None,
         body: Mapping[str, Any],
-        change: Callable[[Any], Change[Any]] | None = None,
     ) -> Held[Any]:
         """Reserve, ask and record one verb on a row that exists.
 
         *build* sees the row inside the reserve transaction: it checks who asks and what may be asked, and
-        writes the instruction down. *change* is what is promised, and written, with the reserve already.
+        writes the instruction down.
         """
         keeper = keeper_of(verb)
         scope = f"{verb}:{row_id}:{principal.scope()}"
@@ -371,15 +386,13 @@ class Subjects(Charges):
             again = keeper.get(unit, row_id)
             if again is None or again.version != row.version:
                 raise ConcurrentUpdate
-            if change is not None:
-                row = self._promise(unit, keeper, change(row))
             return Held(operation=operation, row=row)
 
         held, leased_at = await self.reserve_row(operation_id, work)
         return await self.finished(held, leased_at)
 
     @staticmethod
-    def _promise(unit: Unit, keeper: Keeper[Any], change: Change[Any]) -> Any:
+    def _written(unit: Unit, keeper: Keeper[Any], change: Change[Any]) -> Any:
         row = keeper.save(unit, change.row, expected_version=change.row.version)
         if row is None:
             raise ConcurrentUpdate
@@ -396,7 +409,7 @@ class Subjects(Charges):
             decided = change(unit, keeper.get(unit, row_id))
             if not decided.changed:
                 return decided.row
-            return cast("R", self._promise(unit, keeper, decided))
+            return cast("R", self._written(unit, keeper, decided))
 
         for _ in range(MERGE_ATTEMPTS):
             try:

@@ -15,6 +15,7 @@ from bridge_payments.errors import (
     InvalidRequest,
     NotFound,
     PaymentDeclined,
+    ProviderRejected,
     Unavailable,
     UnsupportedOperation,
 )
@@ -175,6 +176,23 @@ async def test_a_method_that_went_in_the_dashboard_is_read_as_gone(
 
 
 # --- subscriptions --------------------------------------------------------------------------------
+
+
+async def test_a_method_that_a_running_subscription_uses_is_not_deleted_and_the_caller_is_told(
+    engine: PaymentEngine, gateway: FakeAuthorizeNet
+) -> None:
+    row = await subscribed(engine, gateway)
+    (method,) = (await engine.list_payment_methods(PaymentMethodQuery(), principal=ADA)).items
+    with pytest.raises(ProviderRejected) as refused:
+        await engine.delete_payment_method(method.id, principal=ADA)
+    assert refused.value.provider_code == "E00105"
+    await resolve(engine, gateway)
+    assert (await engine.get_payment_method(method.id, principal=ADA)).status is PaymentMethodStatus.ACTIVE
+    told = await engine.store.run(lambda unit: unit.events.for_subject(method.id))
+    assert [each.type for each in told] == ["payment_method.created"]
+    await engine.cancel_subscription(row.id, at_period_end=False, principal=ADA)
+    gone = await engine.delete_payment_method(method.id, principal=ADA)
+    assert gone.status is PaymentMethodStatus.DELETED
 
 
 async def hear(engine: PaymentEngine, gateway: FakeAuthorizeNet) -> None:

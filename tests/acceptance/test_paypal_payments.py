@@ -22,16 +22,19 @@ from bridge_payments.messages import Request
 from bridge_payments.models import (
     CaptureMethod,
     InboxState,
+    Money,
     MovableClock,
     NextActionKind,
     Payment,
     PaymentFlag,
     PaymentStatus,
+    Principal,
     RefundStatus,
 )
 from bridge_payments.providers import registry
 from bridge_payments.sandbox.paypal import FakePayPal
 from bridge_payments.settings import Settings
+from bridge_payments.stores.base import PaymentQuery
 from bridge_payments.stores.sql import SQLStore
 from bridge_payments.transport import Transport
 
@@ -166,6 +169,54 @@ async def test_a_declined_card_ends_the_payment_and_a_refused_account_does_not(
     gateway.approve(str(wallet.provider_intent_id), "balance")
     assert (await house.engine.confirm_payment(wallet.id)).status is PaymentStatus.SUCCEEDED
     assert (await house.told(wallet)).count("payment.failed") == 2
+
+
+@pytest.mark.parametrize(
+    ("instrument", "kind", "away", "code", "status"),
+    [
+        ("refused", "paypal", True, "declined", PaymentStatus.REQUIRES_CONFIRMATION),
+        ("refused", "paypal", False, "declined", PaymentStatus.REQUIRES_CONFIRMATION),
+        ("card_challenge", "credit_card", True, "authentication_required", PaymentStatus.REQUIRES_ACTION),
+    ],
+)
+async def test_a_refusal_of_a_stored_method_is_a_decline_of_its_payment_which_stays_open(
+    house: House,
+    gateway: FakePayPal,
+    instrument: str,
+    kind: str,
+    away: bool,
+    code: str,
+    status: PaymentStatus,
+) -> None:
+    ada = Principal.user("ada", email="ada@shop.example", email_verified=True)
+    begun = await house.engine.create_payment_method(payment_type=kind, return_url=BACK, principal=ada)
+    gateway.agree(str(gateway.setup_tokens()[-1]["id"]), instrument)
+    method = await house.engine.confirm_payment_method(begun.id, principal=ada)
+
+    async def charge() -> Payment:
+        usd = Money(1500, "USD")
+        if away:
+            return await house.engine.charge_saved_method(usd, payment_method=method.id, idempotency_key="k")
+        return await house.engine.create_payment_intent(
+            usd, payment_method=method.id, confirm=True, idempotency_key="k", principal=ada
+        )
+
+    refused = []
+    for _ in range(2):
+        with pytest.raises(PaymentDeclined) as declined:
+            await charge()
+        refused.append((declined.value.decline_code, declined.value.payment_id))
+    assert len(set(refused)) == 1, "the repeat of a key hears what the first call heard"
+    assert refused[0][0] == code
+    (row,) = (await house.engine.list_payments(PaymentQuery())).items
+    assert (row.id, row.status, row.decline_code, row.captured_cents) == (refused[0][1], status, code, 0)
+    told = [each for each in await house.engine.list_events(row.id) if each.type == "payment.failed"]
+    assert [(each.data["final"], each.data["decline_code"]) for each in told] == [(False, code)]
+    again = await house.engine.sync_payment(row.id)
+    assert (again.status, again.decline_code) == (status, code), "a read that does not show it keeps it"
+    await house.settle()
+    assert (await house.told(row)).count("payment.failed") == 1
+    assert len(gateway.orders()) == 1
 
 
 async def test_held_money_is_collected_in_part_once_and_other_held_money_is_released(

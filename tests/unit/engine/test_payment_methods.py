@@ -18,6 +18,8 @@ from bridge_payments.errors import (
     NotFound,
     OperationInProgress,
     PaymentDeclined,
+    ProviderNotFound,
+    ProviderRejected,
     Unavailable,
 )
 from bridge_payments.models import (
@@ -29,6 +31,7 @@ from bridge_payments.models import (
     Principal,
 )
 from bridge_payments.providers.base import BillingDetails
+from bridge_payments.providers.dummy.vault import Refused
 from bridge_payments.stores.base import PaymentMethodQuery
 from bridge_payments.telemetry import find_card_numbers
 
@@ -388,6 +391,77 @@ async def test_a_deleted_method_is_gone_here_at_once_and_at_the_provider_in_the_
     (_, deletion) = await house.operations(method.id)
     assert deletion.state is OperationState.SUCCEEDED
     assert await house.told(method.id) == ["payment_method.created", "payment_method.deleted"]
+
+
+def in_use(_: Any) -> dict[str, Any]:
+    raise Refused("in_use", "a subscription uses it")
+
+
+async def test_a_method_that_its_provider_keeps_stays_as_it_was_and_the_caller_hears_why(
+    house: Any, monkeypatch: Any
+) -> None:
+    method = await keep(house, is_default=True)
+    before = await stored(house, method.id)
+    with monkeypatch.context() as busy:
+        busy.setattr(house.gateway, "delete_method", in_use)
+        for _ in range(2):
+            with pytest.raises(ProviderRejected, match="uses it") as refused:
+                await house.engine.delete_payment_method(method.id, idempotency_key="k", principal=ADA)
+            assert refused.value.provider_code == "in_use"
+        await house.settle()
+    assert await stored(house, method.id) == before
+    assert await house.told(method.id) == ["payment_method.created"]
+    paid = await house.engine.charge_saved_method(Money(500, "USD"), payment_method=method.id)
+    assert paid.status is PaymentStatus.SUCCEEDED
+    gone = await house.engine.delete_payment_method(method.id, principal=ADA)
+    assert (gone.status, house.gateway.methods) == (PaymentMethodStatus.DELETED, {})
+    assert await house.told(method.id) == ["payment_method.created", "payment_method.deleted"]
+
+
+async def test_a_method_that_its_provider_does_not_know_is_gone(house: Any, monkeypatch: Any) -> None:
+    method = await keep(house)
+
+    async def unknown(*_: Any, **__: Any) -> Any:
+        raise ProviderNotFound("no such method")
+
+    monkeypatch.setattr(house.engine.provider("dummy"), "delete_payment_method", unknown)
+    gone = await house.engine.delete_payment_method(method.id, principal=ADA)
+    assert gone.status is PaymentMethodStatus.DELETED
+    (_, deletion) = await house.operations(method.id)
+    assert deletion.state is OperationState.SUCCEEDED
+    assert await house.told(method.id) == ["payment_method.created", "payment_method.deleted"]
+
+
+@pytest.mark.parametrize("answered", [True, False])
+async def test_a_repeat_that_is_refused_neither_gives_a_method_back_nor_takes_one_away(
+    house: Any, monkeypatch: Any, answered: bool
+) -> None:
+    """Who was told that it is gone never sees it again; whose process died was told nothing."""
+    method = await keep(house)
+    if answered:
+        house.gateway.fail_next("broken_before")
+        await house.engine.delete_payment_method(method.id, principal=ADA)
+    else:
+        before = await stored(house, method.id)
+        with monkeypatch.context() as dying:
+            dying.setattr(house.engine, "record_row", dies)
+            house.gateway.fail_next("broken_before")
+            with pytest.raises(SystemError):
+                await house.engine.delete_payment_method(method.id, principal=ADA)
+        assert await stored(house, method.id) == before
+    with monkeypatch.context() as busy:
+        busy.setattr(house.gateway, "delete_method", in_use)
+        await house.settle()
+    (_, deletion) = await house.operations(method.id)
+    assert deletion.state is OperationState.UNKNOWN, "the refusal of a repeat proves nothing"
+    gone, kept = PaymentMethodStatus.DELETED, PaymentMethodStatus.ACTIVE
+    assert (await stored(house, method.id)).status is (gone if answered else kept)
+    told = ["payment_method.created", *(["payment_method.deleted"] if answered else [])]
+    assert await house.told(method.id) == told
+
+
+async def dies(*_: Any, **__: Any) -> Any:
+    raise SystemError("the process is gone")
 
 
 @pytest.mark.parametrize("fault", ["lost_answer", "broken_before"])
