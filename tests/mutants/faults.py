@@ -1058,10 +1058,10 @@ _IN_NOUNS: Final = (
         ENGINE,
     ),
     Fault(
-        "a deleted method can be charged until its provider answers",
-        "engine/payment_methods.py",
-        "body={}, change=self._gone,",
-        "body={},",
+        "a method whose deletion got no answer can still be charged",
+        "engine/subjects.py",
+        "        return method_forgotten(row, now), open_still\n",
+        "        return Change(row=row, changed=False), open_still\n",
         ENGINE,
     ),
 )
