@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -31,3 +33,13 @@ def _loopback_only(event: str, args: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_loopback_only)
+
+
+@pytest.fixture(autouse=True)
+def the_log_as_it_was() -> Iterator[None]:
+    """Whoever sets the log up, a page's code for instance, does it for one test."""
+    log = logging.getLogger("bridge_payments")
+    handlers, level, spreads = list(log.handlers), log.level, log.propagate
+    yield
+    log.handlers[:], log.propagate = handlers, spreads
+    log.setLevel(level)

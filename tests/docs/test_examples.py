@@ -46,6 +46,8 @@ def running(program: str, folder: Path, **env: str) -> Iterator[str]:
             env={**os.environ, "SHOP_PORT": str(port), **env},
             stdout=log,
             stderr=log,
+            # In the background of a shell Ctrl+C is ignored, by the children of its programs, too.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
         )
     url = f"http://127.0.0.1:{port}"
     try:
