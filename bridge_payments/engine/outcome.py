@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Self
 
 from ..errors import (
     BridgeError,
@@ -18,6 +19,7 @@ from ..errors import (
 from ..models import Operation, OperationState, Payment, PaymentStatus, Refund, RefundStatus, Verb
 from ..providers.base import (
     Decline,
+    Found,
     ProviderCustomer,
     ProviderMethod,
     ProviderPayment,
@@ -69,6 +71,18 @@ class Answer:
     unsent: ProviderError | None = None
     lost: str | None = None
     resolution: str = "answered"
+
+    @classmethod
+    def found(cls, found: Found) -> Self:
+        """Return what a look-up found, as if the provider had answered with it."""
+        return cls(
+            payment=found.payment,
+            refund=found.refund,
+            customer=found.customer,
+            method=found.method,
+            subscription=found.subscription,
+            resolution="found at the provider",
+        )
 
     @property
     def word(self) -> str:

@@ -204,15 +204,7 @@ class Reconciliation(Subjects):
                 )
                 return False
             case Found():
-                answer = Answer(
-                    payment=found.payment,
-                    refund=found.refund,
-                    customer=found.customer,
-                    method=found.method,
-                    subscription=found.subscription,
-                    resolution="found at the provider",
-                )
-                return await self._recorded(case, answer)
+                return await self._recorded(case, Answer.found(found))
             case CannotSay(reason=reason):
                 await self._postpone(operation, token, _backoff(operation), why=reason)
                 return False

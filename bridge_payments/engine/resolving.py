@@ -137,15 +137,9 @@ class Resolutions(Reconciliation):
         self, case: Reserved | Held[Any], found: Found, statement: Statement
     ) -> Operation:
         """The provider says it by now: that is recorded, whatever the operator says."""
-        answer = Answer(
-            payment=found.payment,
-            refund=found.refund,
-            customer=found.customer,
-            method=found.method,
-            subscription=found.subscription,
-            resolution="found at the provider",
+        ended = await self._recorded_with(
+            case, Answer.found(found), statement, "the provider was asked, and said itself"
         )
-        ended = await self._recorded_with(case, answer, statement, "the provider was asked, and said itself")
         done = ended.state is OperationState.SUCCEEDED
         if done is not (statement.outcome is Claim.EXECUTED):
             raise Contradicted(

@@ -143,7 +143,7 @@ class Router:
                 log.exception("%s %s failed", *_where(route, request), extra={"request_id": request_id})
             text = route.text_for(error) if route else None
             response = problem(error, now=self._now(), text=text, variables=variables)
-        except Exception as bug:
+        except Exception as bug:  # the login's, the host's or ours: nobody outside hears a word of it
             seen.error = bug
             log.exception("%s %s failed", *_where(route, request), extra={"request_id": request_id})
             response = internal_problem(now=self._now())
