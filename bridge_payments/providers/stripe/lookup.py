@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from ...models import PaymentStatus, Verb
-from ..base import UNRECOGNISED, Absent, CannotSay, Evidence, Found, Lookup, ProviderPayment
+from ..base import UNRECOGNISED, Absent, CannotSay, Decline, Evidence, Found, Lookup, ProviderPayment
 from .forms import CAPTURE_REFERENCE, UPDATE_REFERENCE
 from .mapping import charge_of
-from .objects import stamp_of
+from .objects import reference_of, stamp_of
 
 __all__ = ["judge"]
 
@@ -43,10 +43,7 @@ def _confirm(seen: ProviderPayment, evidence: Evidence) -> Lookup:
     """
     if seen.status in _MOVED:
         return Found(seen)
-    if seen.decline is not None and (
-        seen.decline.reference != evidence.baseline.get("decline_reference")
-        or _attempted_at(seen) >= int(evidence.started_at.timestamp())
-    ):
+    if seen.decline is not None and _is_later(seen, seen.decline, evidence):
         return Found(seen)
     return Absent(
         f"the intent is {seen.provider_status} and shows no attempt since the operation was reserved"
@@ -94,7 +91,16 @@ _JUDGEMENTS: Final[Mapping[Verb, Callable[[ProviderPayment, Evidence], Lookup]]]
 }
 
 
-def _attempted_at(seen: ProviderPayment) -> int:
-    """When the declined attempt was made; 0 where it left no charge."""
+def _is_later(seen: ProviderPayment, decline: Decline, evidence: Evidence) -> bool:
+    """Whether a decline was made after the operation was reserved, and not the one that was known then.
+
+    Each attempt has a charge of its own, so a charge that was known is an old attempt, in whichever second
+    it was made. Only an attempt without one is told by the time.
+    """
+    known = evidence.baseline.get("decline_reference")
+    if decline.reference != known:
+        return True
     charge = charge_of(seen.raw) if isinstance(seen.raw, Mapping) else None
-    return int((charge or {}).get("created") or 0)
+    if charge is None or reference_of(charge) == known:
+        return False
+    return int(charge.get("created") or 0) >= int(evidence.started_at.timestamp())

@@ -64,12 +64,23 @@ def test_the_decline_of_an_earlier_attempt_is_not_taken_for_an_answer_to_this_on
     assert verdict(seen, Verb.CONFIRM, decline_reference="ch_0") is Absent
 
 
-def test_a_decline_that_a_webhook_recorded_meanwhile_still_counts_as_this_attempt(
+def test_the_decline_of_an_earlier_attempt_is_known_by_its_charge_in_whichever_second_it_was_made(
     intent: Make, charge: Make
 ) -> None:
-    """The row may already name the attempt; the charge's time says that it came after the operation began."""
-    seen = intent(last_payment_error=refused("ch_1"), latest_charge=charge(status="failed", captured=False))
-    assert verdict(seen, Verb.CONFIRM, decline_reference="ch_1") is Found
+    """Stripe tells whole seconds: the next card may be tried within the second of the refusal."""
+    earlier = charge(status="failed", captured=False, created=int(STARTED.timestamp()))
+    seen = intent(last_payment_error=refused("ch_1"), latest_charge=earlier)
+    assert verdict(seen, Verb.CONFIRM, decline_reference="ch_1") is Absent
+
+
+def test_an_attempt_without_a_charge_in_its_error_is_told_by_the_time(intent: Make, charge: Make) -> None:
+    """Its reference is the method and the code, which a second try of the same method repeats."""
+    error = {"code": "card_declined", "message": "No.", "payment_method": {"id": "pm_1"}}
+    seen = intent(last_payment_error=error, latest_charge=charge(status="failed", captured=False))
+    assert verdict(seen, Verb.CONFIRM, decline_reference="pm_1:card_declined") is Found
+    before = charge(status="failed", captured=False, created=int(STARTED.timestamp()) - 9)
+    seen = intent(last_payment_error=error, latest_charge=before)
+    assert verdict(seen, Verb.CONFIRM, decline_reference="pm_1:card_declined") is Absent
 
 
 def test_a_capture_that_closed_the_intent_was_executed(intent: Make) -> None:
