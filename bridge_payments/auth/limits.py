@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 from cachetools import TTLCache
 
 from ..errors import MissingExtra, RateLimited
-from ..models import Principal, PrincipalKind
+from ..models import Principal, PrincipalKind, email_key
 
 if TYPE_CHECKING:
     from ..settings import Settings
@@ -272,7 +272,7 @@ class FailedConfirms:
         if peer:
             found.append((f"declined:ip:{_short(_network(peer))}", self._per_ip))
         if email:
-            found.append((f"declined:email:{_short(email.lower())}", self._per_email))
+            found.append((f"declined:email:{_short(email_key(email))}", self._per_email))
         return found
 
 
@@ -281,7 +281,7 @@ def _caller(principal: Principal) -> str:
         case PrincipalKind.ADMIN | PrincipalKind.USER:
             return f"{principal.kind}:{_short(principal.id or '')}"
         case PrincipalKind.GUEST:
-            return f"guest:{_short((principal.email or '').lower())}"
+            return f"guest:{_short(email_key(principal.email or ''))}"
         case _:
             return f"ip:{_short(_network(principal.peer or ''))}"
 

@@ -21,6 +21,7 @@ from ..models import (
     PaymentMethod,
     Principal,
     Verb,
+    email_key,
     is_own_id,
 )
 from ..providers.base import BillingDetails
@@ -172,13 +173,13 @@ class Choices(CustomerVerbs):
         address = await self.store.run(lambda unit: unit.addresses.get(address_id), write=False)
         if address is None and principal.is_trusted:
             return None  # an address of the merchant's own books
-        typed = (owner.guest_email or "").lower()
+        typed = email_key(owner.guest_email or "")
         of_guest = (
             address is not None
             and principal.is_anonymous
             and address.is_guest
             and typed != ""
-            and (address.guest_email or "").lower() == typed
+            and email_key(address.guest_email or "") == typed
         )
         if address is None or not (of_guest or is_owner(principal, address)):
             raise NotFound(f"Billing address not found: {address_id}")

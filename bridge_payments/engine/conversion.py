@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from ..errors import AccessDenied, InvalidRequest, NotAuthenticated
-from ..models import SYSTEM, Principal, PrincipalKind
+from ..models import SYSTEM, Principal, PrincipalKind, email_key
 from ..stores.base import (
     AddressQuery,
     CustomerQuery,
@@ -165,7 +165,7 @@ def _new_owner(guest_email: str, principal: Principal, proof: Principal | None, 
 def _proves(who: Principal | None, guest_email: str) -> bool:
     if who is None or who.email is None or not who.email_verified:
         return False
-    return who.email.casefold() == guest_email.casefold()
+    return email_key(who.email) == email_key(guest_email)
 
 
 # --- the nouns --------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from ..errors import AccessDenied, InvalidRequest, NotAuthenticated, NotFound
-from ..models import Customer, GuestData, Principal, PrincipalKind
+from ..models import Customer, GuestData, Principal, PrincipalKind, email_key
 from ..settings import Settings
 from ..stores.base import OwnedQuery
 
@@ -119,7 +119,7 @@ def same_owner(one: Owned, other: Owned) -> bool:
     """Whether two rows are one owner's; rows without one are the merchant's and match each other."""
     if one.user_id is not None or other.user_id is not None:
         return one.user_id == other.user_id
-    return (one.guest_email or "").lower() == (other.guest_email or "").lower()
+    return email_key(one.guest_email or "") == email_key(other.guest_email or "")
 
 
 R = TypeVar("R")
@@ -152,9 +152,9 @@ def is_owner(principal: Principal, row: Any) -> bool:
         case PrincipalKind.USER:
             return principal.id is not None and row.user_id == principal.id
         case PrincipalKind.GUEST:
-            is_guest = _is_guest(row)
-            proved = principal.email is not None and principal.email_verified
-            return is_guest and proved and (row.guest_email or "").lower() == (principal.email or "").lower()
+            if principal.email is None or not principal.email_verified or not _is_guest(row):
+                return False
+            return email_key(row.guest_email or "") == email_key(principal.email)
         case PrincipalKind.ANONYMOUS:
             return False
 

@@ -32,6 +32,7 @@ from ..models import (
     Refund,
     RefundStatus,
     Verb,
+    email_key,
 )
 
 __all__ = [
@@ -304,7 +305,7 @@ def owns(principal: Principal, payment: Payment) -> bool:
         return (
             payment.is_guest_payment
             and principal.email is not None
-            and (payment.guest_email or "").lower() == principal.email.lower()
+            and email_key(payment.guest_email or "") == email_key(principal.email)
         )
     return False
 

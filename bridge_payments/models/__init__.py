@@ -34,7 +34,7 @@ from .payments import (
     PaymentStatus,
     Pricing,
 )
-from .principals import SYSTEM, Principal, PrincipalKind
+from .principals import SYSTEM, Principal, PrincipalKind, email_key
 from .refunds import Refund, RefundStatus
 from .subscriptions import (
     ENDED_SUBSCRIPTION_STATUSES,
@@ -98,6 +98,7 @@ __all__ = [
     "SubscriptionStatus",
     "SwitchedOff",
     "Verb",
+    "email_key",
     "exponent_of",
     "id_bounds",
     "is_own_id",

@@ -8,7 +8,22 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, Self
 
-__all__ = ["SYSTEM", "Principal", "PrincipalKind"]
+__all__ = ["SYSTEM", "Principal", "PrincipalKind", "email_key"]
+
+
+def email_key(email: str) -> str:
+    """Return the form in which e-mail addresses are compared: as lower-case letters, of every alphabet.
+
+    A letter becomes small only if it is that small letter's own capital. To Unicode ``strasse.de`` is
+    ``straße.de``, too, and the Kelvin sign a k; to the mail they are different addresses, and whoever proved
+    one of them has not proved the other.
+    """
+    return email.lower() if email.isascii() else "".join(map(_small, email))
+
+
+def _small(letter: str) -> str:
+    small = letter.lower()
+    return small if small.upper() == letter else letter
 
 
 class PrincipalKind(StrEnum):
@@ -98,9 +113,9 @@ class Principal:
             case PrincipalKind.ADMIN | PrincipalKind.USER:
                 return f"{self.kind}:{self.id}"
             case PrincipalKind.GUEST:
-                return f"guest:{(self.email or '').lower()}"
+                return f"guest:{email_key(self.email or '')}"
             case PrincipalKind.ANONYMOUS:
-                seen = f"{(guest_email or '').lower()}|{self.peer or ''}"
+                seen = f"{email_key(guest_email or '')}|{self.peer or ''}"
                 return "anonymous:" + hashlib.sha256(seen.encode()).hexdigest()[:32]
 
 

@@ -36,6 +36,7 @@ from ..models import (
     RefundStatus,
     Subscription,
     SubscriptionStatus,
+    email_key,
 )
 
 __all__ = [
@@ -105,8 +106,8 @@ def plain(value: Any) -> Any:
 
 
 def guest_key(email: str | None) -> str | None:
-    """Return the form in which guest e-mail addresses are compared; no database folds case like Python."""
-    return email.casefold() if email is not None else None
+    """Return the form in which guest e-mail addresses are compared; each database folds in its own way."""
+    return email_key(email) if email is not None else None
 
 
 def owner_key(*, user_id: str | None, guest_email: str | None) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel
 
 from ...errors import AccessDenied, NotAuthenticated, NotFound
-from ...models import ID_PATTERN, GuestData, Principal, PrincipalKind
+from ...models import ID_PATTERN, GuestData, Principal, PrincipalKind, email_key
 from ...stores.base import Listing, OwnedQuery
 from ..envelope import Reply, list_context, page_meta
 from ..route import Call, Text
@@ -42,7 +42,7 @@ def guests_own(call: Call, query: Q, email: str) -> tuple[Q, Principal]:
     """
     principal = call.principal
     if principal.kind is not PrincipalKind.ADMIN:
-        if not principal.email_verified or (principal.email or "").lower() != email.lower():
+        if not principal.email_verified or email_key(principal.email or "") != email_key(email):
             raise AccessDenied("Insufficient privileges for this e-mail address")
         principal = Principal.guest(email)
     return replace(query, guest_email=email), principal

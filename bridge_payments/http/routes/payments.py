@@ -19,7 +19,7 @@ from ...errors import (
     Unavailable,
     UnsupportedOperation,
 )
-from ...models import ID_PATTERN, GuestData, Payment, Principal, PrincipalKind
+from ...models import ID_PATTERN, GuestData, Payment, Principal, PrincipalKind, email_key
 from ..envelope import ONE, Reply, list_context, page_meta, payment_context
 from ..problems import ValidationFailed
 from ..queries import LIST_PARAMETERS, read_query
@@ -206,7 +206,7 @@ async def list_guest_payments(call: Call) -> Reply:
     principal, email = call.principal, call.path["email"]
     if principal.kind is not PrincipalKind.ADMIN:
         # An e-mail address identifies nobody until it is proved (rule 23): by a guest token or by an account.
-        if not principal.email_verified or (principal.email or "").lower() != email.lower():
+        if not principal.email_verified or email_key(principal.email or "") != email_key(email):
             raise AccessDenied("Insufficient privileges for this e-mail address")
         principal = Principal.guest(email)
     return await _page(call, principal, email)

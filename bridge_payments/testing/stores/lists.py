@@ -112,6 +112,15 @@ class ListPromises(Promises):
         assert await _counted(store, "änne@EXAMPLE.com", NOW) == 1
 
     @on_a_store
+    async def test_addresses_that_only_unicode_takes_for_one_are_two(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        await keep(store, a_payment(is_guest_payment=True, guest_email="mark@strasse.de"))
+        for other in ("mark@straße.de", "mar\u212a@strasse.de"):  # a Kelvin sign, which lower() makes a k
+            assert await _listed(store, PaymentQuery(guest_email=other)) == ([], 0)
+            assert await _counted(store, other, NOW) == 0
+
+    @on_a_store
     async def test_search_finds_parts_and_takes_signs_literally(
         self, store: Store, clock: MovableClock
     ) -> None:

@@ -82,6 +82,21 @@ async def test_only_a_proved_address_converts(house: Any) -> None:
     assert (await house.engine.convert_guest(GUEST.email, proof=PROVED, principal=unverified)).total == 6
 
 
+@pytest.mark.parametrize("alike", ["mark@straße.de", "mar\u212a@strasse.de", "ﬁnn@strasse.de"])
+async def test_an_address_that_only_unicode_takes_for_the_guests_proves_nothing(
+    house: Any, alike: str
+) -> None:
+    theirs = "finn@strasse.de" if alike.startswith("ﬁ") else "mark@strasse.de"
+    payment = await house.new(guest=GuestData(email=theirs), principal=ANYBODY)
+    thief = Principal.user("eve", email=alike, email_verified=True)
+    with pytest.raises(AccessDenied):
+        await house.engine.convert_guest(theirs, principal=thief)
+    assert (await house.engine.convert_guest(alike, principal=thief)).total == 0
+    with pytest.raises(AccessDenied):
+        await house.engine.get_payment(payment.id, principal=Principal.guest(alike))
+    assert (await house.engine.list_payments(PaymentQuery(), principal=Principal.guest(alike))).total == 0
+
+
 async def test_a_row_under_an_open_operation_is_left_for_the_next_call(house: Any) -> None:
     payment = await house.new(guest=GUEST, principal=ANYBODY)
     house.gateway.lose_next_answer()
