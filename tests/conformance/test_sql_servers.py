@@ -217,6 +217,17 @@ async def test_leases_are_written_and_compared_on_the_servers_clock(url: str) ->
     await store.aclose()
 
 
+async def test_words_of_the_url_reach_the_server(url: str) -> None:
+    if is_mysql(url):
+        told, asked = {"init_command": "SET @shop = 'shop'"}, "@shop"
+    else:
+        told = {"application_name": "sh", "options": "-csearch_path=op", "sslmode": "prefer"}
+        asked = "current_setting('application_name') || current_setting('search_path')"
+    store = SQLStore(sa.make_url(url).update_query_dict({"connect_timeout": "7", **told}))
+    assert await store.run(lambda u: connection_of(u).scalar(sa.text(f"SELECT {asked}"))) == "shop"
+    await store.aclose()
+
+
 LEVELS = {
     "postgresql": sa.text("SELECT current_setting('transaction_isolation')"),
     "mariadb": sa.text("SELECT lower(replace(@@tx_isolation, '-', ' '))"),

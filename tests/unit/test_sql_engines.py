@@ -47,9 +47,9 @@ def test_a_url_without_a_driver_gets_the_preferred_one(given: str, driver: str) 
 
 
 def test_what_hosted_databases_hand_out_works_with_asyncpg() -> None:
-    url = normal_url("postgresql://u:p@ep-1-pooler.neon.example/db?sslmode=require&channel_binding=require")
-    assert dict(url.query) == {"ssl": "require"}
-    kept = normal_url("postgresql+psycopg://u:p@h/db?sslmode=require&channel_binding=require")
+    url, options = preset(normal_url("postgresql://u:p@h/db?sslmode=require&channel_binding=require"))
+    assert (dict(url.query), options["connect_args"]["ssl"]) == ({}, "require")
+    kept, _ = preset(normal_url("postgresql+psycopg://u:p@h/db?sslmode=require&channel_binding=require"))
     assert set(kept.query) == {"sslmode", "channel_binding"}
 
 
@@ -75,6 +75,9 @@ def test_a_url_may_say_itself_that_it_leads_to_a_pooler() -> None:
     url, options = preset(normal_url("postgresql+asyncpg://u@db/shop?pgbouncer=true&connection_limit=1"))
     assert options["connect_args"]["statement_cache_size"] == 0
     assert set(url.query) == {"prepared_statement_cache_size"}
+    assert options["pool_size"] == 1
+    _, options = preset(normal_url("postgresql+asyncpg://u@db:6432/shop?pgbouncer=false"))
+    assert "statement_cache_size" not in options["connect_args"], "it may say that there is none, too"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +110,7 @@ def test_a_mysql_url_is_read_as_its_console_prints_it(
 @pytest.mark.parametrize(
     ("env", "query"),
     [
-        ({"DATABASE_URL": "postgresql+asyncpg://u@h/db", "DATABASE_SSL": "true"}, {"ssl": "require"}),
+        ({"DATABASE_URL": "postgresql+asyncpg://u@h/db", "DATABASE_SSL": "true"}, {"sslmode": "require"}),
         ({"DATABASE_URL": "postgresql+psycopg://u@h/db", "DATABASE_SSL": "true"}, {"sslmode": "require"}),
         (
             {"DATABASE_URL": "postgresql+psycopg://u@h/db?sslmode=verify-full", "DATABASE_SSL": "true"},

@@ -18,6 +18,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from ...errors import MissingExtra
 from ...transport import Transport
+from .drivers import read_by_sqlite
 from .session import refused
 from .urls import normal_url, preset
 
@@ -63,7 +64,8 @@ class AsyncLane(Lane):
         self, given: AsyncEngine | sa.URL, *, pooler: bool | None = None, connections: int | None = None
     ) -> None:
         self._given = given
-        self._options: dict[str, Any] = {"pooler": pooler, "connections": connections}
+        if not isinstance(given, AsyncEngine):  # now: a word that nobody knows is told before anybody waits
+            self._url, self._options = preset(given, pooler=pooler, connections=connections)
         self._made: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncEngine] = WeakKeyDictionary()
         self.read_committed: bool = isinstance(given, AsyncEngine)
         url = given.url if isinstance(given, AsyncEngine) else given
@@ -75,7 +77,7 @@ class AsyncLane(Lane):
         # A connection belongs to the loop that opened it; a program may well call `asyncio.run` twice.
         loop = asyncio.get_running_loop()
         if loop not in self._made:
-            self._made[loop] = _create_async(self._given, **self._options)
+            self._made[loop] = create_async_engine(self._url, **self._options)
         return self._made[loop]
 
     async def run(self, body: Callable[[sa.Connection], T], *, patient: bool = False) -> T:
@@ -196,8 +198,9 @@ def lane_for(
         backend = url.get_backend_name()
         raise MissingExtra(extra.get(backend, backend), needed_for=f"{url.drivername}://")
     if _only_blocks(url):
-        engine = _create_blocking(url, pooler=pooler, connections=connections)
-        return ThreadLane(engine, owned=True, workers=connections or _WORKERS)
+        url, options = preset(url, pooler=pooler, connections=connections)
+        engine = sa.create_engine(url, **options)
+        return ThreadLane(engine, owned=True, workers=options["pool_size"])
     return AsyncLane(url, pooler=pooler, connections=connections)
 
 
@@ -206,22 +209,16 @@ def _only_blocks(url: sa.URL) -> bool:
     return url.get_driver_name() != "psycopg" and not url.get_dialect().is_async
 
 
-def _create_async(url: sa.URL, *, pooler: bool | None, connections: int | None) -> AsyncEngine:
-    url, options = preset(url, pooler=pooler, connections=connections)
-    return create_async_engine(url, **options)
-
-
-def _create_blocking(url: sa.URL, *, pooler: bool | None, connections: int | None) -> sa.Engine:
-    url, options = preset(url, pooler=pooler, connections=connections)
-    return sa.create_engine(url, **options)
-
-
 def _create_sqlite(url: sa.URL) -> sa.Engine:
-    in_memory = url.database in _IN_MEMORY or "mode=memory" in str(url.database)
-    options: dict[str, Any] = {"hide_parameters": True, "connect_args": {"timeout": _BUSY_SECONDS}}
+    read_by_sqlite(url)
+    in_memory = (
+        url.database in _IN_MEMORY or "mode=memory" in str(url.database) or url.query.get("mode") == "memory"
+    )
+    connect: dict[str, Any] = {} if "timeout" in url.query else {"timeout": _BUSY_SECONDS}
+    options: dict[str, Any] = {"hide_parameters": True, "connect_args": connect}
     if in_memory:
         options |= {"poolclass": StaticPool}
-        options["connect_args"] |= {"check_same_thread": False}
+        connect |= {"check_same_thread": False}
     engine = sa.create_engine(url, **options)
     sa.event.listen(engine, "connect", _prepare_sqlite)
     return engine

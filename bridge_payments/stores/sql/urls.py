@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import ssl
-from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -13,10 +10,11 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from ...errors import ConfigurationError
 from . import libsql
+from .drivers import MYSQL_TLS, connect_args, only_encrypted
+from .words import Words
 
 __all__ = ["completed", "normal_url", "preset"]
 
-_CONNECT_SECONDS: Final = 10
 _CONNECTIONS: Final = 10
 """Of one process. What waits for one waits shorter than opening one takes."""
 _WAIT_SECONDS: Final = 10
@@ -25,9 +23,6 @@ database that is stuck, and a caller who should hear of it."""
 _RECYCLE_SECONDS: Final = 300
 """Hosted databases close connections that idle for longer, and some close every one after a day."""
 
-_ASYNCPG_UNKNOWN: Final = ("sslmode", "channel_binding", "pgbouncer", "connection_limit", "pool_timeout")
-_MYSQL_TLS: Final = ("sslaccept", "ssl-mode", "ssl_mode", "sslmode", "ssl")
-_PLANETSCALE: Final = (".psdb.cloud", ".planetscale.com")
 _POOLED_PORTS: Final = {6432: "PgBouncer's own", 6543: "Supabase's"}
 
 
@@ -39,9 +34,8 @@ def completed(given: str, *, auth_token: str | None = None, encrypted: bool = Fa
         url = url.set(password=auth_token)  # where nothing prints it
     if encrypted and kind in ("postgres", "postgresql") and not {"sslmode", "ssl"} & set(url.query):
         url = url.update_query_dict({"sslmode": "require"})
-    if encrypted and kind in ("mysql", "mariadb") and not set(_MYSQL_TLS) & set(url.query):
-        verified = (url.host or "").endswith(_PLANETSCALE)
-        url = url.update_query_dict({"ssl-mode": "VERIFY_IDENTITY" if verified else "REQUIRED"})
+    if encrypted and kind in ("mysql", "mariadb") and not set(MYSQL_TLS) & set(url.query):
+        url = url.update_query_dict({"ssl-mode": "VERIFY_IDENTITY" if only_encrypted(url) else "REQUIRED"})
     return url
 
 
@@ -55,17 +49,12 @@ def normal_url(given: str | sa.URL) -> sa.URL:
             url = url.set(drivername=f"{url.drivername}+{_installed('asyncmy', 'pymysql')}")
         case "sqlite":
             url = url.set(drivername="sqlite+pysqlite")
-        case "libsql" | "sqlite+libsql":
+        case "libsql" | "sqlite+libsql" | "libsql+https" | "libsql+http":
             url = _libsql(url)
     try:
-        driver = url.get_driver_name()
-    except NoSuchModuleError:
+        url.get_dialect()
+    except (NoSuchModuleError, ArgumentError):
         raise ConfigurationError(invalid={"DATABASE_URL": f"no database is {url.drivername}://"}) from None
-    if driver == "asyncpg":
-        # Hosted databases hand out libpq's words; asyncpg calls the first `ssl` and does without the others.
-        if "sslmode" in url.query and "ssl" not in url.query:
-            url = url.update_query_dict({"ssl": url.query["sslmode"]})
-        url = url.difference_update_query([name for name in _ASYNCPG_UNKNOWN if name != "pgbouncer"])
     return url
 
 
@@ -78,26 +67,25 @@ def preset(
     `pool_pre_ping`: a unit of work whose connection died before the commit runs again on a new
     one, which costs nothing while nothing dies.
     """
+    words = Words(url)
     options: dict[str, Any] = {
-        "pool_size": connections or _CONNECTIONS,
+        "pool_size": words.number("connection_limit") or connections or _CONNECTIONS,
         "max_overflow": 0,
-        "pool_timeout": _WAIT_SECONDS,
+        "pool_timeout": words.number("pool_timeout") or _WAIT_SECONDS,
         "pool_recycle": _RECYCLE_SECONDS,
         "hide_parameters": True,
         "isolation_level": "READ COMMITTED",
     }
-    backend, driver = url.get_backend_name(), url.get_driver_name()
-    if driver == "libsql":  # what there is to keep of a connection is kept by the HTTP client
-        return url, {
-            name: options[name] for name in ("pool_size", "max_overflow", "pool_timeout", "hide_parameters")
-        }
-    if backend == "postgresql":
-        pooled = _is_pooled(url) if pooler is None else pooler
-        url = url.difference_update_query(["pgbouncer"])
-        url, options["connect_args"] = _postgresql(url, driver, pooled=pooled)
-    elif backend in ("mysql", "mariadb"):
-        url, options["connect_args"] = _mysql(url)
-    return url, options
+    if url.get_driver_name() == "libsql":  # what there is to keep of a connection is kept by the HTTP client
+        words.keep(["tls"])
+        words.finish("libsql")
+        for name in ("pool_recycle", "isolation_level"):
+            del options[name]
+        return url.set(query=words.kept), options
+    told = words.flag("pgbouncer") if pooler is None else pooler
+    pooled = _is_pooled(url) if told is None else told
+    options["connect_args"] = connect_args(words, url, pooled=pooled)
+    return url.set(query=words.kept), options
 
 
 def _parsed(given: str | sa.URL) -> sa.URL:
@@ -113,65 +101,16 @@ def _installed(preferred: str, other: str) -> str:
 
 
 def _is_pooled(url: sa.URL) -> bool:
-    """Tell whether a PgBouncer in transaction mode answers there: Neon's name, a pooler's port, or a word."""
-    if "-pooler." in (url.host or "") or url.port in _POOLED_PORTS:
-        return True
-    return str(url.query.get("pgbouncer", "")).lower() == "true"
-
-
-def _postgresql(url: sa.URL, driver: str, *, pooled: bool) -> tuple[sa.URL, dict[str, Any]]:
-    if driver == "asyncpg":
-        connect: dict[str, Any] = {"timeout": _CONNECT_SECONDS}
-        if pooled:  # a prepared statement is on another of the server's connections next time
-            url = url.update_query_dict({"prepared_statement_cache_size": "0"})
-            connect |= {"statement_cache_size": 0, "prepared_statement_name_func": str}
-        return url, connect
-    connect = {"connect_timeout": _CONNECT_SECONDS}
-    if driver == "psycopg" and pooled:
-        connect |= {"prepare_threshold": None}
-    return url, connect
+    """Tell whether a PgBouncer in transaction mode answers there, by Neon's name or a pooler's port."""
+    return "-pooler." in (url.host or "") or url.port in _POOLED_PORTS
 
 
 def _libsql(url: sa.URL) -> sa.URL:
     """Return it with the token where passwords are: nothing prints those."""
     libsql.register()
     token = url.query.get("authToken")
-    url = url.difference_update_query(["authToken"]).set(drivername="sqlite+libsql")
+    tls = {"libsql+http": "0", "libsql+https": "1"}.get(url.drivername) or url.query.get("secure")
+    if tls is not None:
+        url = url.update_query_dict({"tls": tls})
+    url = url.difference_update_query(["authToken", "secure"]).set(drivername="sqlite+libsql")
     return url.set(password=str(token)) if token else url
-
-
-def _mysql(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:
-    # TRADITIONAL: refuse what does not fit. A server may be set up to cut it, and to say nothing.
-    connect: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS, "sql_mode": "TRADITIONAL"}
-    verified = _mysql_tls(url)
-    if verified is not None and "ssl_ca" not in url.query:
-        connect["ssl"] = _encrypted(verified=verified)
-    return url.difference_update_query(_MYSQL_TLS), connect
-
-
-def _mysql_tls(url: sa.URL) -> bool | None:
-    """Tell what the URL asks for: encryption with a verified server, encryption alone, or neither.
-
-    Every console has its own words: MySQL's ``ssl-mode=REQUIRED``, Prisma's ``sslaccept=strict``,
-    Node's ``ssl={"rejectUnauthorized":true}``. PlanetScale takes nothing unencrypted.
-    """
-    query: Mapping[str, Any] = url.query
-    word = next((str(query[name]).lower() for name in _MYSQL_TLS if name in query), None)
-    if word is None:
-        return True if (url.host or "").endswith(_PLANETSCALE) else None
-    if word in ("disabled", "disable", "false", "0", "preferred"):
-        return None
-    if word.startswith("{"):
-        try:
-            return bool(json.loads(word).get("rejectunauthorized", True))
-        except ValueError:
-            return True
-    return word not in ("required", "require", "accept_invalid_certs")
-
-
-def _encrypted(*, verified: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if not verified:  # what the URL's word means to every MySQL client
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
