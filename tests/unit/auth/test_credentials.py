@@ -63,6 +63,21 @@ def test_an_installation_may_name_its_own_header_and_cookie() -> None:
     assert carriers.find(request({"x-session-id": "not-ours-now"}, {})) is None
 
 
+@pytest.mark.parametrize(
+    "other",
+    ['seen={"tour": true}', "a=b c", "a@b=1", "flag", "=x", "path=/shop", "expires=Mon", "é=é"],
+)
+def test_a_cookie_of_somebody_elses_script_hides_no_session(other: str) -> None:
+    wanted = Credential(SESSION, "by-cookie-1")
+    for cookie in (f"{other}; session_id=by-cookie-1", f"session_id=by-cookie-1; {other}"):
+        assert Carriers().find(request({"cookie": cookie}, {})) == wanted
+
+
+def test_a_cookie_may_be_quoted() -> None:
+    quoted = request({"cookie": 'session_id="by-cookie-1"; note="a\\073b"'}, {})
+    assert dict(quoted.cookies) == {"session_id": "by-cookie-1", "note": "a;b"}
+
+
 def test_neither_a_repr_nor_a_cache_key_holds_the_credential() -> None:
     one = Credential(SESSION, "secret-session-1")
     assert "secret" not in repr(one) + one.name
