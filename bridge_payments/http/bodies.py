@@ -21,8 +21,8 @@ __all__ = ["check_path", "check_query", "check_size", "idempotency_key", "is_jso
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _CARD_LENGTH: Final = 14
 _LARGEST: Final = 2**63 - 1
-_MANY_DIGITS: Final = re.compile(r"(?:\d[^0-9A-Za-z]{0,2}){13}\d")
-"""A cheap look before the real one."""
+_MANY_DIGITS: Final = re.compile(r"(?<!\d)(?:\d\W{0,3}){13}\d")
+"""A cheap look before the real one. No part of it matches what its neighbour does: it never looks twice."""
 _IDS: Final = ("_id", "client_secret")
 """Documented identities: opaque text of other people's making, where digits prove nothing."""
 _NOT_IDS: Final = ("payment_method_id",)
@@ -108,10 +108,10 @@ def _walk(value: Any, path: list[str | int], guarded: Callable[[list[str | int]]
         if not math.isfinite(value):
             raise _wrong(path, "is not a finite number")
         _check_text(format(value, ".0f"), path, guarded)
-    elif isinstance(value, int) and value >= 10 ** (_CARD_LENGTH - 1):
-        if value > _LARGEST:  # a number of a million digits would cost a minute to print
+    elif isinstance(value, int) and (size := abs(value)) >= 10 ** (_CARD_LENGTH - 1):
+        if size > _LARGEST:  # a number of a million digits would cost a minute to print
             raise _wrong(path, "is absurdly large")
-        _check_text(str(value), path, guarded)
+        _check_text(str(size), path, guarded)
 
 
 def _guarded(name: str) -> bool:

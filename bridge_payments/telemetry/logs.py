@@ -6,8 +6,10 @@ import json
 import logging
 import re
 import sys
+import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import IO, Any, Final, Literal
 
 __all__ = [
@@ -47,9 +49,9 @@ _DIGITS: Final = re.compile(
     r"(?<![0-9A-Za-z])(?<![0-9][.])[0-9]{14,19}(?![0-9A-Za-z])"
     # Or in a card's groups with one separator throughout. Not within a chain of groups: that is a UUID.
     r"|(?<![0-9A-Za-z])(?<![0-9A-Za-z][-.])"
-    r"(?:[0-9]{4}(?P<a>[ .-])[0-9]{4}(?P=a)[0-9]{4}(?P=a)[0-9]{4}(?P<tail>(?P=a)[0-9]{1,3})?"
-    r"|[0-9]{4}(?P<b>[ .-])[0-9]{6}(?P=b)[0-9]{4,5}"
-    r"|[0-9]{8}(?P<c>[ .-])[0-9]{8})(?![0-9A-Za-z])(?![-.][0-9A-Za-z])"
+    r"(?:[0-9]{4}(?P<a>[ .-]{1,3})[0-9]{4}(?P=a)[0-9]{4}(?P=a)[0-9]{4}(?P<tail>(?P=a)[0-9]{1,3})?"
+    r"|[0-9]{4}(?P<b>[ .-]{1,3})[0-9]{6}(?P=b)[0-9]{4,5}"
+    r"|[0-9]{8}(?P<c>[ .-]{1,3})[0-9]{8})(?![0-9A-Za-z])(?![-.][0-9A-Za-z])"
 )
 
 _DOUBLED: Final = str.maketrans("0123456789", "0246813579")
@@ -59,9 +61,11 @@ def find_card_numbers(text: str) -> list[tuple[int, int]]:
     """Return where *text* holds what can only be a card number: start and end of each.
 
     It has 14 to 19 digits, a prefix and the length of one card scheme, and a valid check digit. A check
-    digit alone proves nothing: a tenth of all millisecond timestamps has one.
+    digit alone proves nothing: a tenth of all millisecond timestamps has one. Digits, blanks and dashes are
+    those of every alphabet: a number that was copied from a page has the page's.
     """
     found = []
+    text = _plain(text)
     for match in _DIGITS.finditer(text):
         ends = [match.end()]
         if match["tail"]:
@@ -71,6 +75,24 @@ def find_card_numbers(text: str) -> list[tuple[int, int]]:
                 found.append((match.start(), end))
                 break
     return found
+
+
+def _plain(text: str) -> str:
+    """Return *text* with ASCII's digits, blanks and dashes in the places of all others."""
+    return text if text.isascii() else "".join(map(_ascii, text))
+
+
+@lru_cache(maxsize=4096)
+def _ascii(letter: str) -> str:
+    match unicodedata.category(letter):
+        case "Nd":
+            return str(unicodedata.decimal(letter))
+        case "Zs" | "Cf":  # the second: blanks without a width, marks of the direction
+            return " "
+        case "Pd":
+            return "-"
+        case _:
+            return "-" if letter == "\N{MINUS SIGN}" else letter
 
 
 def _is_card(digits: str) -> bool:
@@ -135,7 +157,7 @@ def _redacted(value: Any, name: str = "") -> Any:
         return _GONE
     if isinstance(value, str):
         return redact(value)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 10**13:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**13:
         return redact(str(value)) if find_card_numbers(str(value)) else value
     if isinstance(value, Mapping):
         return {redact(str(key)): _redacted(item, str(key)) for key, item in value.items()}

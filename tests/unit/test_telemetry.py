@@ -75,6 +75,16 @@ def test_every_schemes_numbers_are_found(number: str) -> None:
         "4000 0000 0000 0000 006",
         "4242 4242 4242 4242 123",
         "my card is 4242 4242 4242 4242 12/34 123",
+        "4242  4242  4242  4242",
+        "4242 - 4242 - 4242 - 4242",
+        "4242\u00a04242\u00a04242\u00a04242",  # as copied from a page
+        "4242\u20114242\u20114242\u20114242",
+        "3782\u2009822463\u200910005",
+        "\u202d4242424242424242\u202c",  # as copied from a telephone's address book
+        "4242\u200b4242\u200b4242\u200b4242",
+        "４２４２４２４２４２４２４２４２",  # noqa: RUF001 - as a Japanese keyboard has them
+        "４２４２　４２４２　４２４２　４２４２",  # noqa: RUF001
+        "٤٢٤٢٤٢٤٢٤٢٤٢٤٢٤٢",
     ],
 )
 def test_numbers_are_found_as_people_write_them(text: str) -> None:
@@ -93,6 +103,8 @@ def test_numbers_are_found_as_people_write_them(text: str) -> None:
         "4242424242424242f",
         "42424242424242424242",  # 20 digits
         "4242 4242-4242 4242",  # no group of groups
+        "4242\n4242\n4242\n4242",
+        "４２４２４２４２４２４２４２４１",  # noqa: RUF001
         "",
     ],
 )
@@ -140,7 +152,7 @@ def test_a_million_timestamps_and_ids_raise_no_false_alarm() -> None:
 
 
 def test_a_megabyte_of_digits_is_searched_in_no_time() -> None:
-    for text in ("4" * 1_000_000, "4242 " * 200_000, "4-" * 500_000):
+    for text in ("4" * 1_000_000, "4242 " * 200_000, "4-" * 500_000, "٤ - " * 250_000):
         find_card_numbers(text)  # a pattern that looks back would hang here, and the run says where
 
 
@@ -164,6 +176,7 @@ def test_a_megabyte_of_digits_is_searched_in_no_time() -> None:
         ("cvc=1234", "1234", "cvc=…"),
         ("paid by jane.doe+shop@mail.example.com today", "ane.doe", "j…@mail.example.com today"),
         ("number 4242 4242 4242 4242 exp", "4242", "[card number] exp"),
+        ("número 4242\u00a04242\u00a04242\u00a04242 fin", "4242", "número [card number] fin"),
     ],
 )
 def test_secrets_are_taken_out_and_the_rest_stays(text: str, gone: str, left: str) -> None:

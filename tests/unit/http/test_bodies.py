@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import Any
 
 import pytest
@@ -176,6 +178,12 @@ async def test_a_number_without_end_is_refused(rim: Any) -> None:
         assert rim.last.status == 400
 
 
+@pytest.mark.parametrize("number", [10**30, -(10**30), -(10**4000)], ids=["large", "small", "smaller"])
+async def test_an_absurdly_large_number_is_refused(rim: Any, number: int) -> None:
+    await rim.ask("POST", CREATE, {**GOOD, "metadata": {"x": number}})
+    assert rim.last.status == 400
+
+
 async def test_an_infinite_number_is_refused(rim: Any) -> None:
     await rim.ask("POST", CREATE, raw=b'{"currency":"USD","total_cents":1,"metadata":{"x":1e999}}')
     assert rim.last.status == 400
@@ -193,6 +201,11 @@ CARD = "4242424242424242"
         {"description": "4242-4242-4242-4242"},
         {"metadata": {"card": CARD}},
         {"metadata": {"card": int(CARD)}},
+        {"metadata": {"card": -int(CARD)}},
+        {"metadata": {"card": float(CARD)}},
+        {"description": "4242\u00a04242\u00a04242\u00a04242"},
+        {"description": "４２４２４２４２４２４２４２４２"},  # noqa: RUF001
+        {"description": "4242 - 4242 - 4242 - 4242"},
         {"metadata": {"deep": [{"er": CARD}]}},
         {"metadata": {CARD: "x"}},
         {"guest_data": {"email": "ada@example.com", "name": CARD}},
@@ -207,6 +220,17 @@ async def test_a_card_number_is_refused_wherever_it_stands(rim: Any, body: dict[
     assert "card number" in found["message"]
     assert CARD.encode() not in rim.last.body.replace(b" ", b"").replace(b"-", b"")
     assert not rim.engine.calls
+
+
+@pytest.mark.parametrize("piece", ["٤" * 13 + "a", "1--" * 13 + "a", "1" * 13 + "a"])
+async def test_a_body_of_almost_card_numbers_is_read_in_no_time(rim: Any, piece: str) -> None:
+    """A pattern that looks back at each of them kept one megabyte for half a minute."""
+    text = piece * (500_000 // len(piece.encode()))
+    raw = json.dumps({**GOOD, "metadata": {"x": text}}, ensure_ascii=False).encode()
+    began = time.process_time()
+    await rim.ask("POST", CREATE, raw=raw)
+    assert rim.last.status == 201
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize(
