@@ -15,10 +15,11 @@ from typing import Any, Final, ParamSpec, Self, TypeVar
 from .auth import AuthBridge
 from .auth.limits import FailedConfirms, Limits, counters_from
 from .blocking import Blocking
-from .caching import Cache
+from .caching import Cache, CacheStats
 from .engine import Approve, PaymentEngine
 from .errors import ConfigurationError
 from .readings import of_caches, of_process, of_queues
+from .recall import Recall
 from .settings import Settings
 from .stores.base import Store
 from .telemetry import Observer, Watch
@@ -90,6 +91,8 @@ class Bridge:
         """Response times and the last call of each account, for the dashboard; None without it."""
         if self.pulse is not None:
             self.observe(self.pulse)
+        self.recall: Recall = Recall.from_settings(engine, self.settings)
+        """What payers look at, remembered for a while: their payment methods and customers."""
         self._queues: Cache[str, Sequence[Sample]] = Cache(max_entries=1, ttl=_QUEUES_TTL)
 
     @classmethod
@@ -212,7 +215,16 @@ class Bridge:
         The database is asked at most every few seconds, however often somebody wants to know.
         """
         queues = await self._queues.get("", partial(of_queues, self.engine))
-        return [*of_process(), *of_caches(self.auth.stats()), *queues]
+        return [*of_process(), *of_caches(self.cache_stats()), *queues]
+
+    def cache_stats(self) -> Mapping[str, CacheStats]:
+        """Return the counters of every cache of this process, by name."""
+        return {**self.auth.stats(), **self.recall.stats()}
+
+    def clear_caches(self) -> None:
+        """Forget everything that this process remembers: credentials, and what payers have."""
+        self.auth.clear()
+        self.recall.clear()
 
     async def exposition(self, *, accept: str = "") -> tuple[bytes, str]:
         """Return every figure as Prometheus reads it, and the content type; *accept* is its Accept header.
@@ -260,6 +272,7 @@ class Bridge:
         self.worker.forget()
         self.webhooks.forget()
         self.auth.forget()
+        self.recall.clear()
         self._counters.forget()
         forget = getattr(self.engine.store, "forget", None)
         if forget is not None:

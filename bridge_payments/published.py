@@ -30,7 +30,6 @@ NOT_READ: Final[Mapping[str, str]] = {
     "MAX_AUTH_ATTEMPTS": "BRIDGE_RETRY_ATTEMPTS is how often Flowless is asked; peers have limits",
     "SESSION_REQUIRE_HTTPS": "TLS ends at the proxy, which redirects; the issuer of a cookie marks it Secure",
     "CACHE_SECRET_KEY": "what is remembered stays in the process, under hashes that need no key",
-    "CACHE_TTL": "each cache has its own: SESSION_VALIDATION_CACHE_TTL, TOKEN_CACHE_TTL",
     "USER_CACHE_TTL": "sessions live SESSION_VALIDATION_CACHE_TTL, and are asked for again in between",
     "USER_USER_TYPES": _TYPES,
     "GUEST_USER_TYPES": _TYPES,
@@ -71,7 +70,6 @@ NOT_READ: Final[Mapping[str, str]] = {
 
 _HOSTS: Final = (
     "BASE_URL",
-    "CACHE_TTL",
     "DEV_",
     "TEST_",
     "EMAIL_",

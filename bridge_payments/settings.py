@@ -216,6 +216,10 @@ class Settings(_Frozen):
     """A remembered session is asked for again when it is that old, although it would live on."""
     auth_cache_max_entries: int = _env(10_000, "USER_CACHE_MAX_ENTRIES", gt=0)
     cache_enabled: bool = _env(True, "CACHE_ENABLED")
+    """Whether anything is remembered: credentials, and what payers have."""
+    cache_ttl: float = _env(300.0, "BRIDGE_CACHE_TTL", "CACHE_TTL", ge=0)
+    """How long a payer's list of methods and their customers are shown as they were read; 0: never."""
+    cache_max_entries: int = _env(2_000, "BRIDGE_CACHE_MAX_ENTRIES", gt=0)
     auth_validation_mode: ValidationMode = _env("STANDARD", "AUTH_VALIDATION_MODE", "VALIDATION_MODE")
     auth_enable_validation_mode: bool = _env(True, "AUTH_ENABLE_VALIDATION_MODE")
     auth_ip_validation: bool = _env(True, "AUTH_IP_VALIDATION")

@@ -61,6 +61,11 @@ class Call:
         assert isinstance(self.body, schema)
         return self.body
 
+    @property
+    def wants_fresh(self) -> bool:
+        """Whether the caller wants what is stored now, and nothing remembered (RFC 9111)."""
+        return "no-cache" in (self.request.header("cache-control") or "").lower()
+
 
 Handler = Callable[[Call], Awaitable[Reply | Content]]
 

@@ -40,6 +40,7 @@ from .contract.disputes import DisputeRepository
 from .contract.lists import Listing, OwnedQuery
 from .contract.payment_methods import PaymentMethodQuery, PaymentMethodRepository
 from .contract.subscriptions import SubscriptionQuery, SubscriptionRepository
+from .telling import Listener
 
 __all__ = [
     "FINISHED_ENTRIES",
@@ -619,6 +620,15 @@ class Store(ABC):
     async def hints(self) -> Sequence[str]:
         """Return what an operator should change about this database, a sentence each (rule 37)."""
         return ()
+
+    def tell_of_changes(self, listener: Listener) -> bool:
+        """Call *listener* with the customers and methods that a unit added or saved, after each such commit.
+
+        Also after a commit whose answer was lost, whoever was cancelled meanwhile, and in any thread. Of
+        `clear_default` the method that was given is told: the others have its owner. Return whether this
+        store does that; one that does not (the default) has its lists read anew each time.
+        """
+        return False
 
     @abstractmethod
     async def aclose(self) -> None:

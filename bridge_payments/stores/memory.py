@@ -54,6 +54,7 @@ from .base import (
     Unit,
 )
 from .codec import OPERATION_OUTCOME, guest_key, own_payment, own_refund, plain, told
+from .telling import Telling
 
 __all__ = ["MemoryStore"]
 
@@ -62,10 +63,11 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class MemoryStore(Store):
+class MemoryStore(Telling, Store):
     """Everything in dicts, one unit of work at a time, whichever task or thread asks."""
 
     def __init__(self, clock: Clock = utc_now) -> None:
+        super().__init__()
         self._tables = _Tables()
         self._clock = clock
         self._lock = threading.Lock()
@@ -86,6 +88,7 @@ class MemoryStore(Store):
                 unit.roll_back()
                 raise
         if write:
+            self._tell(unit.changed)
             passing("committed", name)
         return result
 
@@ -145,6 +148,8 @@ class MemoryUnit:
         self.tables = tables
         self.refusal: StoreError | None = None
         """A refused statement ends the transaction, even if the unit of work looks away."""
+        self.changed: list[Customer | PaymentMethod] = []
+        """Rows of which somebody may want to hear after the commit."""
         self._clock = clock
         self._write = write
         self._undo: list[Callable[[], object]] = []

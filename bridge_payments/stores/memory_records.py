@@ -93,6 +93,7 @@ class Customers(_Records[Customer]):
         self._insert(customer)
         if owner is not None:
             self._take(customer, owner)
+        self._unit.changed.append(customer)
         return customer.id
 
     def save(self, customer: Customer, /, *, expected_version: int) -> bool:
@@ -104,6 +105,7 @@ class Customers(_Records[Customer]):
         owner = _owner_of(customer)
         if owner is not None and self._of(customer.provider_id, owner) is None:
             self._take(customer, owner)
+        self._unit.changed.append(customer)
         return True
 
     def list(self, query: CustomerQuery) -> Listing[Customer]:
@@ -137,8 +139,14 @@ class PaymentMethods(_Records[PaymentMethod]):
 
     def add(self, method: PaymentMethod) -> None:
         self._insert(method)
+        self._unit.changed.append(method)
+
+    def save(self, method: PaymentMethod, /, *, expected_version: int) -> bool:
+        self._unit.changed.append(method)
+        return super().save(method, expected_version=expected_version)
 
     def clear_default(self, method: PaymentMethod) -> int:
+        self._unit.changed.append(method)
         return _clear_default(self._unit, self._table, method, lambda _: True)
 
     def list(self, query: PaymentMethodQuery) -> Listing[PaymentMethod]:

@@ -145,7 +145,7 @@ async def resolve_operation(call: Call) -> Reply:
 
 
 async def cache_stats(call: Call) -> Reply:
-    """Say how well this process remembers who asks."""
+    """Say how well this process remembers who asks, and what payers have."""
     return Reply(
         data=CacheReport(
             cache_stats={
@@ -156,15 +156,17 @@ async def cache_stats(call: Call) -> Reply:
                     joined=stats.joined,
                     hit_rate=round(stats.hit_rate, 4),
                 )
-                for name, stats in call.bridge.auth.stats().items()
+                for name, stats in call.bridge.cache_stats().items()
             }
         )
     )
 
 
 async def clear_cache(call: Call) -> Reply:
-    """Forget every remembered session and token of this process: the next use of each is checked anew."""
-    call.bridge.auth.clear()
+    """Forget what this process remembers: sessions and tokens, which are checked anew at their next use, and
+    the lists of payers.
+    """
+    call.bridge.clear_caches()
     return Reply(data=CacheCleared())
 
 

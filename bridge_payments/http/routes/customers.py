@@ -52,13 +52,13 @@ async def create_customer(call: Call) -> Reply:
 async def list_customers(call: Call) -> Reply:
     """List the caller's customers, one per provider account; admins see everybody's."""
     query, page = read_customers(call.request)
-    found = await call.bridge.engine.list_customers(query, principal=call.principal)
+    found = await call.bridge.recall.list_customers(query, principal=call.principal, fresh=call.wants_fresh)
     return page_of(call, found, [CustomerOut.model_validate(row) for row in found.items], query, page)
 
 
 async def get_customer(call: Call) -> Reply:
     """Read one customer. The id may be ours or the provider's."""
-    row = await call.bridge.engine.get_customer(_id(call), principal=call.principal)
+    row = await call.bridge.recall.get_customer(_id(call), principal=call.principal, fresh=call.wants_fresh)
     return Reply(data=CustomerOut.model_validate(row))
 
 

@@ -70,7 +70,7 @@ async def admin_vitals(call: Call) -> Reply:
     )
     unknown = await engine.list_unknown(limit=_MOST, principal=call.principal)
     delivered, dead = deliveries.get(DeliveryState.DELIVERED, 0), deliveries.get(DeliveryState.DEAD, 0)
-    caches = call.bridge.auth.stats().values()
+    caches = call.bridge.cache_stats().values()
     hits, misses = sum(one.hits + one.joined for one in caches), sum(one.misses for one in caches)
     pulse = call.bridge.pulse
     return Reply(

@@ -145,7 +145,9 @@ async def delete_payment_method(call: Call) -> Reply:
 async def _page(call: Call, customer_id: str | None) -> Reply:
     query, page = read_methods(call.request)
     query = replace(query, customer_id=customer_id)
-    found = await call.bridge.engine.list_payment_methods(query, principal=call.principal)
+    found = await call.bridge.recall.list_payment_methods(
+        query, principal=call.principal, fresh=call.wants_fresh
+    )
     items = [PaymentMethodOut.model_validate(row) for row in found.items]
     return page_of(call, found, items, query, page)
 

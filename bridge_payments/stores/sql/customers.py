@@ -44,6 +44,7 @@ class Customers(Records[Customer]):
         return None if owner is None else self._of(provider_id, owner)
 
     def add(self, customer: Customer) -> str:
+        self._session.changed.append(customer)
         row = self.codec.row(customer)
         if row["owner"] is None:
             self.insert(customer)
@@ -56,6 +57,7 @@ class Customers(Records[Customer]):
         return holder.id
 
     def save(self, customer: Customer, /, *, expected_version: int) -> bool:
+        self._session.changed.append(customer)
         row = self.codec.row(customer)
         if row["owner"] is not None:
             holder = self._of(customer.provider_id, row["owner"])

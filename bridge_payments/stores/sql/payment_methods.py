@@ -38,9 +38,15 @@ class PaymentMethods(Records[PaymentMethod]):
         return self.one("get_by_reference", _BY_REFERENCE, its_provider=provider_id, its_reference=reference)
 
     def add(self, method: PaymentMethod) -> None:
+        self._session.changed.append(method)
         self.insert(method)
 
+    def save(self, method: PaymentMethod, /, *, expected_version: int) -> bool:
+        self._session.changed.append(method)
+        return super().save(method, expected_version=expected_version)
+
     def clear_default(self, method: PaymentMethod) -> int:
+        self._session.changed.append(method)
         values = {"its_id": method.id, "its_owner": owner_of(method)}
         return self._session.write("payment_methods.clear_default", _CLEAR, values)
 

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
 from ...errors import StoreError
-from ...models import Clock
+from ...models import Clock, Customer, PaymentMethod
 from ...seam import passing
 
 __all__ = [
@@ -52,6 +52,8 @@ class Session:
         """Whether the server is asked to skip locked rows; False once it did not understand that."""
         self.refusal: StoreError | None = None
         """A refused statement ends the transaction, even if the unit of work looks away."""
+        self.changed: list[Customer | PaymentMethod] = []
+        """Rows of which somebody may want to hear after the commit."""
         self._connection = connection
         self._clock = clock
         self._write = write

@@ -17,6 +17,7 @@ from ...errors import BridgeError, ConfigurationError, StoreError
 from ...models import Clock
 from ...seam import passing
 from ..base import Backlog, Store, Unit
+from ..telling import Telling
 from . import doctor, integrity, schema
 from .addresses import Addresses
 from .backlog import read_backlog
@@ -81,7 +82,7 @@ class SQLUnit:
         return read_backlog(self._session)
 
 
-class SQLStore(Store):
+class SQLStore(Telling, Store):
     """SQLite, PostgreSQL, MySQL or MariaDB, by URL or by an engine of yours, which stays yours.
 
     Leases and due times are the database's own clock. A *clock* replaces it where time has to be
@@ -101,6 +102,7 @@ class SQLStore(Store):
         connections: int | None = None,
         ready: int = 0,
     ) -> None:
+        super().__init__()
         self._ready = min(ready, connections or ready)
         self._lane: Lane = lane_for(database, pooler=pooler, connections=connections)
         self._clock = clock
@@ -219,6 +221,9 @@ class SQLStore(Store):
             if isinstance(session.refusal, Again) and isinstance(error, Exception):
                 raise session.refusal from None  # whatever the unit made of it, it never happened
             raise
-        session.commit()
+        try:
+            session.commit()
+        finally:  # of a commit whose answer is lost, too: it may have been kept
+            self._tell(session.changed)
         passing("committed", name)
         return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any, Final
@@ -262,6 +263,43 @@ async def _ids(store: Store, work: Callable[[Unit], Listing[Any]]) -> tuple[list
 
 
 class RecordPromises(Promises):
+    @on_a_store
+    async def test_who_listens_hears_of_each_customer_and_method_that_was_written(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        heard: list[str] = []
+        if not store.tell_of_changes(lambda rows: heard.extend(row.id for row in rows)):
+            return  # then nothing of it is remembered anywhere
+        customer, method = a_customer(user_id="ada"), a_method(user_id="ada")
+
+        def heard_of(work: Callable[[Unit], object]) -> Callable[[Unit], None]:
+            def tried(unit: Unit) -> None:
+                work(unit)
+                assert heard == [], "told before the commit"
+
+            return tried
+
+        writes: Sequence[tuple[Callable[[Unit], object], Customer | PaymentMethod]] = [
+            (lambda unit: unit.customers.add(customer), customer),
+            (lambda unit: unit.payment_methods.add(method), method),
+            (lambda unit: unit.customers.save(customer, expected_version=1), customer),
+            (lambda unit: unit.payment_methods.save(method, expected_version=1), method),
+            (lambda unit: unit.payment_methods.clear_default(method), method),
+        ]
+        for work, row in writes:
+            await store.run(heard_of(work))
+            assert heard == [row.id]
+            heard.clear()
+
+        def tear(unit: Unit) -> None:
+            unit.payment_methods.save(replace(method, alias="torn"), expected_version=2)
+            raise LookupError
+
+        with suppress(LookupError):
+            await store.run(tear)
+        await store.run(lambda unit: unit.payment_methods.get(method.id), write=False)
+        assert heard == []
+
     # --- every record -----------------------------------------------------------------------------
 
     @on_a_store

@@ -18,6 +18,7 @@ from bridge_payments.http.routes import ROUTES
 from bridge_payments.messages import Request, Response
 from bridge_payments.models import GuestData, Payment, PaymentStatus, Principal, Refund, RefundStatus
 from bridge_payments.providers.dummy import DummyProvider
+from bridge_payments.recall import Recall
 from bridge_payments.settings import Settings
 from bridge_payments.stores import MemoryStore
 from bridge_payments.stores.base import Page
@@ -127,9 +128,13 @@ class ScriptedBridge:
     limits: Limits
     started: bool = True
     starts: int = 0
+    recall: Recall = field(init=False)
     webhooks: WebhookDispatcher = field(default_factory=lambda: WebhookDispatcher(MemoryStore()))
     watch: Watch = field(default_factory=Watch)
     metrics: None = None
+
+    def __post_init__(self) -> None:
+        self.recall = Recall(self.engine, ttl=0)  # type: ignore[arg-type]
 
     async def start(self) -> None:
         self.starts += 1
