@@ -6,10 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from crashlab.ledger import Ledger, check
+from crashlab.books import audit
+from crashlab.ledger import Ledger, check, check_books
 from crashlab.lives import Ours, Pass
+from crashlab.premises import Row
 from crashlab.proof import UNDER_WAY, Proof, chosen, deaths, places
 from crashlab.stories import KINDS, STORIES, Ending
+
+from bridge_payments.models import Payment, PaymentStatus, utc_now
 
 RUN: list[Pass] = [("statement", "payments.add"), ("commit", "work"), ("send", "POST"), ("receive", "POST")]
 
@@ -88,6 +92,55 @@ def test_an_order_that_ended_otherwise_is_wrong() -> None:
     ending = Ending(customers=1)
     assert len(check(Ledger(), [ours()], {"order": ending}).wrong) == 1
     assert check(Ledger(), [ours()], {"order": ending}, or_else=Ending()).findings == []
+
+
+@pytest.mark.parametrize(
+    ("status", "captured", "refunded", "books", "findings"),
+    [
+        (
+            "succeeded",
+            700,
+            0,
+            Ledger(charged={"pi": [700]}, released={"pi"}),
+            0,
+        ),  # a cancel released the rest
+        ("canceled", 700, 0, Ledger(charged={"pi": [700]}, released={"pi"}), 1),
+        ("partially_refunded", 700, 300, Ledger(charged={"pi": [700]}, refunded={"pi": [300]}), 0),
+        ("succeeded", 700, 300, Ledger(charged={"pi": [700]}, refunded={"pi": [300]}), 1),
+        ("requires_capture", 0, 0, Ledger(held={"pi"}), 0),
+        ("requires_capture", 0, 0, Ledger(), 1),
+        ("canceled", 0, 0, Ledger(held={"pi"}), 1),
+        ("pending", 0, 0, Ledger(), 0),
+        ("pending", 0, 0, Ledger(released={"pi"}), 1),
+        ("processing", 0, 0, Ledger(), 1),
+        ("succeeded", 700, 0, Ledger(charged={"pi": [700, 700]}), 2),  # doubled, and half of it lost
+        ("refunded", 700, 800, Ledger(charged={"pi": [700]}, refunded={"pi": [800]}), 1),
+    ],
+)
+def test_a_payment_has_the_state_that_its_sums_say(
+    status: str, captured: int, refunded: int, books: Ledger, findings: int
+) -> None:
+    row = row_of(status, captured=captured, refunded=refunded)
+    assert len(check_books(books, [ours(payments=[row])]).findings) == findings
+
+
+@pytest.mark.parametrize(("status", "findings"), [("succeeded", 0), ("canceled", 2)])
+def test_an_intent_that_was_canceled_after_a_part_was_taken_is_paid(status: str, findings: int) -> None:
+    intent = {"id": "pi", "status": "canceled", "amount": 2000, "amount_received": 700, "currency": "usd"}
+    charge = {"payment_intent": "pi", "paid": True}
+    row = row_of(status, captured=700)
+    assert len(audit([{**intent, "metadata": {}}], [charge], [], [row]).findings) == findings
+
+
+def row_of(status: str, *, captured: int, refunded: int = 0) -> Row:
+    """A payment whose events and refunds are not what is judged."""
+    now = utc_now()
+    row = Payment(
+        id="pay_1", provider_id="stripe", status=PaymentStatus(status), currency="USD", subtotal_cents=2000,
+        tax_cents=0, discount_cents=0, total_cents=2000, created_at=now, updated_at=now,
+        provider_intent_id="pi", captured_cents=captured, refunded_cents=refunded,
+    )  # fmt: skip
+    return Row(payment=row)
 
 
 def ours(**more: Any) -> Ours:

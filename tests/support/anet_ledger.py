@@ -26,6 +26,11 @@ def of_the_gateway(url: str) -> tuple[Counter[str], Counter[str]]:
     """What each charge took from its payer, and what was given back of it."""
     asked = urllib.request.Request(f"{url}/_control/books", headers={"x-sandbox-control": "1"})
     books = json.load(urllib.request.urlopen(asked, timeout=5))
+    captured = {
+        event["payload"]["id"]
+        for event in books["events"]
+        if event["eventType"] == "net.authorize.payment.priorAuthCapture.created"
+    }
     taken: Counter[str] = Counter()
     given: Counter[str] = Counter()
     for each in books["transactions"]:
@@ -33,7 +38,7 @@ def of_the_gateway(url: str) -> tuple[Counter[str], Counter[str]]:
             if each["status"].startswith("refund"):
                 given[each["original"]] += cents(each["amount"])
         elif each["status"] in TAKEN or (
-            each["status"] == "voided" and each["type"].startswith("authCapture")
+            each["status"] == "voided" and (each["type"].startswith("authCapture") or each["id"] in captured)
         ):
             taken[each["id"]] += cents(each["settles"])
             if each["status"] == "voided":

@@ -51,7 +51,7 @@ class Fleet:
             started.callback(self.stop)
             for name in self.commands:
                 self.start(name)
-            assert until(self._are_up, _PATIENCE), self.log()
+            self.wait()
             started.pop_all()
         return self
 
@@ -59,6 +59,10 @@ class Fleet:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def wait(self) -> None:
+        """Block until both instances answer and both workers have begun."""
+        assert until(self._are_up, _PATIENCE), self.log()
 
     def start(self, name: str) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:

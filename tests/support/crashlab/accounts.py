@@ -45,7 +45,7 @@ class Account(ABC):
         """Return what a payer's browser brings to pay with; None where the payer agrees at the gateway."""
         return None
 
-    async def agree(self, shop: Shop, payment: Payment) -> None:  # noqa: B027 - nothing, but where it is asked for
+    async def agree(self, shop: Shop, payment: Payment, *, declined: bool = False) -> None:  # noqa: B027 - nothing, but where it is asked for
         """Let the payer agree to a payment before it is confirmed, where that is asked for."""
 
     async def agree_to_keep(self, shop: Shop, setup: str) -> None:  # noqa: B027 - nothing, but where it is asked for
@@ -149,8 +149,9 @@ class PayPalAccount(Account):
     def event_id(self, event: Json) -> str:
         return str(event["id"])
 
-    async def agree(self, shop: Shop, payment: Payment) -> None:
-        await shop.control("settings", approve=payment.provider_intent_id)
+    async def agree(self, shop: Shop, payment: Payment, *, declined: bool = False) -> None:
+        instrument = "refused" if declined else "balance"
+        await shop.control("settings", approve=payment.provider_intent_id, instrument=instrument)
 
     async def agree_to_keep(self, shop: Shop, setup: str) -> None:
         await shop.control("settings", agree=setup)

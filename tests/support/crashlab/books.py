@@ -11,7 +11,7 @@ from bridge_payments.models import PaymentStatus, RefundStatus
 
 from .premises import Row
 
-__all__ = ["Audit", "audit"]
+__all__ = ["Audit", "audit", "status_of_paid"]
 
 Json = Mapping[str, Any]
 
@@ -67,10 +67,9 @@ def audit(
             list_ = found.lost if paid else found.wrong
             list_.append(f"{order}: no row knows the intent ({intent['status']})")
             continue
-        _compare(found, order, intent, row)
-        _compare_refunds(
-            found, order, [each for each in refunds if each["payment_intent"] == intent["id"]], row
-        )
+        mine = [each for each in refunds if each["payment_intent"] == intent["id"]]
+        _compare(found, order, intent, row, given=_given(mine))
+        _compare_refunds(found, order, mine, row)
     for order, count in taken_for.items():
         if count > 1:
             found.doubled.append(f"{order}: {count} charges for one order")
@@ -79,7 +78,18 @@ def audit(
     return found
 
 
-def _compare(found: Audit, order: str, intent: Json, row: Row) -> None:
+def status_of_paid(taken: int, given: int) -> PaymentStatus:
+    """Return what a payment is of which *taken* was collected and *given* of that given back."""
+    if not given:
+        return PaymentStatus.SUCCEEDED
+    return PaymentStatus.REFUNDED if given >= taken else PaymentStatus.PARTIALLY_REFUNDED
+
+
+def _given(refunds: Iterable[Json]) -> int:
+    return sum(each["amount"] for each in refunds if each["status"] not in ("failed", "canceled"))
+
+
+def _compare(found: Audit, order: str, intent: Json, row: Row, *, given: int) -> None:
     payment = row.payment
     if intent["amount_received"] > payment.captured_cents:
         found.lost.append(
@@ -90,19 +100,21 @@ def _compare(found: Audit, order: str, intent: Json, row: Row) -> None:
     if (intent["amount"], intent["currency"].upper()) != (payment.total_cents, payment.currency):
         found.wrong.append(f"{order}: {intent['amount']} there, {payment.total_cents} here")
     expected = _STATUS.get(intent["status"])
+    paid = intent["status"] in ("succeeded", "canceled") and intent["amount_received"] > 0
+    if paid:
+        # A cancel after a part was collected releases the rest: the part stays paid.
+        expected = status_of_paid(intent["amount_received"], given)
     if expected is not None and payment.status is not expected:
         found.wrong.append(f"{order}: {intent['status']} there, {payment.status} here")
-    if intent["status"] == "succeeded" and not payment.is_paid:
+    if paid and not payment.is_paid:
         found.lost.append(f"{order}: paid there, {payment.status} here")
 
 
 def _compare_refunds(found: Audit, order: str, refunds: Sequence[Json], row: Row) -> None:
     ours = {refund.provider_refund_id: refund for refund in row.refunds}
-    total = 0
+    total = _given(refunds)
     seen: set[str] = set()
     for refund in refunds:
-        if refund["status"] not in ("failed", "canceled"):
-            total += refund["amount"]
         name = refund["metadata"].get("bridge_refund_id")
         if name in seen:
             found.doubled.append(f"{order}: {name} was refunded twice")

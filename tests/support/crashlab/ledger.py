@@ -13,12 +13,12 @@ from bridge_payments.sandbox.authorize_net import FakeAuthorizeNet
 from bridge_payments.sandbox.paypal import FakePayPal
 from bridge_payments.sandbox.stripe import FakeStripe
 
-from .books import Audit
+from .books import Audit, status_of_paid
 from .lives import Ours
 from .premises import Row
 from .stories import Ending
 
-__all__ = ["Ledger", "check", "ledger_of"]
+__all__ = ["Ledger", "check", "check_books", "ledger_of"]
 
 Gateway = FakeStripe | FakePayPal | FakeAuthorizeNet
 
@@ -30,6 +30,10 @@ class Ledger:
     charged: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     """What was collected of each payment, a number for each collection."""
     refunded: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    held: set[str] = field(default_factory=set)
+    """Payments of which something is authorised and may still be collected."""
+    released: set[str] = field(default_factory=set)
+    """Those that were given up there and will never be paid."""
     customers: list[str] = field(default_factory=list)
     methods: list[str] = field(default_factory=list)
     subscriptions: dict[str, str] = field(default_factory=dict)
@@ -62,6 +66,11 @@ def _of_stripe(gateway: FakeStripe) -> Ledger:
     for refund in gateway.refunds():
         if refund["status"] not in ("failed", "canceled"):
             found.refunded[refund["payment_intent"]].append(refund["amount"])
+    for intent in gateway.intents():
+        if intent["amount_capturable"]:
+            found.held.add(intent["id"])
+        if intent["status"] == "canceled":
+            found.released.add(intent["id"])
     for each in gateway.subscriptions():
         rests = each["pause_collection"] is not None and each["status"] == "active"
         found.subscriptions[each["id"]] = "rests" if rests else _STRIPE.get(each["status"], each["status"])
@@ -87,6 +96,11 @@ def _of_paypal(gateway: FakePayPal) -> Ledger:
         if refund["status"] in ("COMPLETED", "PENDING"):
             order = order_of.get(refund["id"], refund["id"])
             found.refunded[order].append(_cents(refund["amount"]["value"]))
+    for held in gateway.authorizations():
+        if held["status"] == "CREATED":
+            found.held.add(order_of[held["id"]])
+        if held["status"] == "VOIDED":
+            found.released.add(order_of[held["id"]])
     for exchange in gateway.requests("/v"):
         if exchange.key is not None and exchange.method != "GET":
             found.bodies[exchange.key].add(f"{exchange.method} {exchange.path} {exchange.body}")
@@ -102,6 +116,12 @@ def _of_authorize_net(gateway: FakeAuthorizeNet) -> Ledger:
             each["id"]: _AUTHORIZE_NET.get(each["status"], each["status"]) for each in gateway.subscriptions()
         },
     )
+    # A void leaves no trace of a capture before it, but what was told of the capture.
+    captured = {
+        each["payload"]["id"]
+        for each in gateway.events()
+        if each["eventType"].endswith("priorAuthCapture.created")
+    }
     names = {}
     for each in gateway.transactions():
         if each["type"] == "refundTransaction":
@@ -109,11 +129,16 @@ def _of_authorize_net(gateway: FakeAuthorizeNet) -> Ledger:
         name = names[each["id"]] = each["id"] if each["subscription"] else f"anet_{each['invoice']}"
         amount = _cents(each["settles"])
         collected = each["status"] in ("capturedPendingSettlement", "settledSuccessfully")
-        given_up = each["status"] == "voided" and each["type"] == "authCaptureTransaction"
-        if collected or given_up:
+        taken = each["type"] == "authCaptureTransaction" or each["id"] in captured
+        given_back = each["status"] == "voided" and taken
+        if collected or given_back:
             found.charged[name].append(amount)
-        if given_up:
+        if given_back:
             found.refunded[name].append(amount)
+        if each["status"] == "authorizedPendingCapture":
+            found.held.add(name)
+        if each["status"] == "voided":
+            found.released.add(name)
     for each in gateway.refunds():
         found.refunded[names[each["original"]]].append(_cents(each["amount"]))
     return found
@@ -134,6 +159,14 @@ _OURS: Final = {
     SubscriptionStatus.CANCELED: "ended",
     SubscriptionStatus.INCOMPLETE: "begun",
 }
+_UNPAID: Final = {
+    PaymentStatus.PENDING,
+    PaymentStatus.REQUIRES_CONFIRMATION,
+    PaymentStatus.REQUIRES_ACTION,
+    PaymentStatus.CANCELED,
+    PaymentStatus.FAILED,
+}
+"""What may be where nothing is taken, held or given up. A gateway cannot give up what nobody has paid."""
 
 
 def _cents(amount: str | Decimal) -> int:
@@ -159,12 +192,30 @@ def check(
     found = Audit()
     every = list(databases)
     orders = _by_order(every)
-    _check_references(found, ledger, every)
     for order, ending in endings.items():
         allowed = (ending,) if or_else is None else (ending, or_else)
         _check_ending(found, ledger, order, allowed, orders.get(order, _Order()), may_be_open=may_be_open)
     for stranger in orders.keys() - endings.keys():
         found.wrong.append(f"{stranger}: nobody ordered this")
+    _check_all(found, ledger, every)
+    return found
+
+
+def check_books(ledger: Ledger, databases: Iterable[Ours]) -> Audit:
+    """Compare a gateway's books with all databases, and states with sums, however the orders ended."""
+    found = Audit()
+    every = list(databases)
+    for row in (row for ours in every for row in ours.payments):
+        order = row.payment.reference_code or row.payment.id
+        _check_sums(found, ledger, order, row)
+        _check_status(found, ledger, order, row)
+    _check_all(found, ledger, every)
+    return found
+
+
+def _check_all(found: Audit, ledger: Ledger, every: Sequence[Ours]) -> None:
+    """What holds whatever was ordered."""
+    _check_references(found, ledger, every)
     for key, bodies in ledger.bodies.items():
         if len(bodies) > 1:
             found.wrong.append(f"{key}: {len(bodies)} different requests under one key: {sorted(bodies)}")
@@ -177,7 +228,6 @@ def check(
             found.lost.append(f"{len(untold)} of {len(ours.events)} events were told to nobody")
         for row in ours.payments:
             _check_row(found, row)
-    return found
 
 
 @dataclass(kw_only=True)
@@ -272,17 +322,7 @@ def _check_ending(
     charged = [amount for name in names for amount in ledger.charged.get(name, ())]
     refunded = [amount for name in names for amount in ledger.refunded.get(name, ())]
     for row in living:
-        payment = row.payment
-        theirs = ledger.charged.get(payment.provider_intent_id or "", [])
-        if sum(theirs) > payment.captured_cents and not may_be_open:
-            found.lost.append(f"{order}: {sum(theirs)} taken, our row says {payment.captured_cents}")
-        if sum(theirs) < payment.captured_cents:
-            found.wrong.append(f"{order}: our row invented {payment.captured_cents}")
-        given = sum(ledger.refunded.get(payment.provider_intent_id or "", ()))
-        if given != payment.refunded_cents and not may_be_open:
-            found.wrong.append(f"{order}: {given} given back, our row says {payment.refunded_cents}")
-        if len(theirs) > 1:
-            found.doubled.append(f"{order}: {len(theirs)} charges on one payment")
+        _check_sums(found, ledger, order, row, may_be_open=may_be_open)
     if len(charged) > len(ending.charged):
         found.doubled.append(f"{order}: charged {charged} instead of {list(ending.charged)}")
     if len(refunded) > len(ending.refunded):
@@ -306,6 +346,37 @@ def _check_ending(
     )
     if seen not in allowed:
         found.wrong.append(f"{order}: ended as {seen} and not as {ending}")
+
+
+def _check_sums(found: Audit, ledger: Ledger, order: str, row: Row, *, may_be_open: bool = False) -> None:
+    payment = row.payment
+    theirs = ledger.charged.get(payment.provider_intent_id or "", [])
+    if sum(theirs) > payment.captured_cents and not may_be_open:
+        found.lost.append(f"{order}: {sum(theirs)} taken, our row says {payment.captured_cents}")
+    if sum(theirs) < payment.captured_cents:
+        found.wrong.append(f"{order}: our row invented {payment.captured_cents}")
+    given = sum(ledger.refunded.get(payment.provider_intent_id or "", ()))
+    if given != payment.refunded_cents and not may_be_open:
+        found.wrong.append(f"{order}: {given} given back, our row says {payment.refunded_cents}")
+    if given > sum(theirs):
+        found.doubled.append(f"{order}: {given} given back of {sum(theirs)}")
+    if len(theirs) > 1:
+        found.doubled.append(f"{order}: {len(theirs)} charges on one payment")
+
+
+def _check_status(found: Audit, ledger: Ledger, order: str, row: Row) -> None:
+    """Whether a payment is in a state in which one with these sums may be in the end."""
+    payment, name = row.payment, row.payment.provider_intent_id or ""
+    if name in ledger.held:
+        allowed = {PaymentStatus.REQUIRES_CAPTURE}
+    elif ledger.charged.get(name):
+        allowed = {status_of_paid(sum(ledger.charged[name]), sum(ledger.refunded.get(name, ())))}
+    elif name in ledger.released:
+        allowed = {PaymentStatus.CANCELED}
+    else:
+        allowed = _UNPAID
+    if payment.status not in allowed:
+        found.wrong.append(f"{order}: {payment.status}, where only {sorted(allowed)} can be")
 
 
 def _never_was(row: Row) -> bool:

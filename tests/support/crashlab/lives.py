@@ -26,7 +26,7 @@ from bridge_payments.stores.base import (
 from .premises import Address, Row, Shop, move, open_shop, open_shops
 from .stories import STORIES, Client
 
-__all__ = ["Ours", "Pass", "begin", "live", "recover"]
+__all__ = ["Ours", "Pass", "begin", "live", "ours_of", "recover"]
 
 Pass = tuple[Point, str]
 """One pass of the seam."""
@@ -133,10 +133,11 @@ async def recover(
         assert not (answered and waiting), f"still without an answer: {waiting}"
         for seconds in (*telling.rests, 600, 600):
             await tick(seconds)
-        return {name: await _ours(shop) for name, shop in shops.items()}
+        return {name: await ours_of(shop) for name, shop in shops.items()}
 
 
-async def _ours(shop: Shop) -> Ours:
+async def ours_of(shop: Shop) -> Ours:
+    """Read everything that a shop's database says, and its diary."""
     payments = await shop.rows()
 
     def read(unit: Unit) -> Ours:

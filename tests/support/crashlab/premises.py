@@ -168,9 +168,13 @@ async def open_shop(address: Address, *, approve: Any = None, **settings: Any) -
         clock=clock,
         transport=transport,
     )
-    headers = {"x-sandbox-control": "1"}
     async with httpx.AsyncClient(
-        base_url=address.gateway, headers=headers, trust_env=False, verify=_NO_TLS
+        base_url=address.gateway,
+        headers={"x-sandbox-control": "1"},
+        trust_env=False,
+        verify=_NO_TLS,
+        # The gateway may close a connection that is kept at the moment at which it is used again.
+        limits=httpx.Limits(max_keepalive_connections=0),
     ) as desk:
         try:
             yield Shop(

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,10 @@ class Site:
             diary=str(self._room / f"{self._count}.diary"),
             offset=self.gateway.clock.offset.total_seconds(),
         )
+
+    def now(self, address: Address) -> Address:
+        """Return *address* at the time as it is by now."""
+        return replace(address, offset=self.gateway.clock.offset.total_seconds())
 
     def clear(self) -> None:
         """Begin anew: empty books, and webhooks that a test delivers when it wants to."""

@@ -136,6 +136,7 @@ _LAZY = (
     "cryptography.hazmat.primitives.asymmetric.rsa",
     "crashlab.jobs",
     "crashlab.lives",
+    "crashlab.racing",
     "sqlalchemy.dialects.mysql.asyncmy",
     "sqlalchemy.dialects.postgresql.asyncpg",
     "sqlalchemy.dialects.sqlite.pysqlite",
