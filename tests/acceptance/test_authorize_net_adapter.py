@@ -577,6 +577,23 @@ async def test_a_lost_decline_is_found_as_a_decline(shop: Shop, gateway: FakeAut
     assert (await shop.last(payment)).state is OperationState.REJECTED
 
 
+async def test_a_decline_of_before_is_not_the_answer_to_a_lost_charge(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    """Where transactions do not show by which call they were made: ours is younger than what is known."""
+    payment = await shop.begin()
+    for card in ("declined", "wrong_code"):
+        with pytest.raises(PaymentDeclined):
+            await shop.confirm(payment, card)
+    gateway.spoil("drop_before", CHARGE)
+    await shop.confirm(payment)
+    for made in gateway.books.transactions.values():
+        made.reference = ""
+    await shop.resolve()
+    assert (await shop.last(payment)).state is OperationState.ABANDONED
+    assert (await shop.told(payment)).count("payment.failed") == 2
+
+
 @pytest.mark.parametrize("fault", ["drop_after", "drop_before"])
 async def test_a_lost_payment_at_creation_is_found_or_never_began(
     shop: Shop, gateway: FakeAuthorizeNet, fault: str

@@ -83,6 +83,8 @@ class Finder:
         invoice = forms.reference_of(known.reference)
         found = await self._transactions.since(invoice, evidence)
         for entry in by_worth(found.entries):
+            if entry.transaction == evidence.baseline.get("decline_reference"):
+                break  # known when the operation began, as is whatever was refused before it
             transaction = await self._transactions.details(entry.transaction)
             if lookup.is_of(transaction, evidence):
                 paid = self._transactions.payment(transaction, known)

@@ -42,14 +42,11 @@ def is_of(transaction: Json, evidence: Evidence) -> bool:
     """Whether a transaction that carries our invoice is what this operation made.
 
     What took money is the payment's, whichever operation asked for it. A refused attempt belongs to the
-    operation whose reference it carries; where it shows none, to the one that began before it.
+    operation whose reference it carries; where it shows none, to the last one, if it was not known before.
     """
     if is_live(status_of(transaction)):
         return True
-    carried = text_of(transaction.get("transrefId"))
-    if carried is not None:
-        return carried == evidence.reference
-    return text_of(transaction["transId"]) != evidence.baseline.get("decline_reference")
+    return text_of(transaction.get("transrefId")) in (None, evidence.reference)
 
 
 def nowhere(found: Sighting, invoice: str) -> str:
