@@ -202,9 +202,14 @@ class Settings(_Frozen):
     flowless_api_url: str | None = _env(None, "FLOWLESS_API_URL", "FLOWLESS_URL")
     bridge_validation_secret: SecretStr | None = _env(None, "BRIDGE_VALIDATION_SECRET", "BRIDGE_SECRET")
     bridge_validation_timeout: float = _env(5.0, "BRIDGE_VALIDATION_TIMEOUT", scale=_MS, gt=0)
+    auth_request_timeout: float | None = _env(None, "AUTH_REQUEST_TIMEOUT", scale=_MS, gt=0)
+    """Bounds one question, too; the shorter of the two counts."""
     bridge_retry_attempts: int = _env(3, "BRIDGE_RETRY_ATTEMPTS", ge=0, le=10)
     auth_timeout: float = _env(10.0, "AUTH_TIMEOUT", scale=_MS, gt=0)
     """For one validation with all its attempts; then the caller hears 503."""
+    max_auth_attempts: int | None = _env(None, "MAX_AUTH_ATTEMPTS", gt=0)
+    """So many different credentials from one address may be refused in a window of `rate_limit_window`; then
+    no unknown one from there is asked about. Unset: only requests are counted."""
     flowless_validate_path: str = _env("/auth/bridge/validate", "FLOWLESS_VALIDATE_PATH", pattern="^/")
     session_header_name: str = _env("X-Session-ID", "SESSION_HEADER_NAME", pattern=_HEADER)
     session_cookie_name: str = _env("session_id", "SESSION_COOKIE_NAME", pattern=_HEADER)
@@ -266,7 +271,8 @@ class Settings(_Frozen):
     rate_limit_requests: int | None = _env(None, "RATE_LIMIT_REQUESTS", gt=0)
     """One limit for everybody; by default each kind of caller has its own."""
     rate_limit_window: float = _env(900.0, "RATE_LIMIT_WINDOW", scale=_MS, gt=0)
-
+    rate_limit_skip_successful: bool = _env(False, "RATE_LIMIT_SKIP_SUCCESSFUL")
+    """Whether only requests count that were refused or failed. Declined attempts have limits of their own."""
     rate_limit_store: Literal["memory", "redis"] = _env("memory", "RATE_LIMIT_STORE")
     redis_url: SecretStr | None = _env(None, "REDIS_URL")
     """Read only where `rate_limit_store` is ``redis``."""

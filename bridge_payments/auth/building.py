@@ -11,6 +11,7 @@ from .base import Authenticator
 from .binding import Binding
 from .credentials import Carriers
 from .flowless import Flowless
+from .guesses import Guesses
 from .sessions import FlowlessLogin
 from .tokens import TokenLogin
 
@@ -65,11 +66,15 @@ def _flowless(
         settings.bridge_validation_secret.get_secret_value(),
         transport=transport,
         validate_path=settings.flowless_validate_path,
-        timeout=settings.bridge_validation_timeout,
+        timeout=min(
+            settings.bridge_validation_timeout,
+            settings.auth_request_timeout or settings.bridge_validation_timeout,
+        ),
         attempts=settings.bridge_retry_attempts,
         deadline=settings.auth_timeout,
         clock=clock,
     )
+    most = settings.max_auth_attempts
     remembered = 1.0 if settings.cache_enabled else 0.0
     return FlowlessLogin(
         flowless,
@@ -89,6 +94,7 @@ def _flowless(
         guest_ttl=settings.guest_token_cache_ttl * remembered,
         refresh_after=settings.session_refresh_after,
         max_entries=settings.auth_cache_max_entries,
+        guesses=None if most is None else Guesses(most, window=settings.rate_limit_window),
         timer=timer,
         clock=clock,
     )

@@ -9,7 +9,7 @@ import ipaddress
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from cachetools import TTLCache
@@ -28,6 +28,7 @@ __all__ = [
     "Quota",
     "RedisCounters",
     "counters_from",
+    "network_of",
 ]
 
 _log: Final = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class Counters(Protocol):
     """Counts in windows that begin at multiples of their length, so that every instance has the same ones."""
 
     async def add(self, name: str, window: float, amount: int = 1) -> int:
-        """Count *amount* for *name* in the present window and return the sum; 0 only asks."""
+        """Count *amount* for *name* in the present window and return the sum; 0 only asks, -1 takes back."""
 
     async def aclose(self) -> None: ...
 
@@ -170,6 +171,7 @@ class Quota:
     resets_at: int
     """Seconds since 1970."""
     now: float
+    counted_as: str = ""
 
     @property
     def remaining(self) -> int:
@@ -202,12 +204,14 @@ class Limits:
         *,
         window: float = 900.0,
         requests: int | None = None,
+        skip_successful: bool = False,
         enabled: bool = True,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._counters = counters
         self._window = window
         self._requests = requests
+        self._skip_successful = skip_successful
         self._enabled = enabled
         self._now = now
 
@@ -218,6 +222,7 @@ class Limits:
             counters,
             window=settings.rate_limit_window,
             requests=settings.rate_limit_requests,
+            skip_successful=settings.rate_limit_skip_successful,
             enabled=settings.rate_limit_enabled,
         )
 
@@ -226,9 +231,20 @@ class Limits:
         limit = self._requests or PER_WINDOW.get(principal.kind)
         if not self._enabled or limit is None or principal.kind is PrincipalKind.SYSTEM:
             return None
-        used = await self._counters.add(f"requests:{_caller(principal)}", self._window)
+        name = f"requests:{_caller(principal)}"
+        used = await self._counters.add(name, self._window)
         now = self._now()
-        return Quota(limit, used, int((now // self._window + 1) * self._window), now)
+        return Quota(limit, used, int((now // self._window + 1) * self._window), now, name)
+
+    async def answered(self, quota: Quota, *, status: int) -> Quota:
+        """Give back what `take` counted where successful requests are free; return what is left then.
+
+        It counts while it is under way: a thousand at once are not free because all of them will succeed.
+        """
+        over = self._now() >= quota.resets_at  # another window counts by now
+        if not self._skip_successful or status >= 400 or over:
+            return quota
+        return replace(quota, used=await self._counters.add(quota.counted_as, self._window, -1))
 
 
 # --- declined cards -----------------------------------------------------------------------------------
@@ -270,7 +286,7 @@ class FailedConfirms:
     def _names(self, peer: str | None, email: str | None) -> list[tuple[str, int]]:
         found = []
         if peer:
-            found.append((f"declined:ip:{_short(_network(peer))}", self._per_ip))
+            found.append((f"declined:ip:{_short(network_of(peer))}", self._per_ip))
         if email:
             found.append((f"declined:email:{_short(email_key(email))}", self._per_email))
         return found
@@ -283,10 +299,10 @@ def _caller(principal: Principal) -> str:
         case PrincipalKind.GUEST:
             return f"guest:{_short(email_key(principal.email or ''))}"
         case _:
-            return f"ip:{_short(_network(principal.peer or ''))}"
+            return f"ip:{_short(network_of(principal.peer or ''))}"
 
 
-def _network(peer: str) -> str:
+def network_of(peer: str) -> str:
     """Return the address, or of IPv6 the network that one subscriber has."""
     try:
         address = ipaddress.ip_address(peer)

@@ -18,6 +18,7 @@ from ..telemetry import note
 from .binding import Binding
 from .credentials import Carriers, Credential, CredentialKind, Surroundings
 from .flowless import Flowless, Identity
+from .guesses import Guesses
 
 __all__ = ["FlowlessLogin", "SourceHealth", "principal_of"]
 
@@ -71,6 +72,7 @@ class FlowlessLogin:
         guest_ttl: float = 3600.0,
         refresh_after: float = 180.0,
         max_entries: int = 10_000,
+        guesses: Guesses | None = None,
         patience: float = 1.0,
         timer: Callable[[], float] = time.monotonic,
         clock: Clock = utc_now,
@@ -79,6 +81,7 @@ class FlowlessLogin:
         self._carriers = carriers or Carriers()
         self._binding = binding or Binding()
         self._admin_types = frozenset(admin_types)
+        self._guesses = guesses
         self._patience = patience
         self._timer = timer
         self._clock = clock
@@ -113,7 +116,7 @@ class FlowlessLogin:
     async def identify(self, request: Request, *, max_age: float | None = None) -> Principal | None:
         """Return whose credential *request* carries, checked at Flowless at most *max_age* seconds ago.
 
-        Raises: NotAuthenticated, Unavailable.
+        Raises: NotAuthenticated, NotAskedAbout (too many from there were refused), Unavailable.
         """
         credential = self._carriers.find(request)
         if credential is None:
@@ -124,6 +127,8 @@ class FlowlessLogin:
         if known is None:
             if self._refused.hit(key):
                 raise _invalid(credential)
+            if self._guesses is not None:
+                self._guesses.check(request.peer)
             known = await cache.get(key, partial(self._validate, credential, request))
         self._check(known, credential, request)
         now = self._timer()
@@ -163,6 +168,8 @@ class FlowlessLogin:
         if identity is None:
             cache.drop(key)
             self._refused.put(key, True)
+            if self._guesses is not None:
+                self._guesses.count(request.peer)
             raise _invalid(credential)
         self._refused.drop(key)
         expires = _FOREVER

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from ..auth import Heard
+from ..auth.guesses import NotAskedAbout
 from ..auth.limits import Quota
 from ..errors import (
     AccessDenied,
@@ -135,6 +136,8 @@ class Router:
                 raise MethodNotAllowed(request.method, request.path, allow=found.allow())
             else:
                 response = await self._call(route, variables, request, heard, turn)
+            if turn.quota is not None:
+                turn.quota = await self.bridge.limits.answered(turn.quota, status=response.status)
         except BridgeError as raised:
             error = seen.error = raised
             if isinstance(error, NotYours) and route is not None and not route.reveals:
@@ -201,13 +204,13 @@ class Router:
 
     async def _admit(self, route: Route, request: Request, heard: Heard | None, turn: _Turn) -> Principal:
         """Return who asks, or refuse at the door. Whose payment it is, is the engine's question."""
-        refused: NotAuthenticated | None = None
+        refused: NotAuthenticated | NotAskedAbout | None = None
         principal = Principal.anonymous(peer=request.peer)
         if route.access is not Access.OPEN:
             max_age = self._max_age if route.needs_fresh(request.method) else None
             try:
                 principal = await self.bridge.auth.identify(request, heard=heard, max_age=max_age)
-            except NotAuthenticated as error:
+            except (NotAuthenticated, NotAskedAbout) as error:
                 refused = error
         if route.limited:
             # Whoever guesses sessions is counted as the stranger that they are.

@@ -117,6 +117,37 @@ def web(build: Build) -> Web:
     return build()
 
 
+# --- who makes sessions up ------------------------------------------------------------------------------
+
+
+async def test_after_so_many_refused_sessions_no_unknown_one_from_there_is_asked_about(build: Build) -> None:
+    web = build(MAX_AUTH_ATTEMPTS="3")
+    known, new = web.flowless.sign_in("ada"), web.flowless.sign_in("bob")
+    assert (await web.ask("GET", "/payments", x_session_id=known)).status == 200
+    for _ in range(5):  # one that ended, of somebody whose page goes on asking: it is one
+        assert (await web.ask("GET", "/payments", x_session_id="it_ended_long_ago")).status == 401
+    for number in range(2):
+        assert (await web.ask("GET", "/payments", x_session_id=f"made_up_{number:04}")).status == 401
+    asked = web.questions()
+
+    over = await web.ask("GET", "/payments", x_session_id="made_up_0003")
+    assert (over.status, int(over.headers["retry-after"]) > 0) == (429, True)
+    assert (await web.ask("GET", "/payments", x_session_id=new)).status == 429
+    guest = {"total_cents": 5500, "currency": "USD", "guest_data": {"email": "g@example.com", "name": "G"}}
+    paying = await web.ask("POST", "/payments/intents", guest, x_session_id="made_up_0004")
+    assert paying.status == 201, "whoever may be a stranger is one"
+    assert web.questions() == asked
+
+    assert (await web.ask("GET", "/payments", x_session_id=known)).status == 200
+    assert (await web.ask("GET", "/payments", x_session_id=new, peer="198.51.100.1")).status == 200
+
+
+async def test_without_that_setting_every_new_session_is_asked_about(web: Web) -> None:
+    for number in range(30):
+        await web.ask("GET", "/payments", x_session_id=f"made_up_{number:04}")
+    assert (await web.ask("GET", "/payments", x_session_id=web.flowless.sign_in("ada"))).status == 200
+
+
 # --- every revision -----------------------------------------------------------------------------------
 
 
@@ -236,10 +267,12 @@ async def test_with_flowless_down_new_callers_hear_so_and_known_ones_go_on(web: 
     assert (await web.ask("GET", "/payments", x_session_id=known)).status == 503
 
 
-async def test_a_flowless_that_hangs_does_not_hang_us(build: Build) -> None:
-    web = build(BRIDGE_VALIDATION_TIMEOUT="50", BRIDGE_RETRY_ATTEMPTS="2")
+@pytest.mark.parametrize("bound", ["BRIDGE_VALIDATION_TIMEOUT", "AUTH_REQUEST_TIMEOUT"])
+async def test_a_flowless_that_hangs_does_not_hang_us(build: Build, bound: str) -> None:
+    web = build(**{bound: "50", "BRIDGE_RETRY_ATTEMPTS": "2", "AUTH_TIMEOUT": "60000"})
     web.flowless.faults.add("hang_before", method="*", times=1000)
-    answer = await web.ask("GET", "/payments", x_session_id=web.flowless.sign_in("ada"))
+    async with asyncio.timeout(4):  # one question alone has 5 seconds by default
+        answer = await web.ask("GET", "/payments", x_session_id=web.flowless.sign_in("ada"))
     assert answer.status == 503
 
 

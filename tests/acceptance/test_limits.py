@@ -14,7 +14,7 @@ import pytest
 from redis_server import PrivateRedis, redis_server
 
 from bridge_payments import AuthBridge, Bridge, PaymentEngine, Principal, Settings
-from bridge_payments.auth.limits import RedisCounters
+from bridge_payments.auth.limits import Limits, MemoryCounters, RedisCounters
 from bridge_payments.http import Router
 from bridge_payments.messages import Request, Response
 from bridge_payments.providers.dummy import DummyProvider
@@ -118,6 +118,42 @@ async def test_off_is_off(build: Any) -> None:
     web = build(rate_limit_enabled=False, rate_limit_requests=1)
     for _ in range(3):
         assert (await web.ask("GET", "/payments", x_session_id="ada")).status == 200
+
+
+@pytest.mark.parametrize("where", ["memory", pytest.param("redis", marks=pytest.mark.needs("redis"))])
+async def test_successful_requests_are_free_where_the_installation_says_so(
+    where: str, build: Any, request: pytest.FixtureRequest
+) -> None:
+    shared = {}
+    if where == "redis":
+        shared = {"rate_limit_store": "redis", "redis_url": request.getfixturevalue("redis_server").url}
+    web = build(rate_limit_skip_successful=True, rate_limit_requests=2, **shared)
+    for _ in range(5):
+        answer = await web.ask("GET", "/payments", x_session_id="ada")
+        assert (answer.status, answer.headers["x-ratelimit-remaining"]) == (200, "2")
+    missing = [await web.ask("GET", "/payments/pay_1", x_session_id="ada") for _ in range(3)]
+    assert [answer.status for answer in missing] == [404, 404, 429]
+    assert (await web.ask("GET", "/payments", x_session_id="ada")).status == 429, "whatever it would be"
+    assert (await web.ask("GET", "/payments", x_session_id="bob")).status == 200
+
+
+async def test_a_request_counts_while_it_is_under_way(build: Any) -> None:
+    web = build(rate_limit_skip_successful=True, rate_limit_requests=5)
+    answers = await asyncio.gather(*(web.ask("GET", "/payments", x_session_id="ada") for _ in range(20)))
+    assert sorted(answer.status for answer in answers) == [200] * 5 + [429] * 15
+
+
+async def test_what_was_counted_in_a_window_that_is_over_is_not_taken_back() -> None:
+    now = 890.0
+    limits = Limits(MemoryCounters(now=lambda: now), skip_successful=True, now=lambda: now)
+    ada = Principal.user("ada")
+    before = await limits.take(ada)
+    assert before is not None
+    now = 901.0
+    assert (await limits.answered(before, status=200)) is before
+    after = await limits.take(ada)
+    assert after is not None
+    assert after.used == 1
 
 
 # --- cards that are tried out ----------------------------------------------------------------------------
