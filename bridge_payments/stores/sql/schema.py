@@ -12,8 +12,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from ...errors import MissingExtra, StoreError
+from .differences import compared
 from .session import Again, begin_immediate, refused
-from .tables import TABLES, metadata
+from .tables import TABLES
 
 __all__ = [
     "HEAD",
@@ -89,14 +90,8 @@ def upgrade(connection: sa.Connection) -> None:
 
 
 def differences(connection: sa.Connection) -> list[str]:
-    """Return what Alembic would change to make the database what `tables.py` says."""
-    from alembic.autogenerate import compare_metadata
-    from alembic.migration import MigrationContext
-
-    options = {"version_table": VERSION_TABLE, "include_name": _only_ours, "compare_type": True}
-    context = MigrationContext.configure(connection, opts=options)
-    found: list[Any] = compare_metadata(context, metadata)
-    return [str(difference) for difference in found]
+    """Return how the database differs from what `tables.py` says, a sentence each."""
+    return compared(connection, version_table=VERSION_TABLE, version=HEAD)
 
 
 def offline_sql(dialect: str = "postgresql") -> str:
@@ -114,10 +109,6 @@ def need_alembic() -> None:
         import alembic  # noqa: F401
     except ImportError:
         raise MissingExtra("migrations", needed_for="upgrading the database") from None
-
-
-def _only_ours(name: str | None, type_: str, _parents: object) -> bool:
-    return type_ != "table" or name in TABLES
 
 
 def _config(*, buffer: io.StringIO | None = None, **attributes: Any) -> Any:
