@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
 
 __all__ = ["Proxies"]
+
+_PREFIX: Final = re.compile(r"(/(?!\.\.?(/|$))[A-Za-z0-9._~%@:+-]+){1,16}")
+"""Segments of a path; ``//host`` would name somebody else's."""
 
 Address = IPv4Address | IPv6Address
 
@@ -39,6 +44,19 @@ class Proxies:
             if not self._trusts(peer):
                 break
         return peer, scheme
+
+    def prefix(self, peer: str | None, headers: Mapping[str, str], inside: str) -> str:
+        """Return where callers see the mount, which the application knows as *inside*.
+
+        A proxy that takes a prefix off each path says which in X-Forwarded-Prefix. A server that was told of
+        it, too, has it in *inside* already: it is not there twice.
+        """
+        if not self.networks or peer is None or not self._trusts(peer):
+            return inside
+        outer = headers.get("x-forwarded-prefix", "").rpartition(",")[2].strip().rstrip("/")
+        if not _PREFIX.fullmatch(outer) or f"{inside}/".startswith(f"{outer}/"):
+            return inside
+        return outer + inside
 
     def _trusts(self, peer: str) -> bool:
         address = _address(peer)

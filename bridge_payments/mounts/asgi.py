@@ -73,7 +73,8 @@ class Served:
         """Answer one request; *path* is below the mount's *prefix*."""
         headers = headers_of(scope["headers"])
         client = scope.get("client")
-        peer, scheme = self._proxies.seen(client[0] if client else None, scope.get("scheme", "http"), headers)
+        neighbour = client[0] if client else None
+        peer, scheme = self._proxies.seen(neighbour, scope.get("scheme", "http"), headers)
         request = Request(
             method=scope["method"],
             path=path,
@@ -82,7 +83,7 @@ class Served:
             body=body or b"",
             peer=peer,
             scheme=scheme,
-            prefix=prefix,
+            prefix=self._proxies.prefix(neighbour, headers, prefix),
         )
         return await self.router.answer(request, refusal=BodyTimedOut() if body is None else None)
 

@@ -92,6 +92,7 @@ def _blueprint(bridge: Bridge, router: Router, name: str, paths: tuple[str, ...]
 
 def _read(path: str, limit: int, proxies: Proxies) -> Request:
     headers = {name.lower(): value for name, value in request.headers.items()}
+    inside = request.script_root.rstrip("/") + request.path.removesuffix(path)
     peer, scheme = proxies.seen(request.remote_addr, request.scheme, headers)
     return Request(
         method=request.method,
@@ -101,7 +102,7 @@ def _read(path: str, limit: int, proxies: Proxies) -> Request:
         body=_body(limit),
         peer=peer,
         scheme=scheme,
-        prefix=request.script_root.rstrip("/") + request.path.removesuffix(path),
+        prefix=proxies.prefix(request.remote_addr, headers, inside),
     )
 
 

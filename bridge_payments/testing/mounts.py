@@ -382,6 +382,20 @@ class MountConformance:
         send("GET", "/payments", x_forwarded_for="6.6.6.6, 198.51.100.7")
         assert seen == ["198.51.100.7"]
 
+    def test_documents_name_urls_as_callers_see_them_behind_a_proxy_of_ours(
+        self, send: Callable[..., Answer]
+    ) -> None:
+        outside = f"/shop{PREFIX}"
+        for path, headers, prefix in [
+            ("/openapi.json", {}, PREFIX),
+            ("/openapi.json", {"x_forwarded_prefix": "/shop"}, outside),
+            ("/openapi.json", {"x_forwarded_prefix": "/made-up, /shop/"}, outside),
+            ("/openapi.json", {"x_forwarded_prefix": "//evil.example"}, PREFIX),
+        ]:
+            assert send("GET", path, **headers).json["servers"] == [{"url": prefix}]
+        told = send("GET", "/", x_forwarded_prefix="/shop").json["endpoints"]["documents"]
+        assert f"GET {outside}/openapi.json" in told
+
     def test_the_host_may_know_the_caller_from_a_cookie(
         self, send: Callable[..., Answer], bridge: Bridge
     ) -> None:
