@@ -18,6 +18,7 @@ from ..models import (
     new_id,
 )
 from ..stores.base import AddressQuery, Listing, Unit
+from ..tripwire import guarded
 from . import rules
 from .inputs import digest
 from .operations import MERGE_ATTEMPTS, Operations
@@ -37,6 +38,7 @@ _MISSING: Final = "Address not found"
 class AddressVerbs(Operations):
     """The part of the engine that keeps where payers live and where parcels go."""
 
+    @guarded
     async def create_address(
         self,
         *,
@@ -102,6 +104,7 @@ class AddressVerbs(Operations):
         made = await self.store.run(work)
         return await self._one_default(made) if made.is_default else made
 
+    @guarded
     async def update_address(
         self,
         address_id: str,

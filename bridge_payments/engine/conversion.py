@@ -17,6 +17,7 @@ from ..stores.base import (
     SubscriptionQuery,
     Unit,
 )
+from ..tripwire import guarded
 from .operations import Operations
 
 __all__ = ["Conversion", "ConversionVerbs"]
@@ -48,6 +49,7 @@ class Conversion:
 class ConversionVerbs(Operations):
     """The part of the engine that gives guests' rows to the user who they turned out to be."""
 
+    @guarded
     async def convert_guest(
         self,
         guest_email: str,

@@ -23,6 +23,7 @@ from ..models import (
 )
 from ..providers.base import CustomerDeletion, CustomerRequest, CustomerUpdate
 from ..stores.base import CustomerQuery, Listing, SubscriptionQuery, Unit
+from ..tripwire import guarded
 from . import rules
 from .drafting import plain_texts
 from .inputs import digest
@@ -54,6 +55,7 @@ class _Existed(Exception):
 class CustomerVerbs(Subjects):
     """The part of the engine that makes payers known to providers."""
 
+    @guarded
     async def create_customer(
         self,
         *,
@@ -162,6 +164,7 @@ class CustomerVerbs(Subjects):
             **owner.columns(),
         )
 
+    @guarded
     async def update_customer(
         self,
         customer_id: str,
@@ -229,6 +232,7 @@ class CustomerVerbs(Subjects):
             row=replace(owned, **local, updated_at=self.clock()), events=(("customer.updated", {}),)
         )
 
+    @guarded
     async def delete_customer(
         self,
         customer_id: str,

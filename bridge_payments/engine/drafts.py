@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
 from ..errors import InvalidRequest
 from ..models import BillingInterval, CaptureMethod, GuestData, Money, Pricing, Principal
+from ..tripwire import refuse_card_numbers
 
 __all__ = ["Approve", "PaymentDraft", "Recurring", "approved", "full_price"]
 
@@ -110,4 +111,5 @@ async def approved(draft: PaymentDraft, principal: Principal, approve: Approve |
     result = await answer if inspect.isawaitable(answer) else answer
     if not isinstance(result, PaymentDraft):
         raise InvalidRequest("this payment was not approved")
+    refuse_card_numbers({part.name: getattr(result, part.name) for part in fields(result)})
     return result

@@ -33,6 +33,7 @@ from ..models import (
 )
 from ..providers.base import Capability, UpdateRequest
 from ..stores.base import Unit
+from ..tripwire import guarded
 from . import rules, settlement
 from .choosing import Choices, Chosen
 from .drafting import (
@@ -63,6 +64,7 @@ class IntentVerbs(Instructions, Choices):
 
     # --- begin ------------------------------------------------------------------------------------
 
+    @guarded
     async def create_payment_intent(
         self,
         amount: Money | None = None,
@@ -162,6 +164,7 @@ class IntentVerbs(Instructions, Choices):
             principal=principal,
         )
 
+    @guarded
     async def charge_saved_method(
         self,
         amount: Money,
@@ -367,6 +370,7 @@ class IntentVerbs(Instructions, Choices):
 
     # --- change -----------------------------------------------------------------------------------
 
+    @guarded
     async def update_payment_intent(
         self,
         payment_id: str,

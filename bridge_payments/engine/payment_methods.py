@@ -36,6 +36,7 @@ from ..providers.base import (
     PaymentProvider,
 )
 from ..stores.base import Listing, PaymentMethodQuery, Unit
+from ..tripwire import guarded
 from . import rules
 from .choosing import Choices, Chosen, billing_of
 from .drafting import check_method, plain_texts
@@ -64,6 +65,7 @@ _MISSING: Final = "Payment method not found"
 class PaymentMethodVerbs(Choices, Refreshing):
     """The part of the engine that keeps what payers pay with."""
 
+    @guarded
     async def create_payment_method(
         self,
         *,
@@ -204,6 +206,7 @@ class PaymentMethodVerbs(Choices, Refreshing):
         )
         return first or row
 
+    @guarded
     async def confirm_payment_method(
         self,
         payment_method_id: str,
@@ -271,6 +274,7 @@ class PaymentMethodVerbs(Choices, Refreshing):
 
     # --- change -------------------------------------------------------------------------------------
 
+    @guarded
     async def update_payment_method(
         self,
         payment_method_id: str,
@@ -342,6 +346,7 @@ class PaymentMethodVerbs(Choices, Refreshing):
 
         return await self.store.run(work) or row
 
+    @guarded
     async def set_billing_address(
         self,
         payment_method_id: str,
@@ -396,6 +401,7 @@ class PaymentMethodVerbs(Choices, Refreshing):
         changed: PaymentMethod = row_answer(held)
         return self._seen(changed, principal), True
 
+    @guarded
     async def delete_payment_method(
         self,
         payment_method_id: str,

@@ -19,6 +19,7 @@ from ..models import (
     new_id,
 )
 from ..providers.base import CancelRequest, Capability, CaptureRequest, ConfirmRequest
+from ..tripwire import guarded
 from . import rules
 from .choosing import Choices, Chosen
 from .drafting import check_method
@@ -36,6 +37,7 @@ class PaymentVerbs(Instructions, Choices):
 
     # --- confirm, collect, give up ------------------------------------------------------------------
 
+    @guarded
     async def confirm_payment(
         self,
         payment_id: str,
@@ -144,6 +146,7 @@ class PaymentVerbs(Instructions, Choices):
             return chosen, usage
         return replace(chosen, customer=known, customer_reference=known.provider_customer_id), usage
 
+    @guarded
     async def capture_payment(
         self,
         payment_id: str,
@@ -195,6 +198,7 @@ class PaymentVerbs(Instructions, Choices):
             body=body,
         )
 
+    @guarded
     async def cancel_payment(
         self,
         payment_id: str,

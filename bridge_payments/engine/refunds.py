@@ -28,6 +28,7 @@ from ..models import (
 )
 from ..providers.base import Capability, RefundRequest
 from ..stores.base import Unit
+from ..tripwire import guarded
 from . import rules, settlement
 from .inputs import digest
 from .operations import LostRace, Operations, write_settlement
@@ -39,6 +40,7 @@ __all__ = ["RefundVerbs"]
 class RefundVerbs(Operations):
     """The part of the engine that gives money back."""
 
+    @guarded
     async def refund_payment(
         self,
         payment_id: str,

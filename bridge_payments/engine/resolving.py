@@ -51,6 +51,7 @@ from ..providers.base import (
     ProviderPayment,
     ProviderSubscription,
 )
+from ..tripwire import guarded
 from . import settlement
 from .outcome import Answer, Reserved
 from .reconcile import Reconciliation, quiet_at
@@ -77,6 +78,7 @@ _LOOK_AGAIN: Final = 60.0
 class Resolutions(Reconciliation):
     """The part of the engine that hears an operator."""
 
+    @guarded
     async def resolve_operation(
         self,
         operation_id: str,
@@ -267,8 +269,6 @@ def _statement(
         raise InvalidRequest("is required: say how you know", field="evidence")
     if len(words) > _LONGEST or "\x00" in words:
         raise InvalidRequest(f"has at most {_LONGEST} characters, and no NUL", field="evidence")
-    if telemetry.find_card_numbers(words):
-        raise InvalidRequest("looks like it holds a card number", field="evidence")
     if claim is Claim.EXECUTED and reference is None:
         raise InvalidRequest("is required: what the provider calls it", field="reference")
     if claim is Claim.NOT_EXECUTED and reference is not None:

@@ -41,6 +41,7 @@ from ..providers.base import (
     SubscriptionUpdate,
 )
 from ..stores.base import Listing, SubscriptionQuery, Unit
+from ..tripwire import guarded
 from . import rules
 from .choosing import Chosen
 from .drafting import check_draft, guest_values, plain_texts, price_values
@@ -65,6 +66,7 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
 
     approve: Approve | None
 
+    @guarded
     async def create_subscription(
         self,
         amount: Money | None = None,
@@ -316,6 +318,7 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
 
     # --- change -------------------------------------------------------------------------------------
 
+    @guarded
     async def update_subscription(
         self,
         subscription_id: str,
@@ -445,6 +448,7 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
             return Change(row=owned, changed=False)
         return Change(row=replace(changed, updated_at=self.clock()), events=(("subscription.updated", {}),))
 
+    @guarded
     async def cancel_subscription(
         self,
         subscription_id: str,
@@ -484,6 +488,7 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
             principal=principal, idempotency_key=idempotency_key, body={"at_end": at_period_end},
         )  # fmt: skip
 
+    @guarded
     async def pause_subscription(
         self,
         subscription_id: str,
@@ -516,6 +521,7 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
             principal=principal, idempotency_key=idempotency_key, body={},
         )  # fmt: skip
 
+    @guarded
     async def resume_subscription(
         self,
         subscription_id: str,

@@ -25,7 +25,8 @@ from ..errors import (
 )
 from ..messages import Request, Response
 from ..models import Principal, PrincipalKind
-from ..telemetry import Activity, Kind, find_card_numbers, note
+from ..telemetry import Activity, Kind, note
+from ..tripwire import find_card_numbers
 from . import bodies
 from .cors import Cors
 from .envelope import Content, Wrapping

@@ -6,7 +6,6 @@ from .logs import (
     JsonFormatter,
     RedactionFilter,
     configure_logging,
-    find_card_numbers,
     quiet_vendor_loggers,
     redact,
 )
@@ -20,7 +19,6 @@ __all__ = [
     "RedactionFilter",
     "Watch",
     "configure_logging",
-    "find_card_numbers",
     "note",
     "quiet_vendor_loggers",
     "redact",

@@ -1,4 +1,4 @@
-"""What is logged, and what never is: lines as JSON, secrets taken out, card numbers found."""
+"""What is logged, and what never is: lines as JSON, secrets and card numbers taken out."""
 
 from __future__ import annotations
 
@@ -6,104 +6,19 @@ import json
 import logging
 import re
 import sys
-import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import IO, Any, Final, Literal
+
+from ..tripwire import find_card_numbers
 
 __all__ = [
     "JsonFormatter",
     "RedactionFilter",
     "configure_logging",
-    "find_card_numbers",
     "quiet_vendor_loggers",
     "redact",
 ]
-
-# --- card numbers -----------------------------------------------------------------------------------
-
-_SCHEMES: Final = tuple(
-    (re.compile(prefix), frozenset(lengths))
-    for prefix, lengths in (
-        (r"4", (16, 19)),  # Visa
-        (r"5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720", (16,)),  # Mastercard
-        (r"3[47]", (15,)),  # American Express
-        (r"30[0-5]|3095|3[689]", (14, 16)),  # Diners Club
-        (r"35(?:2[89]|[3-8])", range(16, 20)),  # JCB
-        (r"6011|64[4-9]|65", range(16, 20)),  # Discover
-        (r"62|81", range(16, 20)),  # UnionPay
-        (r"500|5018|5019|502|5038|5[6-8]|6304|639|67", range(14, 20)),  # Maestro, Bancontact, Dankort
-        (r"504175|506[67]|509|627780|636297|636368", (16,)),  # Elo
-        (r"506[01]|507865", (16, 19)),  # Verve
-        (r"637095", (16,)),  # Hipercard
-        (r"220[0-4]", range(16, 20)),  # Mir
-        (r"508|60[6-8]|82", (16,)),  # RuPay
-        (r"9792", (16,)),  # Troy
-        (r"8600|9490", (16,)),  # Uzcard, BC
-    )
-)
-
-_DIGITS: Final = re.compile(
-    # Digits in one piece. Not inside a word (hashes, ids), not behind a decimal point.
-    r"(?<![0-9A-Za-z])(?<![0-9][.])[0-9]{14,19}(?![0-9A-Za-z])"
-    # Or in a card's groups with one separator throughout. Not within a chain of groups: that is a UUID.
-    r"|(?<![0-9A-Za-z])(?<![0-9A-Za-z][-.])"
-    r"(?:[0-9]{4}(?P<a>[ .-]{1,3})[0-9]{4}(?P=a)[0-9]{4}(?P=a)[0-9]{4}(?P<tail>(?P=a)[0-9]{1,3})?"
-    r"|[0-9]{4}(?P<b>[ .-]{1,3})[0-9]{6}(?P=b)[0-9]{4,5}"
-    r"|[0-9]{8}(?P<c>[ .-]{1,3})[0-9]{8})(?![0-9A-Za-z])(?![-.][0-9A-Za-z])"
-)
-
-_DOUBLED: Final = str.maketrans("0123456789", "0246813579")
-
-
-def find_card_numbers(text: str) -> list[tuple[int, int]]:
-    """Return where *text* holds what can only be a card number: start and end of each.
-
-    It has 14 to 19 digits, a prefix and the length of one card scheme, and a valid check digit. A check
-    digit alone proves nothing: a tenth of all millisecond timestamps has one. Digits, blanks and dashes are
-    those of every alphabet: a number that was copied from a page has the page's.
-    """
-    found = []
-    text = _plain(text)
-    for match in _DIGITS.finditer(text):
-        ends = [match.end()]
-        if match["tail"]:
-            ends.append(match.start("tail"))  # the number's last group, or an expiry or a security code
-        for end in ends:
-            if _is_card(re.sub(r"[ .-]", "", text[match.start() : end])):
-                found.append((match.start(), end))
-                break
-    return found
-
-
-def _plain(text: str) -> str:
-    """Return *text* with ASCII's digits, blanks and dashes in the places of all others."""
-    return text if text.isascii() else "".join(map(_ascii, text))
-
-
-@lru_cache(maxsize=4096)
-def _ascii(letter: str) -> str:
-    match unicodedata.category(letter):
-        case "Nd":
-            return str(unicodedata.decimal(letter))
-        case "Zs" | "Cf":  # the second: blanks without a width, marks of the direction
-            return " "
-        case "Pd":
-            return "-"
-        case _:
-            return "-" if letter == "\N{MINUS SIGN}" else letter
-
-
-def _is_card(digits: str) -> bool:
-    scheme = any(len(digits) in lengths and prefix.match(digits) for prefix, lengths in _SCHEMES)
-    return scheme and _luhn(digits)
-
-
-def _luhn(digits: str) -> bool:
-    backwards = digits[::-1]
-    return sum(map(int, backwards[::2] + backwards[1::2].translate(_DOUBLED))) % 10 == 0
-
 
 # --- redaction --------------------------------------------------------------------------------------
 

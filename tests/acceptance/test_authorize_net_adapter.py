@@ -745,12 +745,22 @@ async def test_another_currency_sends_nothing_and_writes_nothing(
     assert gateway.requests() == []
 
 
-@pytest.mark.parametrize("method", ["4111111111111111", "profile:1", "short", None])
+@pytest.mark.parametrize(
+    ("method", "refusal"),
+    [
+        ("4111111111111111", InvalidRequest),
+        ("4111-1111-1111-1111", InvalidRequest),
+        ("accept:4111111111111111x", InvalidRequest),
+        ("profile:1", ProviderRejected),
+        ("short", ProviderRejected),
+        (None, ProviderRejected),
+    ],
+)
 async def test_a_card_number_or_nonsense_is_refused_before_a_byte_is_sent(
-    shop: Shop, gateway: FakeAuthorizeNet, method: str | None
+    shop: Shop, gateway: FakeAuthorizeNet, method: str | None, refusal: type[Exception]
 ) -> None:
     payment = await shop.begin()
-    with pytest.raises(ProviderRejected):
+    with pytest.raises(refusal):
         await shop.engine.confirm_payment(payment.id, payment_method=method)
     assert gateway.requests() == []
     assert (await shop.row(payment)).status is PaymentStatus.PENDING

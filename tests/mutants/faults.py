@@ -1122,10 +1122,24 @@ _AT_THE_DOOR: Final = (
     ),
     Fault(
         "a card number as the payment method",
-        "http/bodies.py",
-        '_NOT_IDS: Final = ("payment_method_id",)',
-        "_NOT_IDS: Final = ()",
+        "tripwire.py",
+        '_METHODS: Final = frozenset({"payment_method", "payment_method_id", "token"})',
+        "_METHODS: Final = frozenset()",
         ("tests/unit/http/test_bodies.py",),
+    ),
+    Fault(
+        "a card number in other groups, or with an expiry behind it, as the payment method",
+        "tripwire.py",
+        'return holds_card_number(text) or any(map(_begins_with_card, text.split(":")))',
+        "return holds_card_number(text)",
+        ("tests/unit/test_tripwire.py",),
+    ),
+    Fault(
+        "a card number that the merchant's own program hands on",
+        "tripwire.py",
+        "refuse_card_numbers({**dict(zip(names, args[1:], strict=False)), **kwargs})",
+        "refuse_card_numbers({})",
+        ("tests/unit/test_tripwire.py",),
     ),
     Fault(
         "a refund without a fresh look at who asks",

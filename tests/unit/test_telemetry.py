@@ -19,10 +19,10 @@ from bridge_payments.telemetry import (
     JsonFormatter,
     RedactionFilter,
     configure_logging,
-    find_card_numbers,
     quiet_vendor_loggers,
     redact,
 )
+from bridge_payments.tripwire import find_card_numbers
 
 # Published test numbers of the schemes.
 CARDS = {

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ...errors import InvalidRequest
 from ...models import CaptureMethod, Money
+from ...tripwire import is_card_in_disguise
 from .answers import Json, many, text_of
 from .money import to_gateway
 
@@ -236,7 +237,7 @@ def opaque_of(method: str | None) -> dict[str, str]:
             "is not a one-time token: a stored method cannot stand here, and no other kind is known",
             field=_FIELD,
         )
-    if not _TOKEN.match(value) or _is_card_number(value):
+    if not _TOKEN.match(value) or is_card_in_disguise(value):
         raise InvalidRequest("is not a one-time token of Accept.js or of a wallet", field=_FIELD)
     return {"dataDescriptor": descriptor, "dataValue": value}
 
@@ -253,14 +254,6 @@ def _masked(transaction: Json) -> dict[str, Any]:
         names = ("accountType", "routingNumber", "accountNumber", "nameOnAccount")
         return {"bankAccount": {name: text_of(account.get(name)) for name in names if account.get(name)}}
     raise InvalidRequest("was paid by a means that is not refunded here", field="charge")
-
-
-def _is_card_number(value: str) -> bool:
-    if not (value.isascii() and value.isdigit() and 13 <= len(value) <= 19):
-        return False
-    digits = [int(each) for each in reversed(value)]
-    doubled = [sum(divmod(2 * digit, 10)) for digit in digits[1::2]]
-    return (sum(digits[::2]) + sum(doubled)) % 10 == 0
 
 
 _FIELD: Final = "payment_method_id"

@@ -14,7 +14,7 @@ from ...errors import ConfigurationError, UnsupportedOperation
 from ...models import PaymentFlag, PaymentStatus, Verb
 from ...providers import registry
 from ...providers.base import UNRECOGNISED, Capability, ProviderPayment
-from ...telemetry import find_card_numbers
+from ...tripwire import find_card_numbers
 from .desk import Desk, a_payment, reference_of
 from .gateway import GatewayControl, NotChecked
 from .promises import Promises, on_a_desk

@@ -33,7 +33,7 @@ from bridge_payments.models import (
 from bridge_payments.providers.base import BillingDetails
 from bridge_payments.providers.dummy.vault import Refused
 from bridge_payments.stores.base import PaymentMethodQuery
-from bridge_payments.telemetry import find_card_numbers
+from bridge_payments.tripwire import find_card_numbers
 
 pytestmark = pytest.mark.anyio
 

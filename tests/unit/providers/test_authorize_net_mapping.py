@@ -353,6 +353,15 @@ def test_only_numbers_are_transactions(nonsense: str | None) -> None:
         forms.checked_transaction(nonsense)
 
 
+@pytest.mark.parametrize(
+    "card", ["4111111111111111", "4111-1111-1111-1111", "4111111111111111=2512", "accept:4111111111111111x"]
+)
+def test_a_card_number_is_no_token(card: str) -> None:
+    """The engine refuses it before; who calls the provider without one is told the same."""
+    with pytest.raises(InvalidRequest):
+        forms.opaque_of(card)
+
+
 def test_amounts_are_exact_in_both_languages() -> None:
     assert to_gateway(Money(5, "USD")) == "0.05"
     for shown, cents in (("20.00", 2000), ("5.0", 500), ("0.1", 10), ("12", 1200), ("1.2300", 123)):
