@@ -447,7 +447,9 @@ class Operations:
                 operation=operation, payment=payment, refund=row_of(reserved.refund, settled.refunds)
             )
 
-        return await self.store.run(work)
+        written = await self.store.run(work)
+        _warn(settled)
+        return written
 
     async def _read_again(self, reserved: Reserved, answer: Answer) -> tuple[Reserved, Answer]:
         """Somebody else wrote the row: take their row and, if money may have moved, the provider's word."""
@@ -599,6 +601,7 @@ class Operations:
             written = await self.store.run(work)
         except LostRace:
             return None
+        _warn(settled)
         if settled.events:
             self.on_commit()
         return written
@@ -613,6 +616,14 @@ class Operations:
                 "The first request with this Idempotency-Key is still being carried out",
                 operation_id=operation.id,
             )
+
+
+def _warn(settled: Settlement) -> None:
+    """Call for an operator, once: what does not match is not put right by itself."""
+    for event in settled.events:
+        if event.type == "payment.mismatch":
+            named = ", ".join(event.data.get("charges", ()))
+            log.error("payment %s does not match: %s %s", settled.payment.id, event.data["reason"], named)
 
 
 def _traced_note() -> dict[str, Any]:

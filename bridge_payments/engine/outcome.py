@@ -27,6 +27,7 @@ from ..providers.base import (
     ProviderSubscription,
 )
 from . import settlement
+from .rules import NEVER_SENT
 from .settlement import Settlement
 
 __all__ = [
@@ -134,7 +135,7 @@ def settle(reserved: Reserved, answer: Answer, now: datetime, policy: Policy) ->
     if answer.refused is not None:
         return _settle_refusal(reserved, answer.refused, now)
     if answer.unsent is not None:
-        return settle_absence(reserved, f"never sent: {answer.unsent}", now)
+        return settle_absence(reserved, f"{NEVER_SENT}: {answer.unsent}", now)
     open_still = settlement.close_operation(
         operation, OperationState.UNKNOWN, now, resolution=answer.lost or "no answer"
     )

@@ -33,7 +33,15 @@ from ..models import (
     Subscription,
     Verb,
 )
-from ..providers.base import Absent, CannotSay, Evidence, Found, Lookup, PaymentProvider
+from ..providers.base import (
+    Absent,
+    CannotSay,
+    Evidence,
+    Found,
+    Lookup,
+    PaymentProvider,
+    ProviderPayment,
+)
 from ..stores.base import Unit
 from . import rules, settlement
 from .asking import CALL_DEADLINE, LEASE_SECONDS, OUR_NOTE, REPEATED_NOTE, finished_calls
@@ -252,7 +260,10 @@ class Reconciliation(Subjects):
     async def _abandon(self, case: Reserved | Held[Any], proof: str) -> bool:
         proof = f"never executed: {proof}"
         if isinstance(case, Reserved):
-            settled, operation = settle_absence(case, proof, self.clock())
+            now = self.clock()
+            settled, operation = settle_absence(case, proof, now)
+            if rules.may_come_to_light(operation, self.provider(operation.provider_id).late_hours, now):
+                settled = settlement.watched(settled, now)
             return await self.write_outcome(case, settled, operation)
         if case.operation.verb in rules.TO_BE_DONE:
             log.error("operation %s was promised and could not be carried out", case.operation.id)
@@ -264,6 +275,43 @@ class Reconciliation(Subjects):
         self.on_commit()
         self.count_operation(operation)
         return True
+
+    # --- what was believed absent ------------------------------------------------------------------
+
+    async def look_for_given_up(self, payment: Payment) -> bool:
+        """Look again for charges of this payment that were believed absent; whether any may still turn up.
+
+        Where a provider's lists lag without a limit no proof of absence is for good, and the payer may have
+        paid once more since.
+        """
+        now = self.clock()
+        provider = self.provider(payment.provider_id or "")
+        if not provider.late_hours:
+            return False
+
+        def read(unit: Unit) -> list[Reserved]:
+            return [
+                with_refunds(unit, operation, payment)
+                for operation in unit.operations.for_subject(payment.id)
+                if rules.may_come_to_light(operation, provider.late_hours, now)
+            ]
+
+        given_up = await self.store.run(read, write=False)
+        for case in given_up:
+            found = await self._look_up(case, provider)
+            if isinstance(found, Found) and found.payment is not None:
+                await self._came_to_light(case, found.payment)
+        return bool(given_up)
+
+    async def _came_to_light(self, case: Reserved, truth: ProviderPayment) -> None:
+        """Take over the charge of an operation that was given up, or tell that it is one too many."""
+        payment = case.payment
+        if payment.provider_intent_id is None:
+            if truth.decline is None and await self._adopt(case, truth):
+                log.error("payment %s was given up and began after all", payment.id)
+            return
+        for charge in sorted({truth.charge, *truth.others} - {None, payment.provider_payment_id}, key=str):
+            await self.refresh(payment.id, hint=charge)
 
     async def _postpone(self, operation: Operation, token: str, delay: float, why: str | None = None) -> None:
         now = self.clock()

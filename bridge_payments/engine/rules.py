@@ -25,6 +25,7 @@ from ..models import (
     Operation,
     OperationState,
     Payment,
+    PaymentFlag,
     PaymentStatus,
     Pricing,
     Principal,
@@ -40,16 +41,20 @@ __all__ = [
     "ALLOWED",
     "HARMLESS",
     "IDEMPOTENT",
+    "NEVER_SENT",
     "REPEATABLE",
+    "SETTLING_DELAYS",
     "SWEEP_DELAYS",
     "TO_BE_DONE",
     "as_seen",
+    "charges",
     "check_attempts",
     "check_capture",
     "check_metadata",
     "check_refund",
     "check_state",
     "check_tracking",
+    "may_come_to_light",
     "may_confirm_or_sync",
     "may_pay",
     "may_read",
@@ -153,8 +158,13 @@ def check_attempts(operations: Iterable[Operation]) -> None:
 
 def may_pay(operation: Operation) -> bool:
     """Whether an open operation may be collecting money right now."""
+    return operation.is_open and (charges(operation) or operation.verb is Verb.CAPTURE)
+
+
+def charges(operation: Operation) -> bool:
+    """Whether an operation makes a charge of its own."""
     confirms = operation.verb is Verb.CREATE and bool(operation.inputs.get("confirm"))
-    return operation.is_open and (confirms or operation.verb in (Verb.CONFIRM, Verb.CAPTURE))
+    return confirms or operation.verb is Verb.CONFIRM
 
 
 # --- the sweep -------------------------------------------------------------------------------------
@@ -168,15 +178,39 @@ SWEEP_DELAYS: Final = (
 )
 """After the last change, then daily until the payment is final at the provider."""
 
+SETTLING_DELAYS: Final = tuple(timedelta(days=days) for days in (1, 1, 2, 4, 7))
+"""For a payment that is paid and may still come to nothing: what settles once a day is looked at as often,
+and what may be returned for weeks once a week."""
 
-def next_sync_at(payment: Payment, now: datetime, *, refund_open: bool = False) -> datetime | None:
+
+def next_sync_at(
+    payment: Payment, now: datetime, *, refund_open: bool = False, final: bool = True
+) -> datetime | None:
     """Return when the provider is asked next by itself; None when it has nothing more to say."""
     if payment.provider_intent_id is None:
         return None
-    unfinished = payment.is_open or payment.flag is not None or payment.review or refund_open
-    if not unfinished:
+    doubtful = payment.flag not in (None, PaymentFlag.ANOTHER_CHARGE)
+    unfinished = payment.is_open or doubtful or payment.review or refund_open
+    if not unfinished and final:
         return None
-    return now + SWEEP_DELAYS[min(payment.sync_count, len(SWEEP_DELAYS) - 1)]
+    delays = SWEEP_DELAYS if unfinished else SETTLING_DELAYS
+    return now + delays[min(payment.sync_count, len(delays) - 1)]
+
+
+NEVER_SENT: Final = "never sent"
+"""How the resolution of an operation begins of which no byte left: there is no charge to wait for."""
+
+
+def may_come_to_light(operation: Operation, late_hours: float, now: datetime) -> bool:
+    """Whether the charge of an operation that was given up as absent may still turn up."""
+    ended = operation.finished_at
+    return (
+        operation.state is OperationState.ABANDONED
+        and charges(operation)
+        and not (operation.resolution or "").startswith(NEVER_SENT)
+        and ended is not None
+        and now < ended + timedelta(hours=late_hours)
+    )
 
 
 # --- the price -------------------------------------------------------------------------------------

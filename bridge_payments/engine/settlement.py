@@ -33,7 +33,7 @@ from ..models import (
     new_id,
 )
 from ..providers.base import UNRECOGNISED, Decline, ProviderPayment, ProviderRefund
-from .rules import next_sync_at
+from .rules import SWEEP_DELAYS, next_sync_at
 
 __all__ = [
     "WIPE_IN",
@@ -48,6 +48,7 @@ __all__ = [
     "refund_failed",
     "refund_merged",
     "renews",
+    "watched",
     "wipe_secret",
 ]
 
@@ -185,10 +186,12 @@ def merge(
     captured = max(payment.captured_cents, truth.captured)
     status = _status(payment, truth, captured)
     decline = truth.decline if status is not PaymentStatus.SUCCEEDED else None
+    others = _unheard(payment, truth)
+    marked = bool(others) or payment.flag is PaymentFlag.ANOTHER_CHARGE
     merged = replace(
         known,
         status=status,
-        flag=None,
+        flag=PaymentFlag.ANOTHER_CHARGE if marked else None,
         provider_payment_id=truth.charge or payment.provider_payment_id,
         client_secret=None if status in wipe_in else payment.client_secret,
         authorized_cents=max(payment.authorized_cents, truth.authorized + captured),
@@ -202,7 +205,7 @@ def merge(
             decline.provider_code if decline else None if status in _MONEY else payment.provider_decline_code
         ),
         decline_reference=(decline.reference if decline else None) or payment.decline_reference,
-        error_message=decline.message if decline else None,
+        error_message=_paid_twice(payment, others) if marked else decline.message if decline else None,
         paid_at=payment.paid_at or (now if captured > 0 else None),
         completed_at=payment.completed_at or (now if _is_complete(status) else None),
     )
@@ -210,7 +213,11 @@ def merge(
     if method is not None:
         merged = replace(merged, payment_method_id=method.id)
     refund_open = any(row.is_open for row in rows)
-    settled = _scheduled(payment, merged, now, changed_refunds, refund_open=refund_open, swept=swept)
+    settled = _scheduled(
+        payment, merged, now, changed_refunds, refund_open=refund_open, swept=swept, final=truth.final
+    )
+    if others:
+        settled = settled.tell("payment.mismatch", now, reason="another charge", charges=list(others))
     return replace(
         settled,
         changed=settled.changed or bool(changed_disputes),
@@ -220,12 +227,29 @@ def merge(
         charged_at=truth.created_at,
         events=(
             *_payment_events(payment, settled.payment, decline, now),
+            *settled.events,
             *(
                 replace(event, payment=replace(settled.payment.without_secret(), version=payment.version + 1))
                 for event in (*refund_events, *dispute_events)
             ),
         ),
     )
+
+
+def _unheard(payment: Payment, truth: ProviderPayment) -> tuple[str, ...]:
+    """Return the other charges of this payment that nobody was told of yet."""
+    told = payment.error_message or "" if payment.flag is PaymentFlag.ANOTHER_CHARGE else ""
+    own = truth.charge or payment.provider_payment_id
+    return tuple(charge for charge in truth.others if charge != own and charge not in told)
+
+
+def _paid_twice(payment: Payment, others: Sequence[str]) -> str | None:
+    """Say it on the payment, where its operator looks; what was said before stays."""
+    if not others:
+        return payment.error_message
+    if payment.flag is PaymentFlag.ANOTHER_CHARGE and payment.error_message:
+        return f"{payment.error_message}, {', '.join(others)}"
+    return f"The provider shows another charge of this payment: {', '.join(others)}"
 
 
 def _saved_method(payment: Payment, truth: ProviderPayment, now: datetime) -> PaymentMethod | None:
@@ -328,12 +352,13 @@ def _scheduled(
     *,
     refund_open: bool = False,
     swept: bool = False,
+    final: bool = True,
 ) -> Settlement:
     """Plan the next look of the sweep. What changed something starts the schedule anew; the sweep's own
     look moves it on; any other look leaves it, so that a browser that polls cannot push it away.
 
     A refund that the provider took is counted while it is pending: that the sums agree does not say that
-    nothing is awaited. *refund_open* does.
+    nothing is awaited. *refund_open* does. What is not *final* is looked at again, too.
     """
     moved = _substance(old) != _substance(new)
     if not moved and not swept:
@@ -341,8 +366,8 @@ def _scheduled(
     count, updated_at = (0, now) if moved else (old.sync_count + 1, old.updated_at)
     planned = replace(new, sync_count=count, updated_at=updated_at)
     awaited = refund_open or new.refund_reserved_cents > new.refunded_cents
-    planned = replace(planned, next_sync_at=next_sync_at(planned, now, refund_open=awaited))
-    return Settlement(payment=planned, refunds=tuple(refunds))
+    due = next_sync_at(planned, now, refund_open=awaited, final=final)
+    return Settlement(payment=replace(planned, next_sync_at=due), refunds=tuple(refunds))
 
 
 def _substance(payment: Payment) -> tuple[object, ...]:
@@ -676,6 +701,12 @@ def never_began(payment: Payment, why: str, now: datetime) -> Settlement:
         client_secret=None,
     )
     return Settlement(payment=row).tell("payment.failed", now, final=True, decline_code=None)
+
+
+def watched(settled: Settlement, now: datetime) -> Settlement:
+    """Plan looks for a charge that was believed absent and may still come to light."""
+    due = replace(settled.payment, sync_count=0, next_sync_at=now + SWEEP_DELAYS[0])
+    return replace(settled, payment=due, changed=True)
 
 
 def wipe_secret(payment: Payment, now: datetime) -> Payment:

@@ -13,6 +13,7 @@ from ..models import SYSTEM, Payment, PaymentFlag, PaymentStatus, Principal
 from ..stores.base import Unit
 from . import settlement
 from .refreshing import Refreshing
+from .rules import SWEEP_DELAYS
 
 __all__ = ["SweepWork"]
 
@@ -36,6 +37,10 @@ class SweepWork(Refreshing):
         """See `RefundVerbs.retry_waiting_refunds`."""
         raise NotImplementedError
 
+    async def look_for_given_up(self, payment: Payment) -> bool:
+        """See `Reconciliation.look_for_given_up`."""
+        raise NotImplementedError
+
     async def sweep(self, *, limit: int = 50) -> int:
         """Read every payment and subscription that is due at its provider; return how many were read."""
         due = await self.store.run(
@@ -52,8 +57,11 @@ class SweepWork(Refreshing):
 
     async def _look_at(self, payment: Payment) -> bool:
         try:
+            awaited = await self.look_for_given_up(payment)
             fresh = await self.refresh(payment.id, swept=True)
-            if fresh is not None and fresh.refund_reserved_cents > 0:
+            if fresh is not None and fresh.provider_intent_id is None:
+                await self._plan_again(payment.id, awaited=awaited)
+            elif fresh is not None and fresh.refund_reserved_cents > 0:
                 await self.retry_waiting_refunds(payment.id)
         except ProviderNotFound:
             await self._flag_missing(payment)
@@ -61,6 +69,21 @@ class SweepWork(Refreshing):
             log.warning("payment %s could not be read: %s", payment.id, error)
             return False
         return True
+
+    async def _plan_again(self, payment_id: str, *, awaited: bool) -> None:
+        """Plan the next look at a payment that never began, while its charge may still come to light."""
+        now = self.clock()
+
+        def work(unit: Unit) -> None:
+            row = unit.payments.get(payment_id)
+            if row is None or row.provider_intent_id is not None:
+                return
+            delay = SWEEP_DELAYS[min(row.sync_count + 1, len(SWEEP_DELAYS) - 1)]
+            due = now + delay if awaited else None
+            planned = replace(row, sync_count=row.sync_count + 1, next_sync_at=due)
+            unit.payments.save(planned, expected_version=row.version)
+
+        await self.store.run(work)
 
     async def _flag_missing(self, payment: Payment) -> None:
         """The provider says that there is no such object: an operator has to look, nobody guesses."""

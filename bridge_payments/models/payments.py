@@ -68,6 +68,8 @@ class PaymentFlag(StrEnum):
     """The provider's object names another account, mode, currency, amount or reference than ours."""
     UNRECOGNISED = "unrecognised"
     """The provider reports a status that this version does not know."""
+    ANOTHER_CHARGE = "another_charge"
+    """The provider shows a second charge under our reference: the payer has paid twice. The mark stays."""
 
 
 class NextActionKind(StrEnum):

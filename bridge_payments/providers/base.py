@@ -252,6 +252,9 @@ class PaymentProvider(ABC):
     """How long after the last possible send `Absent` may be believed: the provider's own lag."""
     absence_looks: ClassVar[int] = 1
     """How many times after that margin the look-up must say `Absent`, a minute apart."""
+    late_hours: ClassVar[float] = 0.0
+    """For how long a charge that was believed absent may still come to light, where nobody says how far lists
+    lag: the sweep looks for it meanwhile."""
     sandbox_only: ClassVar[bool] = False
     """Moves no real money and accepts anything: refused unless ``ALLOW_SANDBOX=true``."""
 

@@ -7,6 +7,7 @@ gateway's own schema while it happens (tests/lab).
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -732,6 +733,141 @@ async def test_a_duplicate_of_a_charge_that_we_lost_is_that_charge(
     paid = await shop.confirm(payment)
     assert (paid.status, paid.captured_cents) == (PaymentStatus.SUCCEEDED, 2000)
     assert len(gateway.charges()) == 1, "refused as a duplicate, and read instead"
+
+
+async def _lost_for_good(shop: Shop, **more: Any) -> Payment:
+    """A payment whose charge no list shows, for longer than anybody believes."""
+    payment = await shop.begin(**more)
+    shop.gateway.lag(timedelta(minutes=40))
+    shop.gateway.lose_next_answer(CHARGE)
+    await shop.confirm(payment)
+    await shop.resolve()
+    assert (await shop.last(payment)).state is OperationState.ABANDONED
+    return payment
+
+
+@pytest.mark.parametrize("by", ["webhook", "sweep"])
+async def test_a_charge_that_comes_to_light_after_the_payer_paid_again_is_told_once(
+    shop: Shop, gateway: FakeAuthorizeNet, by: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    payment = await _lost_for_good(shop)
+    paid = await shop.confirm(payment, "mastercard")
+    first, second = gateway.charges()
+    assert paid.provider_payment_id == second["id"]
+    if by == "webhook":
+        await shop.hear()
+        await shop.hear()
+    else:
+        gateway.lag(timedelta())
+        gateway.settle()
+    for _ in range(3):
+        await shop.work(days=1, minutes=1)
+    row = await shop.row(payment)
+    assert (row.status, row.captured_cents, row.flag) == (
+        PaymentStatus.SUCCEEDED, 2000, PaymentFlag.ANOTHER_CHARGE,
+    )  # fmt: skip
+    assert row.provider_payment_id == second["id"]
+    assert first["id"] in (row.error_message or "")
+    events = await shop.engine.list_events(payment.id)
+    (told,) = [event for event in events if event.type == "payment.mismatch"]
+    assert told.data == {"reason": "another charge", "charges": [first["id"]]}
+    assert [each.type for each in events].count("payment.success") == 1
+    assert sum("another charge" in record.getMessage() for record in caplog.records) == 1
+    assert gateway.requests(REFUND) == gateway.requests(VOID) == [], "nothing is given back by itself"
+    assert row.next_sync_at is None, "the looks are bounded"
+    synced = await shop.engine.sync_payment(payment.id)
+    assert synced.flag is PaymentFlag.ANOTHER_CHARGE, "the mark stays"
+
+
+async def test_a_charge_that_comes_to_light_after_a_cancel_is_the_payments(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    payment = await _lost_for_good(shop)
+    ended = await shop.engine.cancel_payment(payment.id)
+    assert ended.status is PaymentStatus.CANCELED
+    gateway.lag(timedelta())
+    gateway.settle()
+    await shop.work(days=1, minutes=1)
+    row = await shop.row(payment)
+    assert (row.status, row.captured_cents, row.flag) == (PaymentStatus.SUCCEEDED, 2000, None)
+    other = await shop.begin()
+    await shop.engine.cancel_payment(other.id)
+    for _ in range(3):
+        await shop.work(days=1, minutes=1)
+    row = await shop.row(other)
+    assert (row.status, row.next_sync_at) == (PaymentStatus.CANCELED, None)
+
+
+@pytest.mark.parametrize("made", [True, False])
+async def test_a_payment_that_was_given_up_at_its_creation_is_looked_for_for_two_days(
+    shop: Shop, gateway: FakeAuthorizeNet, made: bool
+) -> None:
+    gateway.lag(timedelta(minutes=40))
+    gateway.spoil("drop_after" if made else "drop_before", CHARGE)
+    lost = await shop.begin(confirm=True, payment_method=gateway.token())
+    await shop.resolve()
+    assert (await shop.row(lost)).status is PaymentStatus.FAILED
+    gateway.lag(timedelta())
+    for hours in (0.1, 1, 7, 25, 25):
+        await shop.work(hours=hours)
+    row = await shop.row(lost)
+    assert row.status is (PaymentStatus.SUCCEEDED if made else PaymentStatus.FAILED)
+    assert row.captured_cents == (2000 if made else 0)
+    assert row.next_sync_at is None
+    assert (await shop.told(lost)).count("payment.success") == int(made)
+
+
+async def test_two_charges_in_one_list_are_one_too_many(shop: Shop, gateway: FakeAuthorizeNet) -> None:
+    payment = await shop.begin()
+    gateway.lose_next_answer(CHARGE)
+    await shop.confirm(payment)
+    (lost,) = gateway.charges()
+    with gateway.books.lock:
+        twin = replace(gateway.books.transactions[lost["id"]], id=str(int(lost["id"]) + 1))
+        gateway.books.transactions[twin.id] = twin
+    await shop.resolve()
+    row = await shop.row(payment)
+    assert (row.status, row.flag) == (PaymentStatus.SUCCEEDED, PaymentFlag.ANOTHER_CHARGE)
+    assert (await shop.told(payment)).count("payment.mismatch") == 1
+
+
+async def test_a_paid_charge_is_read_until_it_has_settled_and_no_longer(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    payment = await shop.paid()
+    before = len(gateway.requests())
+    for _ in range(10):
+        await shop.work(hours=2)
+    assert len(gateway.requests()) == before, "before its first day is over nobody asks"
+    for _ in range(5):
+        await shop.work(days=1)
+    assert [each.operation for each in gateway.requests()[before:]] == [DETAILS], "one look"
+    assert (await shop.row(payment)).next_sync_at is None
+    failed = await shop.paid()
+    with gateway.books.lock:
+        gateway.books.transactions[str(failed.provider_payment_id)].status = "settlementError"
+    await shop.work(days=1, minutes=1)
+    row = await shop.row(failed)
+    assert (row.status, row.next_sync_at) == (PaymentStatus.FAILED, None), "no webhook said so"
+
+
+async def test_an_echeck_is_read_until_it_can_be_returned_no_more(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    payment, other = await shop.begin(), await shop.begin()
+    for each in (payment, other):
+        await shop.engine.confirm_payment(each.id, payment_method=gateway.bank_token())
+    before = len(gateway.requests())
+    for _ in range(20):
+        await shop.work(days=1, minutes=1)
+    gateway.return_echeck(str((await shop.row(other)).provider_payment_id))
+    for _ in range(60):
+        await shop.work(days=1, minutes=1)
+    row = await shop.row(other)
+    assert (row.status, row.next_sync_at) == (PaymentStatus.FAILED, None), "returned after weeks"
+    row = await shop.row(payment)
+    assert (row.status, row.next_sync_at) == (PaymentStatus.SUCCEEDED, None)
+    assert len(gateway.requests()) - before <= 2 * 15, "a look a week"
 
 
 # --- what is refused ------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from .charging import CHARGE
 from .customers import Customers
 from .payment_methods import PaymentMethods
 from .subscriptions import Subscriptions
-from .transactions import Transactions, by_worth
+from .transactions import Transactions, by_worth, charges_in
 
 __all__ = ["Finder"]
 
@@ -82,12 +82,13 @@ class Finder:
         known = self._known(evidence)
         invoice = forms.reference_of(known.reference)
         found = await self._transactions.since(invoice, evidence)
-        for entry in by_worth(found.entries):
+        others = charges_in(found.entries)
+        for entry in by_worth(found.entries, first=known.charge):
             if entry.transaction == evidence.baseline.get("decline_reference"):
                 break  # known when the operation began, as is whatever was refused before it
             transaction = await self._transactions.details(entry.transaction)
             if lookup.is_of(transaction, evidence):
-                paid = self._transactions.payment(transaction, known)
+                paid = self._transactions.payment(transaction, known, others=others)
                 return Found(await self._with_what_was_kept(paid, evidence))
         return Absent(lookup.nowhere(found, invoice))
 

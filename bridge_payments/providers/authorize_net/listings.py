@@ -55,15 +55,20 @@ class Listings:
             since,
         )
 
-    async def all_since(self, invoice: str, *, since: datetime, now: datetime) -> Sighting:
-        """Look among what has not settled and then in every batch since.
+    async def all_since(
+        self, invoice: str, *, since: datetime, now: datetime, known: str | None = None
+    ) -> Sighting:
+        """Look among what has not settled and then in every batch since, unless it is found at once.
+        *known* is not what is looked for.
 
         In this order: what settles meanwhile leaves the list that was read for a batch that is read yet.
         """
         found = await self.unsettled(invoice, since=since)
-        if any(is_live(entry.status) for entry in found.entries):
+        if any(is_live(entry.status) and entry.transaction != known for entry in found.entries):
             return found
         if now - since > _LONGEST:
+            if any(is_live(entry.status) for entry in found.entries):
+                return found
             raise ProviderUnknown("it is too long ago: batches are listed for 31 days")
         answer = await self._read("getSettledBatchListRequest", batches_payload(since, now))
         seen, entries = found.seen, list(found.entries)

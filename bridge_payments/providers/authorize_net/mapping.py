@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ...models import CaptureMethod, DisputeStatus, Money, Noun, PaymentStatus, ProviderEvent, RefundStatus
@@ -47,6 +48,7 @@ __all__ = [
     "refund_seen",
     "status_of",
     "subscription_in",
+    "takes_money",
     "transaction_of",
     "void_reference",
     "void_refund",
@@ -62,6 +64,12 @@ UNSETTLED: Final = frozenset({"capturedPendingSettlement"})
 SETTLED: Final = frozenset({"settledSuccessfully", "returnedItem", "chargeback", "chargebackReversal"})
 
 _BEING_SETTLED: Final = frozenset({"pendingFinalSettlement", "pendingSettlement", "updatingSettlement"})
+
+# A bank may return a debit that its holder did not agree to for about 60 days
+# (2026-11, https://support.authorize.net/knowledgebase/Knowledgearticle/?code=000001216).
+_RETURNABLE: Final = timedelta(days=60)
+_LONGEST: Final = _RETURNABLE + timedelta(days=30)
+"""After which a charge that still has not settled is not waited for any more."""
 
 # (2026-11, https://developer.authorize.net/api/reference/#transaction-reporting-get-transaction-details and
 # `transactionStatusEnum` of the schema). `approvedReview` and `voided` depend on what was asked or is known
@@ -89,6 +97,9 @@ STATUS: Final[Mapping[str, PaymentStatus]] = {
     "settlementError": PaymentStatus.FAILED,
 }
 
+_TAKING: Final = frozenset(
+    {PaymentStatus.PROCESSING, PaymentStatus.REQUIRES_CAPTURE, PaymentStatus.SUCCEEDED}
+)
 _IN_REVIEW: Final = frozenset({"FDSPendingReview", "FDSAuthorizedPendingReview", "underReview"})
 _ATTEMPT_CODES: Final = {
     "generalError": "processing_error",
@@ -119,6 +130,7 @@ def local_payment(
     status: PaymentStatus = PaymentStatus.PENDING,
     livemode: bool | None,
     payment_id: str | None = None,
+    final: bool = True,
 ) -> ProviderPayment:
     """Return an intent of which the gateway knows nothing: it is what our books say."""
     return ProviderPayment(
@@ -128,6 +140,7 @@ def local_payment(
         livemode=livemode,
         our_reference=invoice_for(intent),
         payment_id=payment_id,
+        final=final,
         provider_status="local",
     )
 
@@ -173,6 +186,7 @@ def charge_from(
         review=held,
         method=method,
         customer=method.customer if method else None,
+        final=False,
         provider_status=(
             "heldForReview" if held else "authorizedPendingCapture" if manual else "capturedPendingSettlement"
         ),
@@ -206,6 +220,7 @@ def captured_from(
         charge=charge,
         livemode=livemode,
         our_reference=invoice_for(intent),
+        final=False,
         provider_status="capturedPendingSettlement",
         raw=answer,
     )
@@ -306,6 +321,25 @@ def is_live(word: str) -> bool:
     return word not in ATTEMPT
 
 
+def takes_money(word: str) -> bool:
+    """Whether a charge of this status took, holds or may take money now: not one that was given back,
+    returned or never settled, and no refund."""
+    return STATUS.get(word) in _TAKING or word in ("approvedReview", "couldNotVoid")
+
+
+def is_final(transaction: Json, *, now: datetime) -> bool:
+    """Whether a charge stays what it is: a card's has settled, a bank's can be returned no more."""
+    word = status_of(transaction)
+    submitted = moment_of(transaction.get("submitTimeUTC")) or now
+    if word in UNSETTLED | _BEING_SETTLED or word == "approvedReview":
+        return now - submitted > _LONGEST
+    payment, batch = transaction.get("payment"), transaction.get("batch")
+    if word != "settledSuccessfully" or not isinstance(payment, Mapping) or "bankAccount" not in payment:
+        return True
+    settled = moment_of(batch.get("settlementTimeUTC")) if isinstance(batch, Mapping) else None
+    return now - (settled or submitted) > _RETURNABLE
+
+
 def payment_from(
     transaction: Json,
     *,
@@ -313,8 +347,11 @@ def payment_from(
     currency: str,
     livemode: bool | None,
     refunds: tuple[ProviderRefund, ...] = (),
+    others: tuple[str, ...] = (),
+    now: datetime,
 ) -> ProviderPayment:
     """Read a charge. *refunds* are seen ones that our books may lack; the charge shows none itself.
+    *others* carry the same invoice.
 
     Raises KeyError, TypeError, ValueError or InvalidRequest for what is no charge.
     """
@@ -352,6 +389,8 @@ def payment_from(
         customer=method.customer if method else None,
         refunds=listed,
         subscription=subscription,
+        final=is_final(transaction, now=now),
+        others=tuple(other for other in others if other != charge),
         provider_status=word,
         created_at=moment_of(transaction.get("submitTimeUTC")),
         raw=transaction,

@@ -96,6 +96,8 @@ class AuthorizeNetProvider(PaymentProvider):
     # The lists are written behind the transactions, and nobody says how far (money rule 10).
     absence_margin_seconds: ClassVar[float] = 900.0
     absence_looks: ClassVar[int] = 2
+    # A day: by then it has settled, and batches are listed, too.
+    late_hours: ClassVar[float] = 48.0
 
     def __init__(
         self,
@@ -269,6 +271,8 @@ class AuthorizeNetProvider(PaymentProvider):
             request.total or Money(0, self.currency),
             status=PaymentStatus.CANCELED,
             livemode=self._live,
+            # A charge that no list showed yet may turn up: the sweep looks once more.
+            final=request.charge is not None,
         )
         if request.charge is None:
             return ended

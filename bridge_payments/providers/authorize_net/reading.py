@@ -49,15 +49,26 @@ class Reader:
             original = await self._transactions.original_of(hinted, invoice)
             if original is not None:
                 seen, known = original, replace(known, charge=str(original["transId"]))
+        mine = hinted if hinted is not None and mapping.invoice_of(hinted) == invoice else None
+        others: tuple[str, ...] = ()
         if not _took_money(seen):
-            mine = hinted if hinted is not None and mapping.invoice_of(hinted) == invoice else None
-            seen = mine or await self._transactions.newest(known, invoice) or seen
+            if mine is None:
+                mine, others = await self._transactions.newest(known, invoice)
+            seen = mine or seen
+        elif mine is not None and mapping.takes_money(mapping.status_of(mine)):
+            others = (str(mine["transId"]),)
         if seen is not None:
-            return self._transactions.payment(seen, known, hinted)
+            return self._transactions.payment(seen, known, hinted, others=others)
         if known.status not in _BEFORE_CHARGE | _CLOSED:
             raise ProviderUnknown("our books say that a charge was begun, and no list shows it")
         status = known.status if known.status in _CLOSED else PaymentStatus.PENDING
-        return mapping.local_payment(known.reference, known.total, status=status, livemode=self._livemode)
+        return mapping.local_payment(
+            known.reference,
+            known.total,
+            status=status,
+            livemode=self._livemode,
+            final=not self._transactions.is_young(known),
+        )
 
     async def _collected(self, known: KnownPayment) -> ProviderPayment:
         """Read what a subscription collected: there is one transaction, and it is never another one."""

@@ -14,7 +14,7 @@ from .answers import Json
 from .client import Client
 from .listings import Entry, Listings, Sighting
 
-__all__ = ["Transactions", "by_worth", "readable"]
+__all__ = ["Transactions", "by_worth", "charges_in", "readable"]
 
 _SKEW: Final = timedelta(minutes=5)
 """By which our clock and the gateway's may differ when a list is read back to a moment."""
@@ -63,15 +63,22 @@ class Transactions:
         charge = await self.details(original)
         return charge if mapping.invoice_of(charge) == invoice else None
 
-    async def newest(self, known: KnownPayment, invoice: str) -> Json | None:
-        """Look for a charge that our books do not name; the newest attempt, if there were only attempts."""
-        now = self._clock()
-        began = known.created_at or now - _WINDOW
-        if now - began > _YOUNG:
-            return None
+    async def newest(self, known: KnownPayment, invoice: str) -> tuple[Json | None, tuple[str, ...]]:
+        """Look for a charge that our books do not name; the newest attempt, if there were only attempts.
+
+        With it comes whatever else took money under this invoice.
+        """
+        if not self.is_young(known):
+            return None, ()
+        began = known.created_at or self._clock() - _WINDOW
         found = await self._listings.unsettled(invoice, since=began - _SKEW)
         best = next(iter(by_worth(found.entries)), None)
-        return await self.details(best.transaction) if best else None
+        return (await self.details(best.transaction) if best else None), charges_in(found.entries)
+
+    def is_young(self, known: KnownPayment) -> bool:
+        """Whether a charge that our books do not name may still turn up among what has not settled."""
+        now = self._clock()
+        return now - (known.created_at or now) <= _YOUNG
 
     async def made_before(self, intent: str, amount: Money) -> ProviderPayment | None:
         """Read the charge of which the gateway says that ours would be a duplicate.
@@ -85,16 +92,29 @@ class Transactions:
             best = next(iter(by_worth(found.entries)), None)
             if best is None or not mapping.is_live(best.status):
                 return None
-            return self.payment(await self.details(best.transaction), known)
+            others = charges_in(found.entries)
+            return self.payment(await self.details(best.transaction), known, others=others)
         except ProviderError as error:
             failure = ProviderUnknown(f"what was made before cannot be read: {error.message}")
         raise failure
 
     async def since(self, invoice: str, evidence: Evidence) -> Sighting:
-        """Look through every list since an operation began."""
-        return await self._listings.all_since(invoice, since=evidence.started_at - _SKEW, now=self._clock())
+        """Look through every list since an operation began, also for more than the charge of our books."""
+        return await self._listings.all_since(
+            invoice,
+            since=evidence.started_at - _SKEW,
+            now=self._clock(),
+            known=evidence.known.charge if evidence.known else None,
+        )
 
-    def payment(self, transaction: Json, known: KnownPayment, hinted: Json | None = None) -> ProviderPayment:
+    def payment(
+        self,
+        transaction: Json,
+        known: KnownPayment,
+        hinted: Json | None = None,
+        *,
+        others: tuple[str, ...] = (),
+    ) -> ProviderPayment:
         def read() -> ProviderPayment:
             refund = None
             if hinted is not None and hinted is not transaction:
@@ -105,6 +125,8 @@ class Transactions:
                 currency=self._currency,
                 livemode=self._livemode,
                 refunds=(refund,) if refund else (),
+                others=others,
+                now=self._clock(),
             )
 
         return readable(read)
@@ -113,13 +135,18 @@ class Transactions:
         return await self._client.read(operation, payload, deadline=deadline)
 
 
-def by_worth(entries: Sequence[Entry]) -> list[Entry]:
-    """Sort what carries our invoice: what took money first, then the newest."""
+def by_worth(entries: Sequence[Entry], *, first: str | None = None) -> list[Entry]:
+    """Sort what carries our invoice: what took money first, of that the charge *first*, then the newest."""
 
-    def worth(entry: Entry) -> tuple[bool, datetime]:
-        return mapping.is_live(entry.status), entry.submitted
+    def worth(entry: Entry) -> tuple[bool, bool, datetime]:
+        return mapping.is_live(entry.status), entry.transaction == first, entry.submitted
 
     return sorted(entries, key=worth, reverse=True)
+
+
+def charges_in(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """Return what took money of that which carries our invoice. More than one is one too many."""
+    return tuple(entry.transaction for entry in entries if mapping.takes_money(entry.status))
 
 
 def readable(read: Callable[[], T]) -> T:

@@ -145,6 +145,12 @@ class ProviderPayment:
     """Every dispute about it, likewise."""
     subscription: str | None = None
     """The provider's reference of the subscription that it was collected for."""
+    final: bool = True
+    """Whether it stays so as far as the provider can say. False while what was collected may still come to
+    nothing, because it has not settled or can be returned: the sweep reads it again until it may not."""
+    others: tuple[str, ...] = ()
+    """Charges besides `charge` that this read came upon under our reference, and that took, hold or may take
+    money. The payer has paid twice: an operator is told, and nothing is given back by itself."""
     provider_status: str | None = None
     """The provider's own word."""
     request_id: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -27,6 +27,7 @@ from bridge_payments.providers.base import DECLINE_CODES, UNRECOGNISED, KnownPay
 REFERENCE = "0123456789abcdefghjk"
 INTENT = f"anet_{REFERENCE}"
 USD = Money(2000, "USD")
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 def known(**more: Any) -> KnownPayment:
@@ -48,7 +49,8 @@ def seen(status: str, **more: Any) -> dict[str, Any]:
 
 
 def read(status: str, *, of: KnownPayment | None = None, **more: Any) -> Any:
-    return mapping.payment_from(seen(status, **more), known=of or known(), currency="USD", livemode=False)
+    facts = seen(status, **more)
+    return mapping.payment_from(facts, known=of or known(), currency="USD", livemode=False, now=NOW)
 
 
 MEANINGS = {
@@ -386,3 +388,47 @@ def test_a_notification_names_the_transaction_and_the_call_that_made_it() -> Non
     for broken in ({}, {**body, "payload": []}, {**body, "notificationId": ""}):
         with pytest.raises((KeyError, ValueError)):
             mapping.event_from(broken)
+
+
+# --- what may still come to nothing ---------------------------------------------------------------
+
+LATER = "2026-11-26T12:00:00Z"
+BANK = {"bankAccount": {"accountNumber": "XXXX1111", "echeckType": "WEB"}}
+
+
+@pytest.mark.parametrize(
+    ("word", "more", "days", "final"),
+    [
+        ("capturedPendingSettlement", {}, 1, False),
+        ("capturedPendingSettlement", {}, 89, False),
+        ("capturedPendingSettlement", {}, 91, True),  # nobody waits for ever
+        ("pendingSettlement", {}, 1, False),
+        ("updatingSettlement", {}, 1, False),
+        ("settledSuccessfully", {}, 1, True),
+        ("voided", {}, 1, True),
+        ("settlementError", {}, 1, True),
+        ("settledSuccessfully", {"payment": BANK}, 59, False),
+        ("settledSuccessfully", {"payment": BANK}, 61, True),
+        ("settledSuccessfully", {"payment": BANK, "batch": {"settlementTimeUTC": LATER}}, 61, False),
+        ("returnedItem", {"payment": BANK}, 1, True),
+    ],
+)  # fmt: skip
+def test_a_charge_is_final_when_it_has_settled_and_a_banks_when_it_can_be_returned_no_more(
+    word: str, more: dict[str, Any], days: int, final: bool
+) -> None:
+    submitted = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    assert mapping.is_final(seen(word, **more), now=submitted + timedelta(days=days)) is final
+
+
+@pytest.mark.parametrize(
+    ("word", "takes"),
+    [
+        ("authorizedPendingCapture", True), ("capturedPendingSettlement", True),
+        ("settledSuccessfully", True), ("FDSPendingReview", True), ("approvedReview", True),
+        ("couldNotVoid", True), ("declined", False),
+        ("voided", False), ("expired", False), ("settlementError", False), ("returnedItem", False),
+        ("refundPendingSettlement", False), ("refundSettledSuccessfully", False),
+    ],
+)  # fmt: skip
+def test_another_charge_is_one_that_takes_money_and_no_refund(word: str, takes: bool) -> None:
+    assert mapping.takes_money(word) is takes

@@ -336,12 +336,11 @@ def test_a_charge_back_is_a_dispute_of_the_whole_amount(
         "transactionType": "authCaptureTransaction",
     }  # fmt: skip
     known = KnownPayment(reference=f"anet_{MARK}", total=USD, status=PaymentStatus.SUCCEEDED, charge="60001")
-    payment = mapping.payment_from(seen, known=known, currency="USD", livemode=False)
+    facts: dict[str, Any] = {"known": known, "currency": "USD", "livemode": False, "now": datetime.now(UTC)}
+    payment = mapping.payment_from(seen, **facts)
     assert payment.disputes is not None
     (dispute,) = payment.disputes
     assert (payment.disputed, dispute.status, dispute.amount) == (disputed, status, USD)
     assert dispute.reference == "chargeback-60001"
-    settled = mapping.payment_from(
-        {**seen, "transactionStatus": "settledSuccessfully"}, known=known, currency="USD", livemode=False
-    )
+    settled = mapping.payment_from({**seen, "transactionStatus": "settledSuccessfully"}, **facts)
     assert settled.disputes is None, "that nothing is said of one does not undo one"
