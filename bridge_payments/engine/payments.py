@@ -21,9 +21,10 @@ from ..models import (
 from ..providers.base import CancelRequest, Capability, CaptureRequest, ConfirmRequest
 from ..tripwire import guarded
 from . import rules
+from .by_hand import ByHand, NoProvider
 from .choosing import Choices, Chosen
 from .drafting import check_method
-from .instructions import Answered, Instructions, intent_of
+from .instructions import Answered, intent_of
 from .owners import Owner
 
 __all__ = ["PaymentVerbs"]
@@ -32,7 +33,7 @@ _ANSWERED: Final = PAID_STATUSES | {PaymentStatus.PROCESSING, PaymentStatus.REQU
 """States in which a confirm has nothing left to do: it answers with the payment as it is."""
 
 
-class PaymentVerbs(Instructions, Choices):
+class PaymentVerbs(ByHand, Choices):
     """The part of the engine that moves a payment on."""
 
     # --- confirm, collect, give up ------------------------------------------------------------------
@@ -158,6 +159,8 @@ class PaymentVerbs(Instructions, Choices):
     ) -> Payment:
         """Collect an authorised payment, all of it or *amount_cents*. *final* releases the rest.
 
+        Of a payment that is collected by hand it says that the money is there: no provider is asked.
+
         Raises: AccessDenied, IllegalState, InvalidRequest, NotAuthenticated, NotFound, OperationInProgress,
         ProviderRejected, UnsupportedOperation.
         """
@@ -165,6 +168,8 @@ class PaymentVerbs(Instructions, Choices):
 
         def build(payment: Payment) -> Operation:
             rules.require_trusted(principal, payment)
+            if payment.provider_id is None:
+                raise NoProvider
             rules.check_state(Verb.CAPTURE, payment)
             gateway = self.account_of(payment)
             gateway.require(Verb.CAPTURE)
@@ -188,15 +193,26 @@ class PaymentVerbs(Instructions, Choices):
             )
 
         body = {"amount": amount_cents, "final": final}
-        return await self.instruct(
-            Verb.CAPTURE,
-            payment_id,
-            build,
-            operation_id=operation_id,
-            principal=principal,
-            idempotency_key=idempotency_key,
-            body=body,
-        )
+        try:
+            return await self.instruct(
+                Verb.CAPTURE,
+                payment_id,
+                build,
+                operation_id=operation_id,
+                principal=principal,
+                idempotency_key=idempotency_key,
+                body=body,
+            )
+        except NoProvider:
+            return await self.collect_by_hand(
+                payment_id,
+                amount_cents=amount_cents,
+                final=final,
+                operation_id=operation_id,
+                principal=principal,
+                idempotency_key=idempotency_key,
+                body=body,
+            )
 
     @guarded
     async def cancel_payment(
@@ -210,7 +226,8 @@ class PaymentVerbs(Instructions, Choices):
     ) -> Payment:
         """Give a payment up; releases an authorisation. Answers with the true state if somebody was faster.
 
-        After a partial capture it releases the rest: the payment is succeeded with what was captured.
+        After a partial capture it releases the rest: the payment is succeeded with what was captured. Of one
+        that is collected by hand it says that the money will not come; no provider is asked.
 
         Raises: AccessDenied, IllegalState, NotFound, OperationInProgress, ProviderRejected, Unavailable.
         """
@@ -218,6 +235,8 @@ class PaymentVerbs(Instructions, Choices):
 
         def build(payment: Payment) -> Operation:
             rules.may_update_or_cancel(principal, payment, client_secret, self.clock(), Verb.CANCEL)
+            if payment.provider_id is None:
+                raise NoProvider
             rules.check_state(Verb.CANCEL, payment)
             gateway = self.account_of(payment)
             gateway.require(Verb.CANCEL)
@@ -236,13 +255,24 @@ class PaymentVerbs(Instructions, Choices):
                 operation_id=operation_id,
             )
 
-        return await self.instruct(
-            Verb.CANCEL,
-            payment_id,
-            build,
-            operation_id=operation_id,
-            principal=principal,
-            idempotency_key=idempotency_key,
-            body={},
-            client_secret=client_secret,
-        )
+        try:
+            return await self.instruct(
+                Verb.CANCEL,
+                payment_id,
+                build,
+                operation_id=operation_id,
+                principal=principal,
+                idempotency_key=idempotency_key,
+                body={},
+                client_secret=client_secret,
+            )
+        except NoProvider:
+            return await self.give_up_by_hand(
+                payment_id,
+                reason=reason,
+                client_secret=client_secret,
+                operation_id=operation_id,
+                principal=principal,
+                idempotency_key=idempotency_key,
+                body={},
+            )

@@ -50,6 +50,7 @@ __all__ = [
     "charges",
     "check_attempts",
     "check_capture",
+    "check_collected",
     "check_metadata",
     "check_refund",
     "check_state",
@@ -256,6 +257,22 @@ def check_capture(payment: Payment, amount_cents: int | None) -> int:
         raise InvalidRequest(
             f"is not within what is authorised: {Money(left, payment.currency)}", field="amount_cents"
         )
+    return amount
+
+
+def check_collected(payment: Payment, amount_cents: int | None) -> int:
+    """Return how much of a payment was collected by hand, or say why it cannot have been."""
+    if payment.status is not PaymentStatus.PENDING:
+        raise IllegalState(
+            _SENTENCES[Verb.CAPTURE].format(status=payment.status.value),
+            details={
+                "current_status": payment.status.value,
+                "allowed_statuses": [PaymentStatus.PENDING.value],
+            },
+        )
+    amount = payment.total_cents if amount_cents is None else amount_cents
+    if not 0 < amount <= payment.total_cents:
+        raise InvalidRequest(f"is not within the payment: {payment.total}", field="amount_cents")
     return amount
 
 

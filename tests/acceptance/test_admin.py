@@ -101,6 +101,30 @@ async def test_everybodys_payments_are_listed_and_shown_without_secrets(office: 
     assert (status, one["data"]["user_id"], one["data"]["client_secret"]) == (200, "bob", None)
 
 
+async def test_money_by_hand_is_written_down_and_settled_by_an_admin(office: Office) -> None:
+    by_hand = {
+        "total_cents": 900,
+        "currency": "USD",
+        "is_manual_payment": True,
+        "manual_payment_method": "cash",
+    }
+    _, made = await office.ask("POST", "/payments/intents", body=by_hand)
+    due = made["data"]["id"]
+    assert (made["data"]["status"], made["data"]["provider_id"]) == ("pending", None)
+    status, paid = await office.ask("POST", f"/payments/{due}/capture", body={})
+    assert (status, paid["data"]["status"], paid["data"]["captured_amount_cents"]) == (200, "succeeded", 900)
+    assert paid["data"]["capture_status"] == "captured"
+    assert (await office.ask("POST", f"/payments/{due}/cancel", body={}))[0] == 400
+    status, one = await office.ask("GET", f"/admin/payments/{due}/timeline")
+    assert status == 200
+    assert "payment.success" in json.dumps(one)
+
+    _, made = await office.ask("POST", "/payments/intents", body=by_hand)
+    status, ended = await office.ask("POST", f"/payments/{made['data']['id']}/cancel", body={})
+    assert (status, ended["data"]["status"]) == (200, "canceled")
+    assert office.gateway.requests == []
+
+
 async def test_an_unknown_outcome_is_shown_and_looked_up_on_request(office: Office) -> None:
     payment = await office.engine.create_payment_intent(Money(5500, "USD"))
     office.gateway.lose_next_answer()

@@ -158,7 +158,8 @@ async def sync_payment(call: Call) -> Reply:
 async def capture_payment(call: Call) -> Reply:
     """Collect an authorised payment, or part of it.
 
-    What is left of the authorisation is released unless `final` is false.
+    What is left of the authorisation is released unless `final` is false. Of a pending payment that is
+    collected by hand (`is_manual_payment`) it says that the money is there: no provider is asked.
     """
     body = call.given(CapturePayment)
     payment = await call.bridge.engine.capture_payment(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -23,9 +24,12 @@ from bridge_payments.models import (
     Money,
     NextAction,
     NextActionKind,
+    OperationState,
+    Payment,
     PaymentStatus,
     Principal,
     RefundStatus,
+    Verb,
 )
 from bridge_payments.stores.base import PaymentQuery
 
@@ -331,6 +335,73 @@ async def test_only_the_merchant_writes_down_money_collected_by_hand(house, anyb
     assert (paid.status, paid.provider_id) == (PaymentStatus.SUCCEEDED, None)
     assert await house.told(paid.id) == ["payment.created", "payment.success"]
     assert house.gateway.requests == []
+
+
+async def test_money_that_is_to_come_by_hand_comes(house):
+    """By bank transfer, say: written down when it is promised, completed when it is there."""
+    due = await house.new(is_manual_payment=True, manual_payment_method="bank_transfer", guest=house.guest)
+    assert (due.status, due.captured_cents) == (PaymentStatus.PENDING, 0)
+    house.move(days=2)
+    paid = await house.engine.capture_payment(due.id, idempotency_key="k", principal=Principal.admin("root"))
+    again = await house.engine.capture_payment(due.id, idempotency_key="k", principal=Principal.admin("root"))
+
+    assert again == paid == await house.row(due.id)
+    assert (paid.status, paid.captured_cents, paid.authorized_cents) == (PaymentStatus.SUCCEEDED, 2000, 2000)
+    assert paid.paid_at == paid.completed_at == paid.manual_payment_date
+    assert (paid.paid_at - due.created_at).days == 2
+    created, success = await house.events(due.id)
+    assert (created.type, success.type, success.payment) == ("payment.created", "payment.success", paid)
+    (operation,) = await house.operations(due.id)
+    assert (operation.verb, operation.state) == (Verb.CAPTURE, OperationState.SUCCEEDED)
+    assert (operation.principal, operation.inputs["amount"]["minor_units"]) == ("admin:root", 2000)
+    assert house.gateway.requests == []
+    # The slot is free, and nothing is due.
+    assert await house.engine.list_unknown() == []
+    with pytest.raises(IllegalState, match="Current status: succeeded"):
+        await house.engine.capture_payment(due.id)
+    with pytest.raises(IllegalState):
+        await house.engine.cancel_payment(due.id)
+
+
+async def test_a_part_of_it_may_come_and_no_more_than_all_of_it(house):
+    for amount in (0, -1, 2001):
+        due = await house.new(is_manual_payment=True)
+        with pytest.raises(InvalidRequest):
+            await house.engine.capture_payment(due.id, amount_cents=amount)
+        with pytest.raises(InvalidRequest, match="by hand"):
+            await house.engine.capture_payment(due.id, final=False)
+        assert (await house.row(due.id)).status is PaymentStatus.PENDING
+        assert await house.operations(due.id) == []
+    paid = await house.engine.capture_payment(due.id, amount_cents=1500)
+    assert (paid.status, paid.captured_cents) == (PaymentStatus.SUCCEEDED, 1500)
+
+
+async def test_money_that_does_not_come_by_hand_is_given_up(house, anybody):
+    due = await house.new(is_manual_payment=True, guest=house.guest)
+    for principal in (anybody, Principal.user("u1"), Principal.guest("eve@example.com")):
+        with pytest.raises((AccessDenied, NotFound)):
+            await house.engine.cancel_payment(due.id, principal=principal)
+        with pytest.raises((AccessDenied, NotFound, NotAuthenticated)):
+            await house.engine.capture_payment(due.id, principal=principal)
+    with pytest.raises(AccessDenied):
+        await house.engine.capture_payment(due.id, principal=Principal.guest(house.guest.email))
+
+    ended = await house.engine.cancel_payment(due.id, principal=Principal.admin("root"))
+    assert (ended.status, ended.captured_cents) == (PaymentStatus.CANCELED, 0)
+    assert await house.told(due.id) == ["payment.created", "payment.canceled"]
+    assert [operation.verb for operation in await house.operations(due.id)] == [Verb.CANCEL]
+    assert house.gateway.requests == []
+    with pytest.raises(IllegalState, match="Current status: canceled"):
+        await house.engine.capture_payment(due.id)
+
+
+async def test_of_two_who_settle_it_at_once_one_does(house):
+    due = await house.new(is_manual_payment=True)
+    asked = [settle(due.id) for settle in (house.engine.capture_payment, house.engine.cancel_payment) * 3]
+    ends = await asyncio.gather(*asked, return_exceptions=True)
+    assert sum(isinstance(end, Payment) for end in ends) == 1
+    assert all(isinstance(end, (Payment, IllegalState)) for end in ends)
+    assert len(await house.operations(due.id)) == 1
 
 
 async def test_money_collected_by_hand_is_given_back_by_hand(house):
