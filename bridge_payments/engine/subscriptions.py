@@ -229,6 +229,7 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
             owner = owner_of(source) if source is not None else owner
         row = self._new_subscription(draft, chosen, owner, provider_id, principal)
         assert draft.recurring is not None
+        scope = f"{Verb.CREATE_SUBSCRIPTION}:{principal.scope(owner.guest_email)}"
         request = SubscriptionRequest(
             subscription_id=row.id,
             reference=row.reference or "",
@@ -243,13 +244,13 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
             return_url=draft.return_url,
             email=owner.guest_email or principal.email,
             metadata=provider_texts(row, draft.metadata),
+            wish=digest({"scope": scope, "key": idempotency_key}) if idempotency_key is not None else None,
         )
         operation_id = new_id("op")
         operation = self.draft(
             Verb.CREATE_SUBSCRIPTION, request, subject_id=row.id, provider_id=provider_id, baseline={},
             provider=gateway, principal=principal, operation_id=operation_id, reference=row.reference,
         )  # fmt: skip
-        scope = f"{Verb.CREATE_SUBSCRIPTION}:{principal.scope(owner.guest_email)}"
 
         def work(unit: Unit) -> Held[Subscription]:
             earlier = self.replay_or(

@@ -94,11 +94,9 @@ class AtPayPal:
         return {"return_url": BACK}
 
     def books(self) -> Mapping[str, int]:
-        tries = {each.key for each in self.fake.requests("/v1/billing/plans", method="POST")}
-        assert len(self.fake.plans()) <= len(tries), "one try made two plans"
         return {
             "products": len(self.fake.products()),
-            "plans that somebody has": len({each["plan_id"] for each in self.fake.subscriptions()}),
+            "plans": len(self.fake.plans()),
             "subscriptions": len(self.fake.subscriptions()),
         }
 

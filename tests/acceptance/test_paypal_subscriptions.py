@@ -334,6 +334,23 @@ async def test_a_create_that_is_killed_between_two_calls_makes_nothing_twice(
     assert {f"{step.key}-product", f"{step.key}-plan", step.key} == set(keys)
 
 
+async def test_a_try_that_left_a_plan_behind_is_taken_up_by_the_next_under_the_same_terms(
+    club: Club, gateway: FakePayPal
+) -> None:
+    for fault in ("drop_after", "error_after"):
+        gateway.faults.add(fault, path="/v1/billing/plans")
+        with pytest.raises(ProviderUnknown):
+            await club.begin(club.step(), wish=fault)
+        begun = await club.begin(club.step(), wish=fault)
+        assert begun.status is SubscriptionStatus.INCOMPLETE
+    assert len(gateway.plans()) == 2, "one for each wish"
+    dearer = await club.sync(await club.begin(club.step(), wish="drop_after", amount=Money(1500, "USD")))
+    assert (dearer.amount, len(gateway.plans())) == (Money(1500, "USD"), 3), "at another price another plan"
+    await club.begin()
+    await club.begin()
+    assert len(gateway.plans()) == 5, "a wish without a name is nobody else's"
+
+
 async def test_what_is_sold_under_one_name_is_one_product(club: Club, gateway: FakePayPal) -> None:
     await club.begin()
     await club.begin()

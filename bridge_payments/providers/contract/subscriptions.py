@@ -41,6 +41,9 @@ class SubscriptionRequest:
     return_url: str | None = None
     email: str | None = field(default=None, repr=False)
     metadata: Mapping[str, str] = field(default_factory=dict, repr=False)
+    wish: str | None = None
+    """Names what the caller asked for, alike in every try under one Idempotency-Key; None without one. An
+    operation is one try: what it made on the way, and left behind, is found again by this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -27,6 +28,7 @@ __all__ = [
     "mark",
     "our_marks",
     "plan_form",
+    "plan_key",
     "price_patch",
     "product_form",
     "subscription_form",
@@ -142,6 +144,19 @@ def plan_form(request: SubscriptionRequest, product: str) -> Form:
         "payment_preferences": {"auto_bill_outstanding": True},
         **({"description": request.description[:_NAME]} if request.description else {}),
     }
+
+
+def plan_key(request: SubscriptionRequest, form: Form) -> str | None:
+    """Return the key of a plan, by what was wished for and its terms; None where no wish has a name.
+
+    A plan has no id of ours and cannot be deleted. The key of the operation would make another one when a
+    try is given up after its plan and the caller repeats it. PayPal does not compare the bodies of a key,
+    and a price may change between two tries: therefore the terms.
+    """
+    if request.wish is None:
+        return None
+    terms = json.dumps([request.wish, form], sort_keys=True)
+    return f"{hashlib.sha256(terms.encode()).hexdigest()[:40]}-plan"
 
 
 def subscription_form(request: SubscriptionRequest, plan: str) -> Form:

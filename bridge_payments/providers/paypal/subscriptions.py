@@ -211,9 +211,10 @@ class Subscriptions(Account):
     async def _plan(
         self, request: SubscriptionRequest, product: str, key: str, step: Step, budget: Budget
     ) -> str:
+        form = billing.plan_form(request, product)
         options = {
-            "body": billing.plan_form(request, product),
-            "paypal_request_id": key,
+            "body": form,
+            "paypal_request_id": billing.plan_key(request, form) or key,
             "prefer": WHOLE,
         }
         answer = await self._client.write(
