@@ -128,7 +128,7 @@ class ApiClient:
         try:
             body = jsonlib.loads(response.content, parse_float=Decimal, parse_constant=_not_a_number)
             readable = True
-        except ValueError:  # includes bytes that are not text
+        except (ValueError, RecursionError):  # bytes that are no text; ten thousand brackets
             body, readable = None, False
         if 200 <= status < 300:
             if not readable:

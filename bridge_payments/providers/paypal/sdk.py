@@ -35,7 +35,7 @@ def _plain_json(text: str | None, unboxing_function: Any = None, as_dict: bool =
         return None
     try:
         read = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     if unboxing_function is None:
         return read

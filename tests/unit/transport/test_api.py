@@ -166,7 +166,9 @@ async def test_the_providers_code_is_found_and_never_a_sentence(
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"OK", b"{", b'{"id": "ch', b"\xff\xfe", b"<html></html>", b'{"amount": NaN}']
+    "body",
+    [b"", b"OK", b"{", b'{"id": "ch', b"\xff\xfe", b"<html></html>", b'{"amount": NaN}', b"[" * 100_000],
+    ids=lambda body: repr(body[:20]),
 )
 async def test_success_that_cannot_be_read_is_unknown(
     hostile: Start, answering: Any, transport: Transport, body: bytes

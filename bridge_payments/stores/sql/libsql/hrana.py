@@ -79,7 +79,7 @@ class Stream:
         """Return what the statement returned, and remember the baton. Raises what the server refused."""
         try:
             told = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             told = content[:200].decode(errors="replace")  # a refusal may be plain text
         if status != 200 or not isinstance(told, dict) or "results" not in told:
             self.lost()
