@@ -109,7 +109,7 @@ class Route:
     access: Access = Access.ANYONE
     fresh: bool | Callable[[Any], bool] = False
     """Whether the credential has to have been checked at its issuer a moment ago (rule 25), or a function of
-    the body that says so. What an admin changes always needs it."""
+    the body that says so. What an admin changes always needs it, and a read that tells a client secret."""
     reveals: bool = False
     """Whether somebody else's object is 403 here, as the contract fixes it, and not 404 (rule 31)."""
     key: Key = Key.UNUSED
@@ -127,7 +127,13 @@ class Route:
 
     def needs_fresh(self, method: str) -> bool:
         """Whether, whatever the body says, only a credential that was checked a moment ago is believed."""
-        return self.fresh is True or (self.access is Access.ADMIN and method in UNSAFE)
+        by_admin = self.access is Access.ADMIN and method in UNSAFE
+        return self.fresh is True or by_admin or self._reads_secret(method)
+
+    def _reads_secret(self, method: str) -> bool:
+        """Whether it tells the secret of what was there before. An update of nothing is a read, too."""
+        tells = self.returns is not None and "client_secret" in self.returns.model_fields
+        return tells and "{" in self.path and method not in ("POST", "DELETE")
 
     def body_needs_fresh(self, body: BaseModel | None) -> bool:
         """Whether this body asks for something that needs it."""

@@ -42,6 +42,32 @@ REVEALING = {
     "DELETE /payment-methods/{payment_method_id}",
 }
 
+FRESH = {
+    # It charges a method, which may be stored.
+    "POST /payments/intents/{payment_id}/confirm",
+    # It may tell a client secret.
+    "GET /payments/{payment_id}",
+    "PUT /payments/intents/{payment_id}",
+    "PATCH /payments/intents/{payment_id}",
+    "GET /payment-methods/{payment_method_id}",
+    "PUT /payment-methods/{payment_method_id}",
+    "PATCH /payment-methods/{payment_method_id}",
+    "GET /admin/payments/{payment_id}",
+    "GET /subscriptions/{subscription_id}",
+    "PUT /subscriptions/{subscription_id}",
+    "PATCH /subscriptions/{subscription_id}",
+    "PATCH /subscriptions/{subscription_id}/billing-address",
+    # It cannot be taken back.
+    "DELETE /payment-methods/{payment_method_id}",
+    "DELETE /customers/{customer_id}",
+    "POST /convert-guest",
+}
+FRESH_BY_BODY: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    # What a session of five minutes ago may ask, and what makes it too old.
+    "POST /payments/intents": ({**CREATE, "payment_method_id": "pm_1"}, {"confirm": True}),
+    "POST /subscriptions": ({"total_cents": 900, "currency": "USD"}, {"payment_method_id": "pm_1"}),
+}
+
 REFUSED = {"/payment-methods/direct"}
 """Routes of the contract that are there to refuse."""
 
@@ -131,7 +157,26 @@ def test_the_routes_that_reveal_are_those_that_the_contract_fixes() -> None:
 def test_whatever_an_admin_changes_needs_a_fresh_look() -> None:
     for route, method, _ in operations(ROUTES):
         if route.access is Access.ADMIN:
-            assert route.needs_fresh(method) is (method != "GET")
+            assert method == "GET" or route.needs_fresh(method)
+
+
+def test_what_charges_a_method_or_tells_a_client_secret_needs_a_fresh_look() -> None:
+    """Rule 25, beside what admins change: the table and its bodies, and nothing else."""
+    always = {
+        f"{method} {path}"
+        for route, method, path in operations(ROUTES)
+        if (route.access is not Access.ADMIN or method == "GET")
+        and path == route.path
+        and route.needs_fresh(method)
+    }
+    assert always == FRESH
+    by_body = {f"{route.methods[0]} {route.path}": route for route in ROUTES if callable(route.fresh)}
+    for name, (old, moment) in FRESH_BY_BODY.items():
+        route = by_body.pop(name)
+        assert route.takes is not None
+        assert not route.body_needs_fresh(route.takes.model_validate(old))
+        assert route.body_needs_fresh(route.takes.model_validate(old | moment))
+    assert not by_body
 
 
 @pytest.mark.parametrize(("route", "method", "path"), EVERY)

@@ -19,6 +19,7 @@ from bridge_payments.messages import Request, Response
 from bridge_payments.providers.dummy import DummyProvider
 from bridge_payments.sandbox.flowless import FakeFlowless, Reads, Shape
 from bridge_payments.stores import MemoryStore
+from bridge_payments.stores.base import SubscriptionQuery
 
 pytestmark = pytest.mark.anyio
 
@@ -359,6 +360,34 @@ async def test_a_revoked_payer_who_names_a_method_is_a_stranger(web: Web) -> Non
     assert (
         await web.ask("POST", f"/payments/intents/{payment}/confirm", named, x_session_id=payer)
     ).status == 403
+
+
+async def test_a_revoked_payer_charges_no_stored_method(web: Web) -> None:
+    payer = web.flowless.sign_in("ada")
+    kept = await web.ask("POST", "/payment-methods", {"payment_method_token": "dummy_ok"}, x_session_id=payer)
+    method = json.loads(kept.body)["data"]["id"]
+    price = {"total_cents": 5500, "currency": "USD", "payment_method_id": method}
+    made = await web.ask("POST", "/payments/intents", price, x_session_id=payer)
+    payment = json.loads(made.body)["data"]["id"]
+    subscription = {**price, "billing_interval": "monthly"}
+    begun = await web.ask("POST", "/subscriptions", subscription, x_session_id=payer)
+    assert (made.status, begun.status) == (201, 201)
+    tries: list[tuple[str, dict[str, object]]] = [
+        (f"/payments/intents/{payment}/confirm", {}),  # with the method that was named when it began
+        ("/payments/intents", {**price, "confirm": True}),
+        ("/subscriptions", subscription),
+    ]
+    for path, body in tries:
+        stolen = web.flowless.sign_in("ada")
+        assert (await web.ask("GET", "/payments", x_session_id=stolen)).status == 200
+        web.flowless.revoke(stolen)
+        web.move(31)
+        refused = await web.ask("POST", path, body, x_session_id=stolen)
+        assert refused.status in (400, 403), (path, refused.body)
+    row = await web.bridge.engine.get_payment(payment)
+    assert row.captured_cents == 0
+    subscriptions = await web.bridge.engine.list_subscriptions(SubscriptionQuery())
+    assert subscriptions.total == 1
 
 
 @pytest.mark.parametrize(

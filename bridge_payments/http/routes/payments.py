@@ -252,10 +252,9 @@ def _detail(payment: Payment, principal: Principal) -> PaymentDetail:
     return PaymentDetail.of(payment, admin=principal.kind is PrincipalKind.ADMIN)
 
 
-def _charges_a_method(body: CreatePayment | ConfirmPayment) -> bool:
+def _charges_a_method(body: CreatePayment) -> bool:
     """Whether the body pays with a named method. It may be a stored one: a reference does not tell."""
-    pays = body.confirm if isinstance(body, CreatePayment) else True
-    return pays and body.payment_method_id is not None
+    return body.confirm and body.payment_method_id is not None
 
 
 # --- the table ------------------------------------------------------------------------------------
@@ -305,7 +304,7 @@ PAYMENT_ROUTES: Final = (
         aliases=("/payments/confirm/{payment_id}",),
         handler=confirm_payment,
         reveals=True,
-        fresh=_charges_a_method,
+        fresh=True,  # it charges a method, which may be a stored one: if not named now, then when it began
         takes=ConfirmPayment,
         returns=PaymentConfirmed,
         key=Key.OPTIONAL,
@@ -345,7 +344,6 @@ PAYMENT_ROUTES: Final = (
         aliases=("/payments/intents/{payment_id}",),
         handler=get_payment,
         reveals=True,
-        fresh=True,  # it returns the client secret
         returns=PaymentDetail,
         access=Access.SIGNED_IN,
         errors=(NotAuthenticated, AccessDenied, NotFound),

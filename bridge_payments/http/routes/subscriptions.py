@@ -187,6 +187,11 @@ def _one_total(body: CreateSubscription) -> int | None:
     return next(iter(given), None)
 
 
+def _charges_a_method(body: CreateSubscription) -> bool:
+    """Whether the first payment is made with a named method. It may be a stored one."""
+    return body.payment_method_id is not None
+
+
 # --- the table ------------------------------------------------------------------------------------
 
 _CHANGES: Final = (
@@ -215,6 +220,7 @@ SUBSCRIPTION_ROUTES: Final = (
         methods=("POST",),
         path="/subscriptions",
         handler=create_subscription,
+        fresh=_charges_a_method,
         takes=CreateSubscription,
         returns=SubscriptionDetail,
         status=201,
