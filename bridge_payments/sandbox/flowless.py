@@ -106,9 +106,10 @@ class FakeFlowless(Listening):
         verified: bool = True,
         lasts: timedelta | None = timedelta(hours=1),
         ip: str | None = None,
+        session: str | None = None,
     ) -> str:
-        """Return a new session; with *ip* it is good from there only."""
-        session = f"sess_{secrets.token_urlsafe(24)}"
+        """Return a new session, or *session* itself; with *ip* it is good from there only."""
+        session = session or f"sess_{secrets.token_urlsafe(24)}"
         user = {
             "id": user_id,
             "email": email or f"{user_id}@example.com",

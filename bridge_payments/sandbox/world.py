@@ -7,16 +7,16 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from ..auth import AuthBridge
+from ..auth import AuthBridge, Binding, Carriers, Flowless, FlowlessLogin
 from ..bridge import Bridge
 from ..engine import PaymentEngine
 from ..errors import ConfigurationError
-from ..messages import Request
-from ..models import Event, Principal
+from ..models import Event
 from ..settings import Settings
 from ..stores.sql import SQLStore
 from ..transport import Transport
 from ..webhooks import Endpoint, WebhookDispatcher
+from .flowless import FakeFlowless
 from .notebook import Notebook
 from .shop import Shop
 from .sink import Sink
@@ -44,15 +44,12 @@ def refuse_live_keys(env: Mapping[str, str]) -> None:
         raise ConfigurationError("the sandbox does not run beside live keys; unset them first", invalid=live)
 
 
-async def who(request: Request) -> Principal:
-    """The login of this host application: two well-known sessions, and everybody else is a guest."""
-    match request.header("x-session-id") or request.cookies.get(ADMIN_COOKIE):
-        case "sandbox-admin":
-            return Principal.admin(ADMIN_SESSION)
-        case "sandbox-user":
-            return Principal.user(USER_SESSION, email="user@example.com", email_verified=True)
-        case _:
-            return Principal.anonymous(peer=request.peer)
+def open_login() -> FakeFlowless:
+    """Open the login of this host application: two well-known sessions, and everybody else is a guest."""
+    login = FakeFlowless()
+    login.sign_in(ADMIN_SESSION, session=ADMIN_SESSION, user_type="admin", lasts=None)
+    login.sign_in(USER_SESSION, session=USER_SESSION, email="user@example.com", lasts=None)
+    return login
 
 
 class Sandbox:
@@ -95,6 +92,12 @@ class Sandbox:
         self.store: SQLStore = SQLStore(database_url)
         # Somebody is watching: a gateway that hangs is given up after six seconds instead of twenty-five.
         self.transport: Transport = Transport(connect_timeout=2, total_timeout=6)
+        self.login: FakeFlowless = open_login()
+        known = FlowlessLogin(
+            Flowless(self.login.url, self.login.secret, transport=self.transport),
+            carriers=Carriers(session_cookie=ADMIN_COOKIE),
+            binding=Binding(mode="DISABLED"),  # one session for everybody who tries something, from anywhere
+        )
         accounts = {
             name: till.account(self.transport, f"{self.url}/bridge-payment/webhooks/{name}")
             for name, till in self.tills.items()
@@ -115,12 +118,14 @@ class Sandbox:
         )
         webhooks = WebhookDispatcher(self.store, endpoints=[subscriber], allow_hosts=["127.0.0.1"])
         webhooks.on("*", name="shop")(self._hear)
-        self.bridge: Bridge = Bridge(engine, auth=AuthBridge(who), webhooks=webhooks, settings=settings)
+        auth = AuthBridge(chain=[known])
+        self.bridge: Bridge = Bridge(engine, auth=auth, webhooks=webhooks, settings=settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
         """Bring the schema up to date and run everything until the end."""
         await self.store.upgrade()
+        self.login.serve()
         for till in self.tills.values():
             till.gateway.serve()
         saving = asyncio.create_task(self._save_now_and_then())
@@ -132,6 +137,7 @@ class Sandbox:
             await asyncio.wait({saving})
             for till in self.tills.values():
                 await asyncio.to_thread(till.gateway.stop)
+            await asyncio.to_thread(self.login.stop)
             await self.transport.aclose()
             self.save()
             self.notebook.release()

@@ -16,6 +16,18 @@ yaml = pytest.importorskip("yaml")
 OPS = Path(__file__).parents[2] / "ops"
 DASHBOARD = OPS / "grafana-dashboard.json"
 ALERTS = OPS / "prometheus-alerts.yml"
+ALERT_TESTS = OPS / "prometheus-alerts.test.yml"
+TELEMETRY = OPS.parent / "docs" / "guides" / "telemetry.md"
+
+PUBLISHED = {
+    "bridge_payments_uptime_seconds",
+    "bridge_payments_memory_usage_bytes",
+    "bridge_payments_database_records_total",
+    "bridge_payments_provider_health",
+    "bridge_payments_provider_latency_ms",
+}
+"""The names of the published contract."""
+REFUSED = {"bridge_payments_database_records_total"}
 
 SERIES = {
     name: metric
@@ -67,6 +79,25 @@ def test_the_four_figures_that_everybody_asks_for_are_on_the_first_screen() -> N
     titles = [panel["title"] for panel in json.loads(DASHBOARD.read_text())["panels"][1:5]]
 
     assert titles == ["Payment success, 1 h", "Webhook delivery, 1 h", "Response time, p95", "Cache hits"]
+
+
+def test_a_published_name_is_served_or_its_page_says_why_not() -> None:
+    assert {metric.full_name for metric in METRICS} & PUBLISHED == PUBLISHED - REFUSED
+    refused = TELEMETRY.read_text().partition("**One name of the published contract is not served**")[2]
+    for name in REFUSED:
+        assert name in refused.partition("\n\n")[0]
+
+
+def test_the_rules_own_tests_make_every_alert_speak_and_be_silent() -> None:
+    """`promtool test rules` runs them; no Python package does."""
+    quiet, bad = yaml.safe_load(ALERT_TESTS.read_text())["tests"]
+    [silent] = quiet["promql_expr_test"]
+    assert (silent["expr"], silent["exp_samples"]) == ('ALERTS{alertstate="firing"}', [])
+    [spoken] = bad["promql_expr_test"]
+    named = {re.sub(r'{alertname="(\w+)"}', r"\1", each["labels"]) for each in spoken["exp_samples"]}
+    assert named == {rule["alert"] for rule in rules()}
+    series = [one["series"] for test in (quiet, bad) for one in test["input_series"]]
+    assert {re.split(r"{", one)[0] for one in series} <= SERIES.keys()
 
 
 def test_every_alert_says_how_bad_it_is_and_what_to_do() -> None:

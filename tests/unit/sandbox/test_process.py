@@ -54,7 +54,7 @@ def running(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     process = command(folder, "--port", str(port))
     url = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while True:
             with contextlib.suppress(httpx.TransportError):
                 if httpx.get(f"{url}/health/ready").status_code == 200:
@@ -94,6 +94,36 @@ def test_a_sandbox_that_is_killed_right_after_its_answer_still_knows_the_charge(
         [payment] = state["payments"]
         assert (payment["captured_cents"], payment["charged_cents"]) == (1998, 1998)
         assert httpx.get(f"{url}/shop/orders/{number}").status_code == 200
+
+
+def test_the_four_figures_are_on_the_dashboard_and_in_prometheus_text_after_a_run(tmp_path: Path) -> None:
+    with running(tmp_path) as (url, _), httpx.Client(base_url=url, timeout=60) as browser:
+        for method, status in (("pm_card_visa", 201), ("pm_card_chargeDeclined", 400)):
+            wish = {"total_cents": 1998, "currency": "USD", "confirm": True, "payment_method_id": method}
+            wish["guest_data"] = {"email": "ada@example.com", "name": "Ada"}
+            assert browser.post("/bridge-payment/payments/intents", json=wish).status_code == status
+        assert browser.get("/dashboard").status_code == 303  # signs the merchant in
+        assert browser.get("/bridge-payment/admin/stats/series").status_code == 200  # as its page asks
+
+        deadline = time.monotonic() + 90
+        while True:
+            seen = browser.get("/bridge-payment/admin/vitals").json()["data"]
+            text = browser.get("/health/metrics").text
+            if seen["webhooks"]["delivered"] >= 2 and "webhook_delivery_ratio" in text:
+                break
+            assert time.monotonic() < deadline, (seen, text)
+            time.sleep(0.1)
+
+        assert seen["payments"]["success_rate"] == 1.0  # the declined one may still be paid
+        assert seen["webhooks"]["delivery_rate"] == 1.0
+        assert seen["responses"]["count"] >= 2
+        assert 0 < seen["cache"]["hit_rate"] < 1
+        figures = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        assert float(figures["bridge_payments_payment_success_ratio"]) == 0.5  # of attempts
+        assert 0 < float(figures["bridge_payments_cache_hit_ratio"]) < 1
+        assert float(figures["bridge_payments_webhook_delivery_ratio"]) > 0
+        paid = 'method="POST",route="/payments/intents"'
+        assert float(figures[f"bridge_payments_http_request_duration_seconds_count{{{paid}}}"]) == 2
 
 
 def test_the_gateway_writes_its_books_before_it_answers(tmp_path: Path) -> None:
