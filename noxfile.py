@@ -277,7 +277,9 @@ def crash(session: nox.Session) -> None:
         place = asked.index("--database")
         env |= database_named(asked[place + 1])
         del asked[place : place + 2]
-    session.run("python", "-m", "pytest", *(asked or ["tests/crash"]), env=env)
+    # A test is hundreds of deaths here: what is slow at the suite's limit is no hang yet.
+    limit = ["-o", "faulthandler_timeout=1800"]
+    session.run("python", "-m", "pytest", *limit, *(asked or ["tests/crash"]), env=env)
 
 
 def database_named(url: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import traceback
 from collections.abc import Awaitable, Callable
 from multiprocessing.connection import Connection
@@ -30,6 +31,8 @@ Job = Callable[..., Awaitable[Any]]
 
 PATIENCE = 60.0
 """Seconds after which a child that says nothing is a failure and not a slow one."""
+PATIENCE_FOR_MANY = 170.0
+"""The same for a child that brings many orders forward."""
 
 
 class ChildFailed(AssertionError):
@@ -110,11 +113,11 @@ class Zygote:
             socket.send_fds(self._control, [b"f"], [theirs.fileno()])
         link = Connection(mine.detach())
         link.send((job, args, kwargs))
-        return Child(link, f"{job.__name__}{args[1:]}")
+        return Child(link, textwrap.shorten(f"{job.__name__}{args[1:]}", 200))
 
     def run(self, job: Job, *args: Any, **kwargs: Any) -> Any:
-        """Run *job* in a process of its own and return its result."""
-        return self.fork(job, *args, **kwargs).result()
+        """Run *job*, about any number of orders, in a process of its own and return its result."""
+        return self.fork(job, *args, **kwargs).result(timeout=PATIENCE_FOR_MANY)
 
     def close(self) -> None:
         self._control.close()
