@@ -400,6 +400,8 @@ class IntentVerbs(Instructions, Choices):
         }  # fmt: skip
         seen = await self.visible(payment_id)
         rules.may_update_or_cancel(principal, seen, client_secret, self.clock(), Verb.UPDATE)
+        gateway = self.account_of(seen)
+        gateway.require(Verb.UPDATE, instead="cancel the payment and create another")
         if metadata is not None:
             rules.check_metadata(metadata)
         rules.check_tracking(description=description)
@@ -416,8 +418,6 @@ class IntentVerbs(Instructions, Choices):
                 details={"current_value": "off_session", "requested_value": "on_session"},
             )
         rules.check_state(Verb.UPDATE, seen)
-        gateway = self.account_of(seen)
-        gateway.require(Verb.UPDATE, instead="cancel the payment and create another")
         draft = await approved(
             changed_draft(seen, asked, metadata, description, setup_future_usage), principal, self.approve
         )

@@ -130,6 +130,7 @@ class PaymentVerbs(ByHand, Choices):
         if payment.review or payment.status not in rules.ALLOWED[Verb.CONFIRM]:
             # Answered as it is, or refused, where it is reserved: nobody is asked about a method for that.
             return Chosen(principal=principal, refusal=IllegalState("The payment changed meanwhile")), None
+        self.account_of(payment).require(Verb.CONFIRM)
         chosen = await self.choose(payment.provider_id, principal, method=method)
         usage = payment.setup_future_usage or ("off_session" if save else None)
         if chosen.refusal is not None or chosen.method is not None or usage is None:
@@ -170,11 +171,11 @@ class PaymentVerbs(ByHand, Choices):
             rules.require_trusted(principal, payment)
             if payment.provider_id is None:
                 raise NoProvider
-            rules.check_state(Verb.CAPTURE, payment)
             gateway = self.account_of(payment)
             gateway.require(Verb.CAPTURE)
             if not final:
                 gateway.require(Capability.MULTI_CAPTURE, instead="capture once, with final=True")
+            rules.check_state(Verb.CAPTURE, payment)
             amount = Money(rules.check_capture(payment, amount_cents), payment.currency)
             request = CaptureRequest(
                 payment=intent_of(payment),
@@ -237,9 +238,9 @@ class PaymentVerbs(ByHand, Choices):
             rules.may_update_or_cancel(principal, payment, client_secret, self.clock(), Verb.CANCEL)
             if payment.provider_id is None:
                 raise NoProvider
-            rules.check_state(Verb.CANCEL, payment)
             gateway = self.account_of(payment)
             gateway.require(Verb.CANCEL)
+            rules.check_state(Verb.CANCEL, payment)
             request = CancelRequest(
                 payment=intent_of(payment),
                 reason=reason,

@@ -78,10 +78,10 @@ class RefundVerbs(Operations):
             rules.require_trusted(principal, payment)
             if payment.provider_id is None:
                 raise IllegalState("This payment was collected by hand; give it back by hand")
-            with self.unless_in_progress(unit, payment_id):
-                amount = rules.check_refund(payment, amount_cents, force=force)
             gateway = self.provider(payment.provider_id)
             gateway.require(Verb.REFUND)
+            with self.unless_in_progress(unit, payment_id):
+                amount = rules.check_refund(payment, amount_cents, force=force)
             if amount < payment.captured_cents:
                 gateway.require(Capability.PARTIAL_REFUND, instead="refund the whole payment")
             now = self.clock()

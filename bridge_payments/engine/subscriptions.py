@@ -350,6 +350,10 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
             principal, await self._subscription(subscription_id, None, principal), missing=_MISSING
         )
         gateway = self.provider(seen.provider_id)
+        given = (subtotal_cents, tax_cents, discount_cents, total_cents)
+        told = any(value is not None for value in (*given, payment_method, description, metadata))
+        if told:
+            gateway.require(Verb.UPDATE_SUBSCRIPTION, instead="cancel it and create another")
         local: dict[str, Any] = {}
         if not isinstance(billing_address_id, Unset):
             await self.choose_address(billing_address_id, principal, owner_of(seen))
@@ -358,7 +362,6 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
             local["metadata"] = dict(metadata)
         if description is not None:
             local["description"] = description
-        given = (subtotal_cents, tax_cents, discount_cents, total_cents)
         draft = None
         if any(value is not None for value in given):
             pricing = rules.price(
@@ -371,13 +374,12 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
             if chosen.refusal is None and chosen.method is None:
                 raise InvalidRequest("is not a stored payment method", field="payment_method_id")
             local["payment_method_id"] = chosen.method.id if chosen.method is not None else None
-        if draft is None and payment_method is None and description is None and metadata is None:
+        if not told:
             return self._as_seen(
                 await self.change_row(
                     SUBSCRIPTIONS, seen.id, lambda _, row: self._changed_locally(principal, row, local)
                 )
             )
-        gateway.require(Verb.UPDATE_SUBSCRIPTION, instead="cancel it and create another")
         operation_id = new_id("op")
 
         def build(unit: Unit, row: Subscription | None) -> Operation:
@@ -470,12 +472,12 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
 
         def build(_: Unit, row: Subscription | None) -> Operation:
             owned = self._theirs(principal, row, client_secret)
+            gateway = self.provider(owned.provider_id)
+            gateway.require(Verb.CANCEL_SUBSCRIPTION)
             if owned.has_ended:
                 raise IllegalState("Subscription is already canceled", details=_state(owned))
             if owned.cancel_at_period_end and at_period_end:
                 raise IllegalState("Subscription is already canceled", details=_state(owned))
-            gateway = self.provider(owned.provider_id)
-            gateway.require(Verb.CANCEL_SUBSCRIPTION)
             request = SubscriptionCancellation(
                 subscription=reference_of(owned), at_period_end=at_period_end, reason=reason
             )
@@ -507,10 +509,10 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
 
         def build(_: Unit, row: Subscription | None) -> Operation:
             owned = may_touch(principal, row, missing=_MISSING)
-            if owned.status not in _PAUSABLE:
-                raise IllegalState("Subscription cannot be paused in current status", details=_state(owned))
             gateway = self.provider(owned.provider_id)
             gateway.require(Verb.PAUSE_SUBSCRIPTION, instead="cancel it and create another later")
+            if owned.status not in _PAUSABLE:
+                raise IllegalState("Subscription cannot be paused in current status", details=_state(owned))
             request = SubscriptionPause(subscription=reference_of(owned), reason=reason)
             return self._drafted_on(
                 Verb.PAUSE_SUBSCRIPTION, request, owned, gateway, principal=principal,
@@ -540,11 +542,11 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
 
         def build(_: Unit, row: Subscription | None) -> Operation:
             owned = may_touch(principal, row, missing=_MISSING)
+            gateway = self.provider(owned.provider_id)
+            gateway.require(Verb.RESUME_SUBSCRIPTION, instead="create another")
             goes_on = owned.status is not SubscriptionStatus.PAUSED and not owned.cancel_at_period_end
             if owned.has_ended or goes_on:
                 raise IllegalState("Subscription cannot be resumed in current status", details=_state(owned))
-            gateway = self.provider(owned.provider_id)
-            gateway.require(Verb.RESUME_SUBSCRIPTION, instead="create another")
             request = SubscriptionResumption(subscription=reference_of(owned), reason=reason)
             return self._drafted_on(
                 Verb.RESUME_SUBSCRIPTION, request, owned, gateway, principal=principal,
