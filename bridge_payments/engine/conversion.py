@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Protocol
 
-from ..errors import AccessDenied, InvalidRequest, NotAuthenticated
-from ..models import SYSTEM, Principal, PrincipalKind, email_key
+from ..errors import AccessDenied, ConcurrentUpdate, InvalidRequest, NotAuthenticated, NotFound
+from ..models import SYSTEM, PaymentMethodStatus, Principal, PrincipalKind, email_key
 from ..stores.base import (
     AddressQuery,
     CustomerQuery,
@@ -56,6 +56,8 @@ class ConversionVerbs(Operations):
         *,
         proof: Principal | None = None,
         user_id: str | None = None,
+        customer_ids: Sequence[str] | None = None,
+        payment_method_ids: Sequence[str] | None = None,
         principal: Principal = SYSTEM,
     ) -> Conversion:
         """Give a guest's payments, methods, customers, addresses and subscriptions to a user.
@@ -63,11 +65,16 @@ class ConversionVerbs(Operations):
         The user's own e-mail must be that address and verified, or *proof* is the principal of a guest token
         for it. The merchant names the *user_id*. Rows keep `guest_email`, for audit. Each row is written by
         compare-and-set, a row with an open operation is left alone and named in `busy`; rows that arrive
-        meanwhile are caught, and a second call catches what came later.
+        meanwhile are caught, and a second call catches what came later. With *customer_ids* or
+        *payment_method_ids* these rows and no others change hands: all of them have to be the guest's.
 
-        Raises: AccessDenied, InvalidRequest, NotAuthenticated.
+        Raises: AccessDenied, InvalidRequest, NotAuthenticated, NotFound (a named row is not the guest's:
+        nothing was converted).
         """
         owner = _new_owner(guest_email, principal, proof, user_id)
+        if customer_ids is not None or payment_method_ids is not None:
+            named = {"customers": customer_ids or (), "payment_methods": payment_method_ids or ()}
+            return await self._convert_named(guest_email, owner, named)
         done: dict[str, dict[str, None]] = {noun: {} for noun in _NOUNS}
         busy: dict[str, None] = {}
         for _ in range(_MOST_PASSES):
@@ -113,6 +120,38 @@ class ConversionVerbs(Operations):
 
         found, busy = await self.store.run(read, write=False)
         return Conversion(guest_email=guest_email, **found, busy=busy)
+
+    async def _convert_named(
+        self, guest_email: str, owner: str, named: Mapping[str, Sequence[str]]
+    ) -> Conversion:
+        wanted = [(noun, row_id) for noun, ids in named.items() for row_id in dict.fromkeys(ids)]
+
+        def work(unit: Unit) -> tuple[dict[str, list[str]], list[str]]:
+            # Looked up before the first is written: one that is somebody else's stops them all.
+            rows = [(noun, _of_guest(unit, noun, row_id, guest_email, owner)) for noun, row_id in wanted]
+            done: dict[str, list[str]] = {noun: [] for noun in named}
+            busy: list[str] = []
+            for noun, row in rows:
+                kind = _NOUNS[noun]
+                if row.user_id is not None:
+                    continue  # an earlier call did that
+                if unit.operations.holder_of(row.id) is not None:
+                    busy.append(row.id)
+                elif kind.save(unit, kind.owned(unit, row, owner), row.version, self.clock()):
+                    done[noun].append(row.id)
+                else:
+                    raise ConcurrentUpdate
+            return done, busy
+
+        for _ in range(_MOST_PASSES):
+            try:
+                done, busy = await self.store.run(work)
+            except ConcurrentUpdate:
+                continue
+            self.on_commit()
+            converted = {noun: tuple(ids) for noun, ids in done.items()}
+            return Conversion(guest_email=guest_email, **converted, busy=tuple(busy))
+        raise ConcurrentUpdate("They are being changed by others; try again")
 
     async def _convert_all(self, kind: _Kind, guest_email: str, owner: str) -> tuple[list[str], list[str]]:
         """Convert one noun's rows, a page per transaction; return what was converted, and what was left."""
@@ -170,11 +209,23 @@ def _proves(who: Principal | None, guest_email: str) -> bool:
     return email_key(who.email) == email_key(guest_email)
 
 
+def _of_guest(unit: Unit, noun: str, row_id: str, guest_email: str, owner: str) -> Any:
+    """Return a row that the guest left behind, or that an earlier call gave to *owner*. Raises NotFound."""
+    row = _NOUNS[noun].get(unit, row_id)
+    left_behind = row is not None and row.guest_email and email_key(row.guest_email) == email_key(guest_email)
+    if row is None or not left_behind or row.user_id not in (None, owner):
+        raise NotFound(f"{noun.removesuffix('s').replace('_', ' ').capitalize()} not found")
+    return row
+
+
 # --- the nouns --------------------------------------------------------------------------------------
 
 
 class _Kind(Protocol):
     """One noun: which rows are the guest's, and how one changes hands."""
+
+    def get(self, unit: Unit, row_id: str) -> Any | None:
+        """Return a row that is not deleted."""
 
     def page(self, unit: Unit, guest_email: str, skip: int) -> Iterable[Any]: ...
 
@@ -191,6 +242,13 @@ class _Rows:
     query: Callable[..., Any]
     guest_flag: str = "is_guest"
     has_default: bool = False
+
+    def get(self, unit: Unit, row_id: str) -> Any | None:
+        row = getattr(unit, self.repository).get(row_id)
+        gone = (
+            getattr(row, "is_deleted", False) or getattr(row, "status", None) is PaymentMethodStatus.DELETED
+        )
+        return None if gone else row
 
     def page(self, unit: Unit, guest_email: str, skip: int) -> Iterable[Any]:
         query = self.query(guest_email=guest_email, limit=_PAGE, offset=skip, descending=False)

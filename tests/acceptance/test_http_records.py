@@ -9,6 +9,8 @@ import pytest
 from hosts import MOUNTS, differences, numbered
 from shops import ADA, EVE, GUEST, ROOT, Shop, open_shop
 
+from bridge_payments import Principal
+
 HOME = {"name": "Ada", "line1": "Calle Mayor 1", "city": "Madrid", "postal_code": "28013", "country": "es"}
 
 
@@ -230,6 +232,49 @@ def test_a_guests_past_becomes_the_users_who_proved_the_address(shop: Shop) -> N
     assert len(data(shop, "GET", "/addresses", x_session_id="grace-proved")) == 1
 
 
+def test_a_user_takes_over_what_they_name_of_a_guests(shop: Shop) -> None:
+    address, grace = "grace@example.com", {"x_session_id": "grace-proved"}
+    named = {"customer_ids": None, "payment_method_ids": []}
+    guest = Principal.guest(address)
+    keep = shop.bridge.engine.create_payment_method
+    first, second = (shop.bridge.call(keep, token="dummy_ok", principal=guest) for _ in range(2))
+    hers = a_method(shop, **EVE)["id"]
+    claim = {"guest_email": address, **named}
+    for foreign in (hers, "pm_none"):
+        refused = shop.ask(
+            "POST", "/convert-guest", {**claim, "payment_method_ids": [second.id, foreign]}, **grace
+        )
+        assert (refused.status, refused.json["message"]) == (404, "Payment method not found")
+    bad = {**claim, "payment_method_ids": "all"}
+    assert shop.ask("POST", "/convert-guest", bad, **grace).status == 400
+    done = data(shop, "POST", "/convert-guest", {**claim, "payment_method_ids": [second.id]}, **grace)
+    assert (done["payment_methods_converted"], done["total_converted"]) == (1, 1)
+    assert done["converted"] == {"customers": [], "payment_methods": [second.id]}
+    assert [row["id"] for row in data(shop, "GET", "/payment-methods", **grace)] == [second.id]
+    rest = data(shop, "POST", "/convert-guest", {**claim, "payment_method_ids": None}, **grace)
+    assert rest["converted"] == {"customers": [first.customer_id], "payment_methods": [first.id]}
+
+
+def test_where_guests_are_not_converted_nobody_is_and_nothing_is_shown() -> None:
+    shop = open_shop("starlette", guest_allow_conversion=False)
+    guest = {"guest_data": {"email": "grace@example.com", "name": "Grace"}}
+    payment = shop.new({"total_cents": 900, "currency": "USD", **guest})["id"]
+    claim = {"guest_email": "grace@example.com"}
+    for method, path, body in (
+        *(
+            ("POST", path, claim)
+            for path in ("/convert-guest", "/guest/convert", "/guest/convert-guest", "/guest-conversion")
+        ),
+        ("GET", "/guest/preview-guest/grace@example.com", b""),
+        ("GET", "/guest/my-guest-data", b""),
+    ):
+        refused = shop.ask(method, path, body, x_session_id="grace-proved")
+        assert (refused.status, refused.json["message"]) == (403, "Guest conversion is disabled"), path
+        assert shop.ask(method, path, body).status == 401, path
+    assert shop.ask("GET", f"/payments/{payment}", x_session_id="grace-proved").status == 403
+    shop.bridge.close()
+
+
 DAY: list[Callable[[Shop], None]] = [
     test_a_payer_is_one_customer_of_an_account,
     test_a_stored_method_pays_and_is_forgotten,
@@ -237,6 +282,7 @@ DAY: list[Callable[[Shop], None]] = [
     test_an_owner_has_one_default_address_of_a_type,
     test_a_subscription_is_changed_paused_and_ended_by_its_owner,
     test_a_guests_past_becomes_the_users_who_proved_the_address,
+    test_a_user_takes_over_what_they_name_of_a_guests,
 ]
 
 

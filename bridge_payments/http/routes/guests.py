@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from typing import Final
 
 from ...engine.conversion import Conversion
-from ...errors import AccessDenied, BridgeError, InvalidRequest, NotAuthenticated, RateLimited, Unavailable
+from ...errors import (
+    AccessDenied,
+    BridgeError,
+    Conflict,
+    InvalidRequest,
+    NotAuthenticated,
+    NotFound,
+    RateLimited,
+    Unavailable,
+)
 from ...models import Principal, PrincipalKind
 from ..envelope import Reply
 from ..route import Access, Call, Route, Text
@@ -25,11 +34,19 @@ __all__ = ["GUEST_ROUTES"]
 async def convert_guest(call: Call) -> Reply:
     """Give what a guest left behind to the user who is signed in.
 
-    The address has to be the user's own, verified one, or a guest token for it comes with the request.
+    The address has to be the user's own, verified one, or a guest token for it comes with the request. With
+    `customer_ids` or `payment_method_ids` these rows and no others; one that is not the guest's is 404, and
+    nothing is converted then.
     """
     body = call.given(ConvertGuest)
     user = _user(call)
-    done = await call.bridge.engine.convert_guest(body.guest_email, proof=await _proof(call), principal=user)
+    done = await call.bridge.engine.convert_guest(
+        body.guest_email,
+        proof=await _proof(call),
+        customer_ids=body.customer_ids,
+        payment_method_ids=body.payment_method_ids,
+        principal=user,
+    )
     return Reply(data=_converted(done))
 
 
@@ -114,7 +131,7 @@ GUEST_ROUTES: Final = (
         returns=GuestConverted,
         access=Access.SIGNED_IN,
         fresh=True,
-        errors=_ERRORS,
+        errors=(*_ERRORS, Conflict, NotFound),
         texts=_TEXTS,
     ),
     Route(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from .base import Email, Input, Output
+from .base import Email, Identity, Input, Output
 
 __all__ = ["ConvertGuest", "GuestConverted", "GuestPreview"]
+
+
+Named = Annotated[list[Identity], Field(max_length=100)]
 
 
 class ConvertGuest(Input):
@@ -18,6 +21,9 @@ class ConvertGuest(Input):
 
     guest_email: Email
     """The caller's own proved address, or one that a guest token proves."""
+    customer_ids: Named | None = None
+    """With one of these lists what it names is converted, and nothing else."""
+    payment_method_ids: Named | None = None
 
 
 class Converted(Output):

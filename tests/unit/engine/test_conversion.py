@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bridge_payments import Money
-from bridge_payments.errors import AccessDenied, InvalidRequest, NotAuthenticated
+from bridge_payments.errors import AccessDenied, InvalidRequest, NotAuthenticated, NotFound, Unavailable
 from bridge_payments.models import GuestData, PaymentStatus, Principal
 from bridge_payments.stores.base import (
     AddressQuery,
@@ -144,3 +144,84 @@ async def test_the_users_own_default_stays(house: Any) -> None:
     await house.engine.convert_guest(GUEST.email, principal=GAIL)
     rows = (await house.engine.list_addresses(AddressQuery(), principal=GAIL)).items
     assert [row.id for row in rows if row.is_default] == [own.id]
+
+
+async def two_cards(house: Any) -> tuple[str, list[str]]:
+    """A guest leaves a customer with two methods, an address and a payment; their ids."""
+    made = [
+        await house.engine.create_payment_method(token="dummy_ok", principal=Principal.guest(GUEST.email))
+        for _ in range(2)
+    ]
+    await house.engine.create_address(
+        line1="1 Way", city="Town", postal_code="1", country="us", guest=GUEST, principal=ANYBODY
+    )
+    await house.new(guest=GUEST, principal=ANYBODY)
+    return made[0].customer_id, [method.id for method in made]
+
+
+async def test_what_is_named_changes_hands_and_nothing_else(house: Any) -> None:
+    customer, (first, second) = await two_cards(house)
+    convert = house.engine.convert_guest
+    done = await convert(GUEST.email, payment_method_ids=[first, first], principal=GAIL)
+    assert (done.payment_methods, done.total, done.busy) == ((first,), 1, ())
+    (mine,) = (await house.engine.list_payment_methods(PaymentMethodQuery(), principal=GAIL)).items
+    assert (mine.id, mine.is_guest, mine.guest_email) == (first, False, GUEST.email)
+    (left,) = (await house.engine.list_payment_methods(PaymentMethodQuery(), principal=PROVED)).items
+    assert left.id == second
+    assert (await house.engine.list_payments(PaymentQuery(), principal=GAIL)).total == 0
+
+    again = await convert(GUEST.email, customer_ids=[customer], payment_method_ids=[first], principal=GAIL)
+    assert (again.customers, again.payment_methods, again.total) == ((customer,), (), 1), "once"
+    assert (await convert(GUEST.email, customer_ids=[], principal=GAIL)).total == 0
+    rest = await convert(GUEST.email, principal=GAIL)
+    assert (rest.payment_methods, len(rest.payments), len(rest.addresses)) == ((second,), 1, 1)
+
+
+async def test_a_named_row_that_is_not_the_guests_stops_them_all(house: Any) -> None:
+    _, (first, second) = await two_cards(house)
+    eve = Principal.user("eve", email="eve@example.com", email_verified=True)
+    hers = await house.engine.create_payment_method(token="dummy_ok", principal=eve)
+    others = await house.engine.create_payment_method(
+        token="dummy_ok", principal=Principal.guest("otto@example.com")
+    )
+    taken = await house.engine.create_payment_method(token="dummy_ok", principal=PROVED)
+    await house.engine.convert_guest(GUEST.email, payment_method_ids=[taken.id], user_id="somebody")
+    await house.engine.delete_payment_method(second)
+    merchants = await house.engine.create_payment_method(token="dummy_ok")
+    for foreign in (hers.id, others.id, taken.id, second, merchants.id, hers.customer_id, "pm_none"):
+        with pytest.raises(NotFound, match="Payment method not found"):
+            await house.engine.convert_guest(GUEST.email, payment_method_ids=[first, foreign], principal=GAIL)
+        with pytest.raises(NotFound, match="Customer not found"):
+            await house.engine.convert_guest(
+                GUEST.email, customer_ids=[foreign], payment_method_ids=[first], principal=GAIL
+            )
+    assert (await house.engine.list_payment_methods(PaymentMethodQuery(), principal=GAIL)).total == 0
+    with pytest.raises(AccessDenied):
+        await house.engine.convert_guest(GUEST.email, payment_method_ids=[first], principal=eve)
+
+
+async def test_a_named_row_under_an_open_operation_is_left_for_the_next_call(house: Any) -> None:
+    customer, (first, _) = await two_cards(house)
+    house.gateway.lose_next_answer()
+    with pytest.raises(Unavailable):
+        await house.engine.update_customer(customer, name="Gail G.", principal=PROVED)
+    named = {"customer_ids": [customer], "payment_method_ids": [first]}
+    done = await house.engine.convert_guest(GUEST.email, **named, principal=GAIL)
+    assert (done.payment_methods, done.customers, done.busy) == ((first,), (), (customer,))
+    await house.settle(steps=2)
+    done = await house.engine.convert_guest(GUEST.email, **named, principal=GAIL)
+    assert (done.payment_methods, done.customers, done.busy) == ((), (customer,), ())
+
+
+async def test_named_rows_that_two_users_of_one_address_want_have_one_owner(house: Any) -> None:
+    _, (first, second) = await two_cards(house)
+    again = Principal.user("gail2", email="gail@example.com", email_verified=True)
+    ends = await asyncio.gather(
+        *(
+            house.engine.convert_guest(GUEST.email, payment_method_ids=[first, second], principal=who)
+            for who in (GAIL, again)
+        ),
+        return_exceptions=True,
+    )
+    done, refused = sorted(ends, key=lambda end: isinstance(end, Exception))
+    assert (done.payment_methods, type(refused)) == ((first, second), NotFound)
