@@ -569,11 +569,12 @@ class _Events(_Repository):
     def delete_told_before(self, moment: datetime, *, limit: int) -> int:
         deliveries = self._tables.deliveries
         waiting = {d.event_id for d in deliveries.values() if d.state is DeliveryState.PENDING}
-        old = sorted(
-            event_id
+        told = [
+            (entry.event.created_at, event_id)
             for event_id, entry in self._tables.outbox.items()
             if entry.available_at is None and entry.event.created_at < moment and event_id not in waiting
-        )[:limit]
+        ]
+        old = [event_id for _, event_id in sorted(told)[:limit]]
         _drop_all(self._unit, deliveries, [d.id for d in deliveries.values() if d.event_id in old])
         return _drop_all(self._unit, self._tables.outbox, old)
 

@@ -1,12 +1,14 @@
-"""PostgreSQL finds its rows by an index, in every statement that the promises of a store lead to."""
+"""A database finds its rows by an index, in every statement that the promises of a store lead to."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import pytest
@@ -19,8 +21,6 @@ from bridge_payments.stores.sql import SQLStore
 from bridge_payments.stores.sql.tables import metadata
 from bridge_payments.testing.servers import Postgres
 from bridge_payments.testing.stores import StoreConformance
-
-pytestmark = pytest.mark.needs("postgresql")
 
 ROWS = 20_000
 FEW = ("state", "status", "provider_id", "currency", "type", "event_type", "endpoint", "verb", "noun", "kind")
@@ -75,6 +75,7 @@ def remembered() -> Iterator[list[tuple[sa.Executable, Any]]]:
         sa.event.remove(sa.Engine, "before_execute", remember)
 
 
+@cache
 def of_the_suite() -> list[tuple[sa.Executable, Any]]:
     suite = Suite()
     with remembered() as found:
@@ -85,6 +86,7 @@ def of_the_suite() -> list[tuple[sa.Executable, Any]]:
     return [each for each in found if "created_from" not in each[1] and "created_to" not in each[1]]
 
 
+@cache
 def of_dates() -> list[tuple[sa.Executable, Any]]:
     """Return lists of some days and weeks, as a store asks whose clock is the database's."""
     day = datetime(2026, 3, 4, tzinfo=UTC)
@@ -107,19 +109,30 @@ def of_dates() -> list[tuple[sa.Executable, Any]]:
     return [each for each in found if "first_id" in str(each[1])]
 
 
-def plans(engine: sa.Engine, statements: Iterable[tuple[sa.Executable, Any]]) -> dict[str, dict[str, Any]]:
-    """Return what PostgreSQL would do, by what it is asked."""
-    explained: dict[str, dict[str, Any]] = {}
+ASK = {"postgresql": "EXPLAIN (FORMAT JSON)", "mysql": "EXPLAIN FORMAT=JSON", "sqlite": "EXPLAIN QUERY PLAN"}
+
+
+def plans(engine: sa.Engine, statements: Iterable[tuple[sa.Executable, Any]]) -> dict[str, Any]:
+    """Return what the database would do, in its own form, by what it is asked."""
+    explained: dict[str, Any] = {}
+    dialect = "mysql" if engine.dialect.name == "mariadb" else engine.dialect.name
 
     def explain(conn: object, cursor: Any, sql: str, values: Any, context: object, many: bool) -> None:
         if sql.startswith(("SELECT", "UPDATE", "DELETE")):
-            cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", values[0] if many else values)
-            ((plan,),) = cursor.fetchone()
-            explained[sql] = plan["Plan"]
+            cursor.execute(f"{ASK[dialect]} {sql}", values[0] if many else values)
+            told = cursor.fetchall()
+            match dialect:
+                case "postgresql":
+                    explained[sql] = told[0][0][0]["Plan"]
+                case "mysql":
+                    explained[sql] = json.loads(told[0][0])
+                case "sqlite":
+                    explained[sql] = [line for *_, line in told]
 
     with engine.connect() as connection:
-        # What has an index is to be found by it, however few the rows of a test are.
-        connection.exec_driver_sql("SET enable_seqscan = off")
+        if dialect == "postgresql":
+            # What has an index is to be found by it, however few the rows of a test are.
+            connection.exec_driver_sql("SET enable_seqscan = off")
         sa.event.listen(connection, "before_cursor_execute", explain)
         for statement, values in statements:
             with connection.begin_nested() as savepoint:
@@ -199,31 +212,82 @@ def reads(node: dict[str, Any], *, stops: bool = False) -> Iterator[str]:
         yield from reads(part, stops=kind == "Limit" or (stops and passes))
 
 
+@pytest.mark.needs("postgresql")
 def test_no_statement_of_the_suite_reads_a_whole_table(engine: sa.Engine) -> None:
     found = {sql: list(reads(plan)) for sql, plan in plans(engine, of_the_suite()).items()}
     assert len(found) > 100
-    whole = {sql: reading for sql, reading in found.items() if reading}
-    unknown = [
-        f"{reading}: … {sql[sql.find('FROM') :]}"
-        for sql, reading in whole.items()
-        if not any(known.search(sql) for known in WHOLE.values())
-    ]
-    assert not unknown, "\n\n".join(unknown)
-    for why, known in WHOLE.items():
-        assert any(known.search(sql) for sql in whole), f"no longer: {why}"
+    only_what_is_said(found, WHOLE)
 
 
+@pytest.mark.needs("postgresql")
 def test_a_list_of_some_dates_is_a_range_of_ids(engine: sa.Engine) -> None:
-    """Its page and its count, whoever's payments they are."""
+    """Its page, and its count in three parts, whoever's payments they are."""
     found = plans(engine, of_dates())
     assert len(found) == 4
     for sql, plan in found.items():
-        scans = [node for node in nodes(plan) if node.get("Relation Name") == "provider_payments"]
-        ranges = [node.get("Index Cond", "") for node in nodes(plan)]
-        assert sum("(id)::text >=" in each and "(id)::text <" in each for each in ranges) == 2, (sql, scans)
+        ranges = [node.get("Index Cond", "").replace("(id)::text", "id") for node in nodes(plan)]
+        assert sum("id >=" in each and "id <" in each for each in ranges) == 4, (sql, ranges)
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for part in plan.get("Plans", ()):
         yield from nodes(part)
+
+
+def only_what_is_said(found: dict[str, list[str]], said: dict[str, re.Pattern[str]]) -> None:
+    """Fail on what reads more than it needs and is not in *said*, and on what is there and does not."""
+    whole = {sql: reading for sql, reading in found.items() if reading}
+    unknown = [
+        f"{reading}: … {sql[sql.find('FROM') :]}"
+        for sql, reading in whole.items()
+        if not any(known.search(sql) for known in said.values())
+    ]
+    assert not unknown, "\n\n".join(unknown)
+    for why, known in said.items():
+        assert any(known.search(sql) for sql in whole), f"no longer: {why}"
+
+
+# --- SQLite ---------------------------------------------------------------------------------------
+
+SORTED = {
+    "one user's rows": re.compile(r"user_id = \?"),
+    "rows of one reference": re.compile(r"ORDER BY CASE WHEN"),
+    "deliveries of one event": re.compile(r"webhook_deliveries\.event_id = \?"),
+    "deliveries to no endpoint": re.compile(r"endpoint IN \(SELECT 1 FROM \(SELECT 1\)"),
+    "what is open": re.compile(r"operations\.due_at IS NOT NULL"),
+    "payments of a time, added up": re.compile(r"AS interval_number"),
+}
+"""What SQLite sorts, because it is little or asked for as a whole."""
+SORTED_WHOLE = {
+    "several statuses at once": re.compile(r"status IN \(\?, \?\)"),
+    "no status at all": re.compile(r"status IN \(SELECT 1 FROM \(SELECT 1\)"),
+    "one account's": re.compile(r"(provider_payments|provider_webhooks)\.provider_id = \?"),
+}
+"""What SQLite sorts and may be much; said on the page about databases."""
+
+
+def reads_of_sqlite(sql: str, plan: list[str]) -> Iterator[str]:
+    """Yield what of a plan may look at every row of a table, or sorts what it found."""
+    filtered = re.search(r"WHERE (?!provider_customers\.deleted_at IS NULL\s+(LIMIT|ORDER))", sql)
+    sorts = [line for line in plan if "TEMP B-TREE" in line]
+    yield from sorts
+    for line in plan:
+        table = line.removeprefix("SCAN ").split(" ")[0]
+        # From one end of a table without a condition: as many rows as are wanted.
+        stops = not filtered and " LIMIT " in sql and not sorts
+        if line.startswith("SCAN ") and table in metadata.tables and table not in SMALL and not stops:
+            yield line
+
+
+def test_no_statement_of_the_suite_reads_a_whole_table_of_sqlite() -> None:
+    engine = sa.create_engine("sqlite://")
+    metadata.create_all(engine)
+    found = {sql: list(reads_of_sqlite(sql, plan)) for sql, plan in plans(engine, asked()).items()}
+    engine.dispose()
+    assert len(found) > 100
+    only_what_is_said(found, {**WHOLE, **SORTED, **SORTED_WHOLE})
+
+
+def asked() -> list[tuple[sa.Executable, Any]]:
+    return [*of_the_suite(), *of_dates()]

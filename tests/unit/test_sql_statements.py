@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 
 from bridge_payments.errors import StoreError
 from bridge_payments.models import MovableClock, OperationState, PaymentStatus, utc_now
+from bridge_payments.models.ids import id_bounds
 from bridge_payments.seam import watched
 from bridge_payments.stores.base import IdempotencyRecord, PaymentQuery, Unit
 from bridge_payments.stores.sql import SQLStore
@@ -185,6 +187,7 @@ LOOKED_UP: tuple[Callable[[Unit], Any], ...] = (
     lambda unit: unit.events.for_subject("pay_1"),
     lambda unit: unit.events.claim_untold(limit=9, lease_seconds=1),
     lambda unit: unit.events.mark_told("evt_1"),
+    lambda unit: unit.events.delete_told_before(NOW, limit=9),
     lambda unit: unit.deliveries.claim_due(limit=9, lease_seconds=1, token="t"),
     lambda unit: unit.deliveries.list(event_id="evt_1"),
     lambda unit: unit.deliveries.redeliver("dlv_1"),
@@ -238,16 +241,16 @@ async def test_dates_find_what_was_created_between_them_and_no_clock_hides_it(tm
     """Their bounds on ids are wider: the machine that drew the id need not agree with the one that asks."""
     store, now = SQLStore(f"sqlite:///{tmp_path}/shop.db"), utc_now()
     await store.upgrade()
-    hour = timedelta(hours=1)
-    early, mine, late = (a_payment(created_at=now + offset * hour) for offset in (-20, 0, 20))
+    minute = timedelta(minutes=1)
+    early, mine, late = (a_payment(created_at=now + offset * minute) for offset in (-50, 0, 50))
     await keep(store, early, mine, late)  # whose ids are all of this moment
     first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
     for since, until, expected in [
         (None, None, [late, mine, early]),
         (now, now, [mine]),
-        (now + hour, None, [late]),
-        (None, now - hour, [early]),
-        (now - hour, now + 21 * hour, [late, mine]),
+        (now + minute, None, [late]),
+        (None, now - minute, [early]),
+        (now - minute, now + 51 * minute, [late, mine]),
         (first, last, [late, mine, early]),
         (last, None, []),
         (None, first, []),
@@ -255,13 +258,73 @@ async def test_dates_find_what_was_created_between_them_and_no_clock_hides_it(tm
         query = PaymentQuery(created_from=since, created_to=until)
         page = await store.run(lambda unit, query=query: unit.payments.list(query), write=False)
         assert (list(page.items), page.total) == (expected, len(expected))
-    guest = a_payment(is_guest_payment=True, guest_email="a@b.c", created_at=now - 20 * hour)
+    guest = a_payment(is_guest_payment=True, guest_email="a@b.c", created_at=now - 50 * minute)
     await keep(store, guest)
-    for since, counted in [(now - 21 * hour, 1), (now - 19 * hour, 0), (first, 1)]:
+    for since, counted in [(now - 51 * minute, 1), (now - 49 * minute, 0), (first, 1)]:
         found = await store.run(
             lambda unit, since=since: unit.payments.count_recent_guest("a@b.c", since=since), write=False
         )
         assert found == counted
+    await store.aclose()
+
+
+async def test_a_time_counts_what_was_created_in_it_wherever_its_ids_begin_and_end(tmp_path: Path) -> None:
+    store, begin = SQLStore(f"sqlite:///{tmp_path}/shop.db"), datetime(2026, 3, 4, tzinfo=UTC)
+    await store.upgrade()
+    hours, minutes = (lambda n: timedelta(hours=n)), (lambda n: timedelta(minutes=n))
+    rows = [
+        a_payment(
+            id=id_bounds("pay", begin + minutes(30 * number)),
+            created_at=begin + minutes(30 * number + number * 37 % 117 - 58),
+            user_id=f"user_{number % 3}",
+        )
+        for number in range(100)
+    ]
+    await keep(store, *rows)
+    for since, until in [
+        (0, 50),
+        (10, 11),
+        (10, 12),
+        (10, 12.5),
+        (9.75, 30),
+        (None, 20),
+        (20, None),
+        (-9, -8),
+    ]:
+        dates = {
+            "created_from": None if since is None else begin + hours(since),
+            "created_to": None if until is None else begin + hours(until),
+        }
+        for owner in ({}, {"user_id": "user_1"}):
+            query = PaymentQuery(**dates, **owner, limit=100)
+            page = await store.run(lambda unit, query=query: unit.payments.list(query), write=False)
+            expected = [
+                row
+                for row in reversed(rows)
+                if (since is None or row.created_at >= query.created_from)
+                and (until is None or row.created_at <= query.created_to)
+                and (not owner or row.user_id == "user_1")
+            ]
+            assert (list(page.items), page.total) == (expected, len(expected)), (dates, owner)
+    edges = [begin, begin + hours(20), begin + hours(31)]
+    sums = await store.run(lambda unit: unit.payments.totals_over(edges), write=False)
+    for interval, (low, high) in enumerate(pairwise(edges)):
+        expected_count = sum(low <= row.created_at < high for row in rows)
+        assert sum(each.count for each in sums if each.interval == interval) == expected_count
+    await store.aclose()
+
+
+async def test_old_events_are_forgotten_the_oldest_first(tmp_path: Path) -> None:
+    store, old = SQLStore(f"sqlite:///{tmp_path}/shop.db"), utc_now() - timedelta(days=100)
+    await store.upgrade()
+    events = [an_event(created_at=old + timedelta(days=number)) for number in (3, 1, 2)]
+    await keep(store, *events)
+    await store.run(lambda unit: unit.events.mark_told(*(event.id for event in events)))
+    forget = lambda unit: unit.events.delete_told_before(utc_now(), limit=2)  # noqa: E731
+    assert await store.run(forget) == 2
+    assert await store.run(lambda unit: unit.events.get(events[0].id), write=False) == events[0]
+    assert await store.run(forget) == 1
+    assert await store.run(forget) == 0
     await store.aclose()
 
 

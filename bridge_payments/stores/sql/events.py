@@ -33,10 +33,14 @@ _OLD: Final = (
     .where(
         _C.created_at < sa.bindparam("moment", type_=UtcDateTime()),
         _C.available_at.is_(None),
-        # A delivery that is still on its way needs the event that it carries.
-        ~sa.exists().where(deliveries.c.event_id == _C.id, deliveries.c.state == DeliveryState.PENDING.value),
+        # A delivery that is still on its way needs the event that it carries. Found by its event: the other
+        # index would do for SQLite, which then looked at everything that is pending, for every event.
+        ~sa.exists().where(
+            deliveries.c.event_id == _C.id,
+            sa.func.coalesce(deliveries.c.state, "") == DeliveryState.PENDING.value,
+        ),
     )
-    .order_by(_C.id)
+    .order_by(_C.created_at)  # not by id, along which nothing says where the old ones end
     .limit(sa.bindparam("limit", type_=sa.Integer()))
 )
 _IDS: Final[sa.BindParameter[str]] = sa.bindparam("ids", expanding=True)

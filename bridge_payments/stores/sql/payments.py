@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -136,8 +135,8 @@ class Payments(Repository):
 
     def list(self, query: PaymentQuery) -> Page:
         values = {name: value for name, value in _filters(query).items() if value is not None}
-        if self._session.ids_tell_time:
-            values |= _drawn_about(query.created_from, query.created_to)
+        if self._session.ids_tell_time and (query.created_from or query.created_to):
+            values |= _drawn_between(query.created_from, query.created_to)
         page, count = _list_statements(
             frozenset(values), query.order_by, query.descending, query.before_id is not None
         )
@@ -165,8 +164,8 @@ class Payments(Repository):
 
     def totals_over(self, edges: Sequence[datetime]) -> Sequence[IntervalTotals]:
         values: dict[str, Any] = {f"edge_{number}": edge for number, edge in enumerate(edges)}
-        bounds = _drawn_about(edges[0], None) if self._session.ids_tell_time else {}
-        values |= {"first_id": "", **bounds}
+        between = (edges[0], edges[-1]) if self._session.ids_tell_time else (None, None)
+        values |= _drawn_between(*between)
         rows = self._session.rows("payments.totals_over", _totals_over(len(edges)), **values)
         return [
             IntervalTotals(
@@ -198,8 +197,8 @@ class Payments(Repository):
         return self._session.write("payments.hand_over", _HAND_OVER, {**values, "old": old, "new": new}) == 1
 
     def count_recent_guest(self, guest_email: str, *, since: datetime) -> int:
-        bounds = _drawn_about(since, None) if self._session.ids_tell_time else {}
-        values = {"email": guest_key(guest_email), "since": since, "first_id": "", **bounds}
+        between = _drawn_between(since if self._session.ids_tell_time else None, None)
+        values = {"email": guest_key(guest_email), "since": since, "first_id": between["first_id"]}
         return int(self._session.scalar("payments.count_guest", _COUNT_GUEST, **values))
 
     def _hold_intent(self, payment: Payment) -> None:
@@ -240,20 +239,37 @@ def _key(provider_id: str, kind: str, reference: str) -> dict[str, str]:
 
 # --- figures over time ----------------------------------------------------------------------------
 
-_DRAWN_BEFORE: Final = timedelta(days=1)
-"""How far from when a row says that it was created its id may have been drawn: the clocks of two machines."""
+_DRAWN_WITHIN: Final = timedelta(hours=1)
+"""How far from when a row says that it was created its id may have been drawn: the clocks of two machines,
+which a worker refuses from 5 seconds on, and the time for which a unit of work is tried again."""
+_FIRST: Final = ""
+_LAST: Final = "~"
+"""Before and after every id."""
 
 
-def _drawn_about(first: datetime | None, last: datetime | None) -> dict[str, str]:
-    """Return bounds of the ids of rows created between the two: a range of an index, and of partitions."""
-    bounds = {}
-    with suppress(OverflowError):  # the calendar's first day: every id is later
-        if first is not None:
-            bounds["first_id"] = id_bounds("pay", first - _DRAWN_BEFORE)
-    with suppress(OverflowError):
-        if last is not None:
-            bounds["last_id"] = id_bounds("pay", last + _DRAWN_BEFORE)
+def _drawn_between(first: datetime | None, last: datetime | None) -> dict[str, str]:
+    """Return bounds of ids: a range of an index, and of partitions.
+
+    From ``first_id`` to ``last_id`` are those that rows created between the two may have; from
+    ``surely_from`` to ``surely_to`` those that no other row can have.
+    """
+    within = _DRAWN_WITHIN
+    bounds = {
+        "first_id": _FIRST if first is None else _drawn(first, -within),
+        "surely_from": _FIRST if first is None else _drawn(first, within),
+        "surely_to": _LAST if last is None else _drawn(last, -within),
+        "last_id": _LAST if last is None else _drawn(last, within),
+    }
+    if bounds["surely_from"] > bounds["surely_to"]:  # too short a time to be sure of any
+        bounds["surely_from"] = bounds["surely_to"] = bounds["last_id"]
     return bounds
+
+
+def _drawn(moment: datetime, later: timedelta) -> str:
+    try:
+        return id_bounds("pay", moment + later)
+    except OverflowError:  # the calendar's first day, or its last
+        return _FIRST if later < timedelta() else _LAST
 
 
 @lru_cache(maxsize=128)
@@ -273,6 +289,7 @@ def _totals_over(edges: int) -> sa.Select[Any]:
         )
         .where(
             _C.id >= sa.bindparam("first_id", type_=sa.String()),
+            _C.id < sa.bindparam("last_id", type_=sa.String()),
             _C.created_at >= at[0],
             _C.created_at < at[-1],
         )
@@ -333,9 +350,8 @@ def _list_statements(
     filters: frozenset[str], order_by: str, descending: bool, keyset: bool
 ) -> tuple[sa.Select[Any], sa.Select[Any]]:
     """Return the page with the count of the whole in each row, and that count alone for an empty page."""
-    conditions = [_FILTERS[name] for name in sorted(filters)]
-    counted = sa.select(_C.id).where(*conditions).limit(TOTAL_CAP).correlate(None).subquery()
-    count = sa.select(sa.func.count()).select_from(counted)
+    conditions = [_FILTERS[name] for name in sorted(filters & _FILTERS.keys())]
+    count = sa.select(sa.func.count()).select_from(_counted(filters))
     page = sa.select(*_READ.selected_columns, count.scalar_subquery().label("total"))
     page = page.where(*conditions)
     if keyset:
@@ -344,3 +360,30 @@ def _list_statements(
     order = [column.desc() if descending else column.asc() for column in _ORDER[order_by]]
     page = page.order_by(*order).limit(sa.bindparam("limit", type_=sa.Integer()))
     return page.offset(sa.bindparam("offset", type_=sa.Integer())), count
+
+
+def _counted(filters: frozenset[str]) -> sa.Subquery:
+    """Return the ids of what a list is a page of, up to the cap.
+
+    Of a time, most of them are counted along an index alone: only what was drawn near its beginning or its
+    end has to be looked up for the moment that it says.
+    """
+    if "first_id" not in filters:
+        return _up_to_the_cap(*(_FILTERS[name] for name in sorted(filters)))
+    dates = {name for name in filters if name.startswith("created_")}
+    other = [_FILTERS[name] for name in sorted((filters & _FILTERS.keys()) - dates - {"first_id", "last_id"})]
+    moments = [_FILTERS[name] for name in sorted(dates)]
+    edges = [sa.bindparam(name, type_=sa.String()) for name in _EDGES]
+    surely, begins, ends = (
+        _up_to_the_cap(*other, _C.id >= edges[low], _C.id < edges[low + 1], *(moments if low != 1 else ()))
+        for low in (1, 0, 2)
+    )
+    every = sa.union_all(*(sa.select(part.c.id) for part in (surely, begins, ends)))
+    return every.limit(TOTAL_CAP).subquery()
+
+
+_EDGES: Final = ("first_id", "surely_from", "surely_to", "last_id")
+
+
+def _up_to_the_cap(*conditions: sa.ColumnElement[bool]) -> sa.Subquery:
+    return sa.select(_C.id).where(*conditions).limit(TOTAL_CAP).correlate(None).subquery()

@@ -227,6 +227,8 @@ def _of_operations() -> Iterator[Question]:
                 payments.c.id == operations.c.subject_id,
                 payments.c.captured_cents == 0,
                 payments.c.flag.is_(None),
+                # Given up elsewhere meanwhile, of which the operation learnt: it ended in the truth.
+                payments.c.status.not_in([PaymentStatus.CANCELED.value, PaymentStatus.FAILED.value]),
                 asked=operations,
             ),
         ),
