@@ -21,6 +21,8 @@ HOOKS: Final = _kit("webhook or bytes or changed or signed or ids")
 HONESTY: Final = _kit("declared or unrecognised or secret")
 STRIPE: Final = ("tests/unit/providers", "-k", "stripe")
 ENGINE: Final = ("tests/unit/engine",)
+MODEL: Final = ("tests/crash/test_stateful.py", "-k", "memory")
+"""A shop that is used in any way, against a simple model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -477,6 +479,13 @@ _IN_ENGINE: Final = (
         "    if amount > left:\n",
         "    if False:\n",
         ENGINE,
+    ),
+    Fault(
+        "more is refunded than was collected, where the table and the gateway would refuse it, too",
+        "engine/rules.py",
+        "    if amount > left:\n",
+        "    if False:\n",
+        MODEL,
     ),
     Fault(
         "an unknown refund gives its share back",
