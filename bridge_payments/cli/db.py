@@ -18,7 +18,7 @@ __all__ = ["HELP", "configure", "run"]
 
 HELP = "the database's schema: upgrade, current, check, sql, partitions"
 
-_DIALECTS = ("postgresql", "mysql", "mariadb", "sqlite")
+_DIALECTS = ("postgresql", "mysql", "mariadb", "sqlite", "libsql")
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -34,6 +34,10 @@ def configure(parser: ArgumentParser) -> None:
     )
     sql = actions.add_parser("sql", help="print the statements, for whoever applies them by hand")
     sql.add_argument("--dialect", required=True, choices=_DIALECTS)
+    sql.add_argument(
+        "--from", dest="start", metavar="VERSION", help="what the database has, as `current` says"
+    )
+    sql.add_argument("--to", dest="end", metavar="VERSION", help="instead of this release's")
     partitions = actions.add_parser("partitions", help="print the statements that partition it by month")
     partitions.add_argument("--dialect", required=True, choices=_DIALECTS[:3])
     partitions.add_argument("--months", type=_months, default=12, help="how many, this one included")
@@ -81,9 +85,10 @@ async def _check(arguments: Namespace) -> int:
 
 
 async def _sql(arguments: Namespace) -> int:
-    from ..stores.sql import offline_sql
+    from ..stores.sql import HEAD, offline_sql
 
-    print(offline_sql(arguments.dialect), flush=True)
+    dialect = "sqlite" if arguments.dialect == "libsql" else arguments.dialect
+    print(offline_sql(dialect, start=arguments.start, end=arguments.end or HEAD), flush=True)
     return OK
 
 

@@ -286,7 +286,7 @@ DIFFERENCES: Final[dict[str, tuple[str, str]]] = {
     ),
     "ALTER TABLE refunds ADD COLUMN mine INTEGER": ("everywhere", "refunds: the column mine is not ours"),
     "DROP TABLE webhook_endpoint_health": ("everywhere", "webhook_endpoint_health: it is missing"),
-    "INSERT INTO bridge_payments_version VALUES ('bp_0001')": (
+    "INSERT INTO bridge_payments_version (version_num) VALUES ('bp_0001')": (
         "everywhere",
         "bridge_payments_version: it says bp_0001 and HEAD instead of HEAD",
     ),
@@ -306,9 +306,9 @@ DIFFERENCES: Final[dict[str, tuple[str, str]]] = {
         "postgresql",
         "refunds: the column provider_refund_id is compared by None instead of C",
     ),
-    "ALTER TABLE refunds MODIFY provider_refund_id VARCHAR(255) COLLATE utf8mb4_general_ci": (
+    "ALTER TABLE provider_payments MODIFY reference VARCHAR(64) COLLATE utf8mb4_bin": (
         "mariadb",
-        "refunds: the column provider_refund_id is compared by utf8mb4_general_ci instead of utf8mb4_bin",
+        "provider_payments: the column reference is compared by utf8mb4_bin instead of utf8mb4_nopad_bin",
     ),
 }
 """What is done to the schema, one after the other, where, and what is said of it then."""

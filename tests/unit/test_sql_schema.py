@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -78,19 +79,45 @@ def test_the_code_names_the_newest_version() -> None:
     assert ScriptDirectory.from_config(_config()).get_heads() == [HEAD]
 
 
-async def test_check_tells_an_empty_and_a_foreign_version_apart(tmp_path: Path) -> None:
+async def test_check_tells_who_can_use_the_schema(tmp_path: Path) -> None:
     store = SQLStore(f"sqlite:///{tmp_path}/shop.db")
     with pytest.raises(StoreError, match="no tables"):
         await store.check()
     await store.upgrade()
     await store.check()
     engine = sa.create_engine(f"sqlite:///{tmp_path}/shop.db")
-    with engine.begin() as connection:
-        connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = 'bp_9999'"))
+
+    async def told(version: str, usable_from: str | None) -> str:
+        with engine.begin() as connection:
+            values = {"version": version, "oldest": usable_from}
+            statement = f"UPDATE {VERSION_TABLE} SET version_num = :version, usable_from = :oldest"
+            connection.execute(sa.text(statement), values)
+        try:
+            await store.check()
+        except StoreError as error:
+            return error.message
+        return ""
+
+    assert await told("bp_9999", "bp_0005") == await told("bp_9999", HEAD) == ""
+    for oldest in ("bp_9998", "bp_9999", None):
+        assert f"bp_9999, for which this code is too old: it knows {HEAD}" in await told("bp_9999", oldest)
+    assert f"bp_0005, this code needs {HEAD}: run" in await told("bp_0005", "bp_0005")
     engine.dispose()
-    with pytest.raises(StoreError, match=rf"bp_9999, this code needs {HEAD}"):
-        await store.check()
     await store.aclose()
+
+
+def test_each_step_leaves_the_database_to_the_release_before_it() -> None:
+    from alembic.script import ScriptDirectory
+
+    from bridge_payments.stores.sql.schema import _config
+
+    every = ScriptDirectory.from_config(_config()).walk_revisions()
+    steps = [step for step in every if step.revision > "bp_0005"]
+    assert steps[0].revision == HEAD
+    for newer, older in pairwise(steps):
+        assert newer.module.usable_from >= older.module.usable_from, "who cannot use one cannot use the next"
+    for step in steps:
+        assert step.module.usable_from <= step.down_revision, "two releases run while one is rolled out"
 
 
 async def test_an_upgrade_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -131,7 +158,7 @@ def test_administrators_get_the_statements_in_their_dialect(dialect: str) -> Non
         assert "TIMESTAMP WITH TIME ZONE" in text
         assert "WHERE next_sync_at IS NOT NULL" in text
     else:
-        assert "COLLATE utf8mb4_bin" in text
+        assert "idempotency_keys CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin" in text
         assert "DATETIME(6)" in text
         assert "LONGTEXT" in text
 

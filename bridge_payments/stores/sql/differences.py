@@ -28,13 +28,20 @@ _COLUMNS: Final = sa.table(
 )
 
 
-def compared(connection: sa.Connection, *, version_table: str, version: str) -> list[str]:
-    """Return what differs. *version_table* is to have one row, which says *version*."""
+def compared(
+    connection: sa.Connection, *, version_table: str, version: str, ahead: bool = False
+) -> list[str]:
+    """Return what differs. *version_table* is to have one row, which says *version*.
+
+    With *ahead* it says a newer one: what that has more is no difference, and what is missing is.
+    """
+    if ahead:
+        return [_told(*one) for one in _by_alembic(connection, version_table) if one[0].startswith("add_")]
     inspector = sa.inspect(connection)
     present = [table for table in metadata.sorted_tables if inspector.has_table(table.name)]
     return [
         *_versions(connection, version_table, version),
-        *_by_alembic(connection, version_table),
+        *(_told(*one) for one in _by_alembic(connection, version_table)),
         *(told for table in present for told in _constraints(inspector, table)),
         *_collations(connection, present),
     ]
@@ -47,7 +54,7 @@ def _versions(connection: sa.Connection, table: str, version: str) -> Iterator[s
         yield f"{table}: it says {' and '.join(said) or 'nothing'} instead of {version}"
 
 
-def _by_alembic(connection: sa.Connection, version_table: str) -> Iterator[str]:
+def _by_alembic(connection: sa.Connection, version_table: str) -> Iterator[tuple[Any, ...]]:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
@@ -56,8 +63,7 @@ def _by_alembic(connection: sa.Connection, version_table: str) -> Iterator[str]:
     found: list[Any] = compare_metadata(context, metadata)
     for difference in found:
         # What several differences of one column are is a list; every other is alone.
-        for one in difference if isinstance(difference, list) else [difference]:
-            yield _told(*one)
+        yield from difference if isinstance(difference, list) else [difference]
 
 
 def _only_ours(name: str | None, type_: str, _parents: object) -> bool:

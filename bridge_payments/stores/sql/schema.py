@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from ...errors import MissingExtra, StoreError
+from ...errors import ConfigurationError, MissingExtra, StoreError
 from .differences import compared
 from .session import Again, begin_immediate, refused
 from .tables import TABLES
@@ -27,12 +27,15 @@ __all__ = [
     "upgrade",
 ]
 
-HEAD: Final = "bp_0005"
+HEAD: Final = "bp_0007"
 VERSION_TABLE: Final = "bridge_payments_version"
 
 _LOCK: Final = 0x6272_6964_6765
 _LOCK_SECONDS: Final = 60
 _VERSION: Final = sa.select(sa.column("version_num", sa.String)).select_from(sa.table(VERSION_TABLE))
+
+usable_from: Final = sa.table(VERSION_TABLE, sa.column("usable_from", sa.String))
+"""The oldest version whose code can use the database: each step says it of itself, and writes it there."""
 
 
 def include_name(name: str | None, type_: str, _parents: object = None) -> bool:
@@ -45,14 +48,21 @@ def include_name(name: str | None, type_: str, _parents: object = None) -> bool:
 
 
 def check(connection: sa.Connection) -> None:
-    """Raise StoreError unless the schema is of the version that this code was built for."""
+    """Raise StoreError unless this code can use the schema: its own, or a newer one that says that it can."""
     found = current(connection)
     if found is None:
         raise StoreError("the database has no tables of ours: run `bridge-payments db upgrade`")
-    if found != HEAD:
+    if found < HEAD:
         raise StoreError(
             f"the schema is at {found}, this code needs {HEAD}: run `bridge-payments db upgrade`"
         )
+    if found > HEAD and not _is_usable(connection):
+        raise StoreError(f"the schema is at {found}, for which this code is too old: it knows {HEAD}")
+
+
+def _is_usable(connection: sa.Connection) -> bool:
+    oldest: str | None = connection.execute(sa.select(usable_from)).scalar()
+    return oldest is not None and oldest <= HEAD
 
 
 def current(connection: sa.Connection) -> str | None:
@@ -73,7 +83,10 @@ def upgrade(connection: sa.Connection) -> None:
     try:
         _lock(connection)
         try:
-            command.upgrade(_config(connection=connection), "head")
+            if (current(connection) or "") > HEAD:
+                check(connection)  # a newer release has been here, and left it usable to this one or not
+            else:
+                command.upgrade(_config(connection=connection), "head")
             connection.commit()
         finally:
             _unlock(connection)
@@ -90,17 +103,33 @@ def upgrade(connection: sa.Connection) -> None:
 
 
 def differences(connection: sa.Connection) -> list[str]:
-    """Return how the database differs from what `tables.py` says, a sentence each."""
-    return compared(connection, version_table=VERSION_TABLE, version=HEAD)
+    """Return how the database differs from what `tables.py` says, a sentence each.
+
+    Where a newer release has been, only what this one would miss.
+    """
+    ahead = (current(connection) or "") > HEAD
+    return compared(connection, version_table=VERSION_TABLE, version=HEAD, ahead=ahead)
 
 
-def offline_sql(dialect: str = "postgresql") -> str:
-    """Return the SQL of every migration, for a database that only its administrators may change."""
+def offline_sql(dialect: str = "postgresql", *, start: str | None = None, end: str = HEAD) -> str:
+    """Return the SQL of the migrations, for a database that only its administrators may change.
+
+    *start* is the version that the database has, if it has any: `bridge-payments db current`.
+    Raises: ConfigurationError for a version that there is not.
+    """
     need_alembic()
     from alembic import command
+    from alembic.script import ScriptDirectory
 
     buffer = io.StringIO()
-    command.upgrade(_config(dialect=dialect, buffer=buffer), "head", sql=True)
+    config = _config(dialect=dialect, buffer=buffer)
+    known = sorted(step.revision for step in ScriptDirectory.from_config(config).walk_revisions())
+    for version in filter(None, (start, end)):
+        if version not in known:
+            raise ConfigurationError(f"there is no version {version}: there are {', '.join(known)}")
+    if start is not None and start >= end:
+        raise ConfigurationError(f"there is no step between {start} and {end}")
+    command.upgrade(config, f"{start}:{end}" if start else end, sql=True)
     return buffer.getvalue()
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.types import TypeEngine
 
 from ...errors import StoreError
 
-__all__ = ["Exact", "LongText", "UtcDateTime", "moment"]
+__all__ = ["Exact", "LongText", "UtcDateTime", "bytewise", "moment"]
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
@@ -54,8 +54,27 @@ def Exact(length: int) -> TypeEngine[str]:  # noqa: N802 - stands where types st
     """
     plain: TypeEngine[str] = sa.String(length)
     return plain.with_variant(sa.String(length, collation="C"), "postgresql").with_variant(
-        mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
+        _Bytewise(length), "mysql", "mariadb"
     )
+
+
+class _Bytewise(sa.types.TypeDecorator[str]):
+    """Its collation is not known before the server is: ``mysql://`` may lead to a MariaDB."""
+
+    impl = mysql.VARCHAR
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        length = getattr(self.impl, "length", None)
+        return dialect.type_descriptor(mysql.VARCHAR(length, charset="utf8mb4", collation=bytewise(dialect)))
+
+
+def bytewise(dialect: Dialect) -> str:
+    """Return the collation that compares byte by byte on a MySQL or a MariaDB, blanks at the end included.
+
+    ``utf8mb4_bin``, which both know, calls 'a' and 'a ' equal: one idempotency key, one user.
+    """
+    return "utf8mb4_nopad_bin" if getattr(dialect, "is_mariadb", False) else "utf8mb4_0900_bin"
 
 
 def LongText() -> TypeEngine[str]:  # noqa: N802

@@ -308,6 +308,8 @@ class OperationPromises(Promises):
         assert await put(_record("op_2", body_hash="1" * 64)) == first
         for other in (_record("op_3", scope="confirm:user:2"), _record("op_4", key="KEY-1")):
             assert await put(other) == other
+        blank = _record("op_5", key=f"{first.key} ")
+        assert await put(blank) == blank, "blanks at the end count"
 
     @on_a_store
     async def test_released_keys_are_free_again(self, store: Store, clock: MovableClock) -> None:

@@ -19,7 +19,7 @@ from ...models import (
     PaymentStatus,
     RefundStatus,
 )
-from ...stores.base import Store, Unit
+from ...stores.base import PaymentQuery, Store, Unit
 from .samples import NOW, Promises, a_payment, a_refund, keep, on_a_store
 
 __all__ = ["PaymentPromises"]
@@ -206,6 +206,26 @@ class PaymentPromises(Promises):
         found = await store.run(lambda unit: unit.payments.get_by_reference("dummy", "pi_3abc"), write=False)
         assert found == lower
         assert await store.run(lambda u: u.payments.get_by_reference("dummy", "PI_3ABC"), write=False) is None
+
+    @on_a_store
+    async def test_blanks_at_the_end_count(self, store: Store, clock: MovableClock) -> None:
+        """MySQL's older collations call 'u' and 'u ' one user, and each would see the other's payments."""
+        bare = a_payment(provider_intent_id="pi_1", user_id="u")
+        blank = a_payment(provider_intent_id="pi_1 ", user_id="u ")
+        await keep(store, bare, blank)
+
+        def look(unit: Unit) -> list[object]:
+            return [
+                [each.id for each in unit.payments.list(PaymentQuery(user_id="u")).items],
+                [each.id for each in unit.payments.list(PaymentQuery(user_id="u ")).items],
+                unit.payments.get_by_reference("dummy", "pi_1 "),
+                unit.payments.get_by_reference("dummy", "pi_1  "),
+                unit.payments.get(f"{bare.id} "),
+                unit.payments.take_merchant_reference("dummy", "R", bare.id),
+                unit.payments.take_merchant_reference("dummy", "R ", blank.id),
+            ]
+
+        assert await store.run(look) == [[bare.id], [blank.id], blank, None, None, bare.id, blank.id]
 
     @on_a_store
     async def test_two_payments_never_share_an_intent_of_the_provider(

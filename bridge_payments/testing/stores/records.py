@@ -392,6 +392,8 @@ class RecordPromises(Promises):
         assert await add(a_customer(user_id="u")) == mine.id
         other = a_customer(user_id="u", provider_id="dummy_eu")
         assert await add(other) == other.id
+        blank = a_customer(user_id="u ")
+        assert await add(blank) == blank.id, "blanks at the end count"
         guest = a_customer(is_guest=True, guest_email="Ana@Example.com")
         assert await add(guest) == guest.id
         assert await add(a_customer(is_guest=True, guest_email="ana@example.COM")) == guest.id

@@ -125,13 +125,17 @@ def test_an_empty_database_is_brought_up_and_then_found_right(empty: Console) ->
     assert empty.out == "as it should be\n"
 
 
-@pytest.mark.parametrize("dialect", ["postgresql", "mysql", "mariadb", "sqlite"])
+@pytest.mark.parametrize("dialect", ["postgresql", "mysql", "mariadb", "sqlite", "libsql"])
 def test_the_statements_can_be_printed_without_any_database(
     dialect: str, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DATABASE_URL")
     assert console("db", "sql", "--dialect", dialect) == 0
     assert "CREATE TABLE provider_payments" in console.out
+    assert console("db", "sql", "--dialect", dialect, "--from", "bp_0004", "--to", "bp_0005") == 0
+    assert console.out.count("CREATE") == 1
+    assert console("db", "sql", "--dialect", dialect, "--from", "bp_0005", "--to", "bp_0004") == 2
+    assert "there is no step between bp_0005 and bp_0004" in console.err
 
 
 # --- errors ---------------------------------------------------------------------------------------

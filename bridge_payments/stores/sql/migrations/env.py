@@ -7,8 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import context
 
-from bridge_payments.stores.sql.schema import VERSION_TABLE
+from bridge_payments.stores.sql.resuming import look_first
+from bridge_payments.stores.sql.schema import VERSION_TABLE, usable_from
 from bridge_payments.stores.sql.tables import metadata
+from bridge_payments.stores.sql.types import bytewise
 
 
 @sa.event.listens_for(sa.Table, "before_create")
@@ -16,11 +18,21 @@ def _every_letter(table: sa.Table, _connection: object, **_: object) -> None:
     """On MySQL, whatever the database's own default is: all of Unicode, compared byte by byte."""
     for dialect in ("mysql", "mariadb"):
         table.kwargs.setdefault(f"{dialect}_default_charset", "utf8mb4")
-        table.kwargs.setdefault(f"{dialect}_collate", "utf8mb4_bin")
+        table.kwargs.setdefault(f"{dialect}_collate", bytewise(context.get_context().dialect))
+
+
+def _say_who_can_use_it(*, ctx: Any, step: Any, **_: object) -> None:
+    """Write beside the version which releases this step leaves able to use the database."""
+    oldest = getattr(step.up_revision.module, "usable_from", None)
+    if oldest is not None:
+        ctx.execute(usable_from.update().values(usable_from=oldest))
 
 
 def _run(**options: Any) -> None:
-    context.configure(target_metadata=metadata, version_table=VERSION_TABLE, **options)
+    options |= {"on_version_apply": _say_who_can_use_it, "version_table": VERSION_TABLE}
+    context.configure(target_metadata=metadata, **options)
+    if not context.is_offline_mode():
+        look_first(context.get_context().impl, context.get_bind())
     with context.begin_transaction():
         context.run_migrations()
 
