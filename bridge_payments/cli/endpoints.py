@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Final
 
-from ..errors import NotFound
+from ..errors import InvalidRequest, NotFound
 from ..models import EndpointHealth
 from ..webhooks import Endpoint, EndpointView, WebhookDispatcher, endpoint_from, endpoints_from_settings
 from .application import add_app_option, open_store
@@ -29,7 +29,7 @@ def configure(parser: ArgumentParser) -> None:
         "events", nargs="+", metavar="PATTERN", help="for instance payment.* refund.succeeded"
     )
     updating = actions.add_parser("update", help="change a stored endpoint")
-    updating.add_argument("endpoint_id")
+    updating.add_argument("endpoint_id", help="its id or its name")
     updating.add_argument("--name")
     updating.add_argument("--url")
     updating.add_argument("--event", dest="events", action="append", metavar="PATTERN", help="repeatable")
@@ -55,7 +55,7 @@ def configure(parser: ArgumentParser) -> None:
         "--overlap", type=float, default=24.0, metavar="HOURS", help="how long the old one signs on (24)"
     )
     for action in simple:
-        action.add_argument("endpoint_id", help="its id; a configured one's name")
+        action.add_argument("endpoint_id", help="its id or its name")
     for action in (listing, adding, updating, *simple):
         add_app_option(action)
         add_json_option(action)
@@ -67,8 +67,29 @@ def run(arguments: Namespace) -> int:
 
 async def _run(arguments: Namespace) -> int:
     async with open_store(arguments) as store:
-        await _ACTIONS[arguments.action](WebhookDispatcher(store), arguments)
+        webhooks = WebhookDispatcher(store)
+        if "endpoint_id" in arguments:
+            arguments.endpoint_id = await _meant(webhooks, arguments)
+        await _ACTIONS[arguments.action](webhooks, arguments)
     return OK
+
+
+async def _meant(webhooks: WebhookDispatcher, arguments: Namespace) -> str:
+    """Return the id of the endpoint that a person names, by its id or by its name.
+
+    Raises: InvalidRequest where several have that name.
+    """
+    wanted: str = arguments.endpoint_id
+    if any(each.name == wanted for each in _configured(arguments)):
+        return wanted
+    stored = [view.endpoint for view in await webhooks.stored.list()]
+    if any(each.id == wanted for each in stored):
+        return wanted
+    named = [each.id for each in stored if each.name == wanted]
+    if len(named) > 1:
+        ids = ", ".join(named)
+        raise InvalidRequest(f"{len(named)} endpoints are called {wanted}; name one by its id: {ids}")
+    return named[0] if named else wanted
 
 
 async def _list(webhooks: WebhookDispatcher, arguments: Namespace) -> None:
@@ -129,6 +150,9 @@ async def _test(webhooks: WebhookDispatcher, arguments: Namespace) -> None:
 
 
 async def _redeliver(webhooks: WebhookDispatcher, arguments: Namespace) -> None:
+    known = {each.name for each in _configured(arguments)} | (await webhooks.stored.health()).keys()
+    if arguments.endpoint_id not in known:  # of one that is configured elsewhere there is health only
+        await webhooks.stored.get(arguments.endpoint_id)
     revived = await webhooks.redeliver_dead(arguments.endpoint_id)
     show_one({"id": arguments.endpoint_id, "due again": revived}, as_json=arguments.json)
 

@@ -73,43 +73,68 @@ async def execute(block: Block, names: dict[str, Any]) -> None:
 # --- a shell --------------------------------------------------------------------------------------
 
 
-def check_shell(block: Block) -> list[str]:
-    """Return what cannot be: commands, options, variables, extras and sessions that are not there."""
+@dataclass(frozen=True)
+class Command:
+    words: list[str]
+    """Without what stands before and after it."""
+    settings: dict[str, str]
+    """``NAME=value`` before it, or with `export` alone."""
+    into: str | None = None
+    """The file that takes its output."""
+    piped: bool = False
+    """Whether the next command reads its output."""
+
+
+def commands(block: Block) -> list[Command]:
+    """Return what a shell would run, in order."""
     code = re.sub(r"\\\n\s*", " ", block.code)
     code = re.sub(r"(^|\s)#[^\n]*", r"\1", code)
     code = re.sub(r"\$\(.*\)", "value", code)
     words = shlex.shlex(code, posix=True, punctuation_chars="&|;\n")
     words.whitespace, words.whitespace_split, words.commenters = " \t", True, ""
-    wrong: list[str] = []
+    found: list[Command] = []
     command: list[str] = []
     for word in [*words, "\n"]:
         if word.strip("&|;\n"):
             command.append(word)
-        else:
-            wrong += check_command(command) if command else []
+        elif command:
+            found.append(_command(command, piped=word == "|"))
             command = []
-    return wrong
+    return found
 
 
-def check_command(words: list[str]) -> list[str]:
+def _command(words: list[str], *, piped: bool) -> Command:
+    into = None
+    if ">" in words:
+        into = words[words.index(">") + 1]
+        words = words[: words.index(">")]
     if words[0] == "export":
         words = words[1:]
-    if ">" in words:  # into a file
-        words = words[: words.index(">")]
     settings = [word for word in words if re.match(r"^[A-Z][A-Z0-9_]*=", word)]
-    wrong = [f"no setting {word}" for word in settings if word.partition("=")[0] not in known_variables()]
-    words = [word for word in words if word not in settings]
+    left = [word for word in words if word not in settings]
+    pairs = [word.partition("=") for word in settings]
+    return Command(left, {name: value for name, _, value in pairs}, into, piped)
+
+
+def check_shell(block: Block) -> list[str]:
+    """Return what cannot be: commands, options, variables, extras and sessions that are not there."""
+    return [wrong for command in commands(block) for wrong in check_command(command)]
+
+
+def check_command(command: Command) -> list[str]:
+    wrong = [f"no setting {name}" for name in command.settings if name not in known_variables()]
+    words = command.words
     if not words:
         return wrong
-    command = Path(words[0]).name or words[0]
-    if command == "bridge-payments":
+    program = Path(words[0]).name or words[0]
+    if program == "bridge-payments":
         wrong += check_ours(words[1:])
-    elif command == "pip":
+    elif program == "pip":
         wrong += check_pip(words[1:])
-    elif command == "nox":
+    elif program == "nox":
         wrong += [f"no session {name}" for name in named_sessions(words) if not has_session(name)]
-    elif command not in KNOWN:
-        wrong.append(f"{command}: who checks this?")
+    elif program not in KNOWN:
+        wrong.append(f"{program}: who checks this?")
     return wrong
 
 

@@ -578,6 +578,19 @@ def test_endpoints_are_kept_changed_switched_and_deleted_from_the_console(
     assert "url" in console.err
 
 
+def test_a_stored_endpoint_is_found_by_its_name_and_nobody_is_told_of_none(console: Console) -> None:
+    """`redeliver` with a name that nothing has said "due again 0", as if all were well."""
+    made = console.json("endpoints", "add", "shop", "https://shop.example/hooks", "payment.*")
+    assert console.json("endpoints", "off", "shop") == {"id": made["id"], "now": "off"}
+    assert console.json("endpoints", "redeliver", "shop") == {"id": made["id"], "due again": 0}
+    assert console("endpoints", "redeliver", "shopp") == 1
+    assert console.err == "bridge-payments: there is no endpoint shopp\n"
+
+    assert console("endpoints", "add", "shop", "https://shop.example/other", "payment.*") == 0
+    assert console("endpoints", "delete", "shop") == 1
+    assert "2 endpoints are called shop; name one by its id: " in console.err
+
+
 def test_doctor_says_that_webhooks_come_in_another_version_than_we_read(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
