@@ -258,9 +258,15 @@ class PaymentDeclined(BridgeError):
         provider_code: str | None = None,
         payment_id: str | None = None,
         provider_intent_id: str | None = None,
+        request_id: str | None = None,
+        http_status: int | None = None,
     ) -> None:
         self.decline_code = decline_code
         self.provider_code = provider_code
+        self.request_id = request_id
+        """The provider's id of the exchange, for their support."""
+        self.http_status = http_status
+        """What the provider answered with; None where it told the decline in an answer that was no error."""
         self.payment_id = payment_id
         self.provider_intent_id = provider_intent_id
         super().__init__(

@@ -114,6 +114,7 @@ def _whole(operation: Operation) -> dict[str, object]:
         "inputs hash": operation.inputs_hash,
         "api version": operation.api_version,
         "request id": operation.request_id,
+        "http status": operation.http_status,
         "error": operation.error_code,
         "message": operation.error_message,
         "decline code": operation.decline_code,

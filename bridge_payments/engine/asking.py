@@ -119,12 +119,15 @@ async def ask(
     except ProviderNeverSent as error:
         if calls.results:
             # An earlier call of this verb was executed: what is left of it is for reconciliation to finish.
-            return Answer(lost=f"interrupted after {', '.join(calls.results)}: {error}")
+            why = f"interrupted after {', '.join(calls.results)}: {error}"
+            return Answer(lost=why, unsure=error)
         return Answer(unsent=error)
     except ProviderRejected as error:
         return Answer(refused=error)
-    except (ProviderUnknown, TimeoutError) as error:
-        return Answer(lost=str(error) or "the provider did not answer in time")
+    except ProviderUnknown as error:
+        return Answer(lost=str(error), unsure=error)
+    except TimeoutError:
+        return Answer(lost="the provider did not answer in time")
     except InvalidRequest as error:
         # An adapter refuses inputs before it sends: the contract of PaymentProvider.
         return Answer(refused=ProviderRejected(error.message, provider_code=error.code))

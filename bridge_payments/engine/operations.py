@@ -357,7 +357,7 @@ class Operations:
             operation_id=operation.id,
         ) as seen:
             answer = await ask(provider, operation, calls=calls, leased_at=leased_at, repeat=repeat)
-            seen.outcome, seen.error = answer.word, answer.refused or answer.unsent
+            seen.outcome, seen.error = answer.word, answer.refused or answer.unsent or answer.unsure
             if answer.lost is not None:
                 seen.facts["lost"] = answer.lost
         return answer, calls.operation

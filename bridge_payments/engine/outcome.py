@@ -14,6 +14,7 @@ from ..errors import (
     ProviderError,
     ProviderRejected,
     ProviderStateConflict,
+    ProviderUnknown,
     Unavailable,
 )
 from ..models import Operation, OperationState, Payment, PaymentStatus, Refund, RefundStatus, Verb
@@ -36,6 +37,7 @@ __all__ = [
     "Reserved",
     "close_refused",
     "decline_from",
+    "left_open",
     "payment_answer",
     "refusal",
     "settle",
@@ -71,6 +73,8 @@ class Answer:
     refused: ProviderRejected | None = None
     unsent: ProviderError | None = None
     lost: str | None = None
+    unsure: ProviderError | None = None
+    """What the provider said where it said nothing certain."""
     resolution: str = "answered"
 
     @classmethod
@@ -123,7 +127,8 @@ def settle(reserved: Reserved, answer: Answer, now: datetime, policy: Policy) ->
             _ending(operation, answer),
             now,
             resolution=answer.resolution,
-            request_id=answer.payment.request_id,
+            request_id=answer.payment.request_id or (answer.refused.request_id if answer.refused else None),
+            http_status=answer.refused.http_status if answer.refused else None,
         )
         return settled, _with_decline(closed, answer)
     if answer.refund is not None:
@@ -136,9 +141,7 @@ def settle(reserved: Reserved, answer: Answer, now: datetime, policy: Policy) ->
         return _settle_refusal(reserved, answer.refused, now)
     if answer.unsent is not None:
         return settle_absence(reserved, f"{NEVER_SENT}: {answer.unsent}", now)
-    open_still = settlement.close_operation(
-        operation, OperationState.UNKNOWN, now, resolution=answer.lost or "no answer"
-    )
+    open_still = left_open(operation, answer, now, why=answer.lost or "no answer")
     return Settlement(payment=reserved.payment, changed=False), open_still
 
 
@@ -196,6 +199,20 @@ def _settle_refusal(
     return _undone(reserved, refused.message, now), operation
 
 
+def left_open(operation: Operation, answer: Answer, now: datetime, *, why: str) -> Operation:
+    """Return the operation as it stays open, with what the provider's support is asked for."""
+    said = answer.unsure or ProviderUnknown()
+    return settlement.close_operation(
+        operation,
+        OperationState.UNKNOWN,
+        now,
+        resolution=why,
+        error_code=said.provider_code,
+        request_id=said.request_id,
+        http_status=said.http_status,
+    )
+
+
 def close_refused(operation: Operation, refused: ProviderRejected, now: datetime) -> Operation:
     """Return the operation as a definite no ends it."""
     return settlement.close_operation(
@@ -207,6 +224,7 @@ def close_refused(operation: Operation, refused: ProviderRejected, now: datetime
         error_message=refused.message,
         decline_code=refused.decline_code,
         request_id=refused.request_id,
+        http_status=refused.http_status,
     )
 
 
@@ -313,11 +331,14 @@ def refusal(operation: Operation, payment: Payment | None = None) -> BridgeError
             provider_code=operation.error_code,
             payment_id=payment.id if payment is not None else None,
             provider_intent_id=payment.provider_intent_id if payment is not None else None,
+            request_id=operation.request_id,
+            http_status=operation.http_status,
         )
     return ProviderRejected(
         operation.error_message or "The provider refused",
         provider_code=operation.error_code,
         request_id=operation.request_id,
+        http_status=operation.http_status,
     )
 
 

@@ -403,7 +403,8 @@ def _until_quiet(operation: Operation, provider: PaymentProvider, now: datetime)
 def _repeated(answer: Answer) -> Answer:
     """A rejection of a repeat is not an answer (rule 9): whatever it says, look up again."""
     if answer.refused is not None:
-        return Answer(lost=f"a repeat was refused, which proves nothing: {answer.refused}")
+        why = f"a repeat was refused, which proves nothing: {answer.refused}"
+        return Answer(lost=why, unsure=answer.refused)
     if answer.unsent is not None:
         return Answer(lost=f"a repeat could not be sent: {answer.unsent}")
     return replace(answer, resolution="repeated with the same key")

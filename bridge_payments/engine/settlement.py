@@ -654,10 +654,11 @@ def close_operation(
     error_message: str | None = None,
     decline_code: str | None = None,
     request_id: str | None = None,
+    http_status: int | None = None,
 ) -> Operation:
     """Return the operation as it ended, or as it stays open when *state* is unknown."""
     return replace(
-        operation,
+        operation.with_http_status(http_status),
         state=state,
         resolution=resolution,
         error_code=error_code,

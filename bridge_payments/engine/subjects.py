@@ -51,7 +51,7 @@ from .mirrors import (
     subscription_undone,
 )
 from .operations import MERGE_ATTEMPTS, LostLease, LostRace, write_operation
-from .outcome import Answer, Policy, close_refused, decline_from, refusal
+from .outcome import Answer, Policy, close_refused, decline_from, left_open, refusal
 from .settlement import close_operation
 
 __all__ = [
@@ -264,7 +264,7 @@ def settle_row(
     if answer.unsent is not None and not to_be_done:
         return settle_row_absence(held, f"never sent: {answer.unsent}", now)
     why = answer.lost or (f"not sent yet: {answer.unsent}" if answer.unsent is not None else "no answer")
-    open_still = close_operation(operation, OperationState.UNKNOWN, now, resolution=why)
+    open_still = left_open(operation, answer, now, why=why)
     if to_be_done and REPEATED_NOTE not in operation.steps:
         # Its caller is told that it is done. Of a repeat nobody is told, and it may have been refused.
         return method_forgotten(row, now), open_still

@@ -23,6 +23,10 @@ STATEMENTS: Final = "-statements"
 """The name in `Operation.steps` of what operators said of it."""
 
 
+HTTP_STATUS: Final = "-http_status"
+"""The name in `Operation.steps` of the HTTP status of the provider's last error."""
+
+
 class Verb(StrEnum):
     """What we instruct a provider to do; each value begins the name of a `PaymentProvider` method."""
 
@@ -150,6 +154,16 @@ class Operation:
     def is_open(self) -> bool:
         """Whether its outcome is still to be found out."""
         return self.state in OPEN_OPERATION_STATES
+
+    @property
+    def http_status(self) -> int | None:
+        """The HTTP status of the provider's last error; None where there was none."""
+        status = self.steps.get(HTTP_STATUS)
+        return status if isinstance(status, int) else None
+
+    def with_http_status(self, status: int | None) -> Operation:
+        """Return the operation with the HTTP status of an error; None leaves what is known."""
+        return self if status is None else replace(self, steps={**self.steps, HTTP_STATUS: status})
 
     @property
     def statements(self) -> tuple[Statement, ...]:

@@ -146,6 +146,8 @@ class OperationOut(Output):
     error_message: str | None
     decline_code: str | None
     request_id: str | None
+    http_status: int | None
+    """Of the provider's last error."""
     resolution: str | None
     created_at: Moment
     updated_at: Moment

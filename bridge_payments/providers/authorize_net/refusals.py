@@ -61,7 +61,12 @@ def error_from(answer: Json, *, repeat: bool, attempt: str, intent: str | None =
     response = response_of(answer)
     said, (request_code, request_text) = text_of(response.get("responseCode")), _first(answer)
     code, text = reason_of(response) if said in ("2", "3") else (request_code, request_text)
-    facts: dict[str, Any] = {"provider_code": code or request_code}
+    transaction = text_of(response.get("transId"))
+    transaction = transaction if transaction != "0" else None
+    # The gateway refuses with 200; it numbers no requests, and its support finds a transaction by its number.
+    facts: dict[str, Any] = {
+        "provider_code": code or request_code, "request_id": transaction, "http_status": 200,
+    }  # fmt: skip
     sentence = safe(text or request_text or "no reason given")
     if not _is_definite(said, code, request_code):
         return ProviderUnknown(f"Authorize.net did not say what became of it: {sentence}", **facts)
@@ -70,11 +75,10 @@ def error_from(answer: Json, *, repeat: bool, attempt: str, intent: str | None =
     if code in DUPLICATE:
         return ProviderStateConflict(f"Authorize.net saw the same transaction before: {sentence}", **facts)
     if said == "2" or (said == "3" and code in DECLINES) or request_code == "E00118":
-        transaction = text_of(response.get("transId"))
         decline = decline_from(
             code,
             text,
-            reference=transaction if transaction != "0" else None,
+            reference=transaction,
             card_code=text_of(response.get("cvvResultCode")),
         )
         return ProviderDeclined(

@@ -225,6 +225,9 @@ def test_each_refusal_is_judged_and_on_a_repeat_none_is_an_answer(
     error = mapping.error_from(said, repeat=False, intent=INTENT, attempt="reference")
     assert type(error) is kind
     assert error.decline_code == decline
+    assert error.http_status == 200, "the gateway refuses with that"
+    transaction = said.get("transactionResponse", {}).get("transId")
+    assert error.request_id == (transaction if transaction != "0" else None)
     if isinstance(error, ProviderDeclined):
         assert error.payment == INTENT
         assert error.attempt, "every attempt has a name, or a read would be needed for it"
