@@ -1,11 +1,31 @@
-"""Variables of the published configuration that this release does not read, and why: said, not ignored."""
+"""
+What the published contract spells: its defaults and its words, where they name somebody.
+
+And the variables of the published configuration that this release does not read, with why: said, not ignored.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
-__all__ = ["NOT_READ", "is_worth_a_word", "why_not_read"]
+__all__ = ["DEFAULT_PROVIDER", "NOT_READ", "MethodType", "is_worth_a_word", "why_not_read"]
+
+DEFAULT_PROVIDER: Final = "stripe"
+"""The one account of an installation that names none."""
+
+MethodType = Literal[
+    "credit_card",
+    "debit_card",
+    "card",
+    "bank_account",
+    "paypal",
+    "venmo",
+    "apple_pay",
+    "google_pay",
+    "wallet",
+]
+"""What a payer may pay with, whoever the provider is."""
 
 _SERVER: Final = "the web server or the proxy in front does that"
 _MAIL: Final = "no e-mail is sent: an application tells its payers, in a handler of payment.success"

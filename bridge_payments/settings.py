@@ -28,7 +28,7 @@ from pydantic import (
 )
 
 from .errors import ConfigurationError
-from .published import is_worth_a_word, why_not_read
+from .published import DEFAULT_PROVIDER, is_worth_a_word, why_not_read
 
 __all__ = ["ProviderAccount", "Settings", "WebhookSettings", "parse_accounts"]
 
@@ -186,9 +186,9 @@ class Settings(_Frozen):
 
     # providers
     enabled_providers: Accounts = _env(
-        (ProviderAccount(id="stripe", kind="stripe"),), "ENABLED_PROVIDERS", min_length=1
+        (ProviderAccount(id=DEFAULT_PROVIDER, kind=DEFAULT_PROVIDER),), "ENABLED_PROVIDERS", min_length=1
     )
-    default_provider: str = _env("stripe", "DEFAULT_PAYMENT_PROVIDER")
+    default_provider: str = _env(DEFAULT_PROVIDER, "DEFAULT_PAYMENT_PROVIDER")
     allow_sandbox: bool = _env(False, "ALLOW_SANDBOX")
     unique_reference: bool = _env(False, "UNIQUE_REFERENCE")
 

@@ -15,6 +15,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Final
 
 from ..errors import BridgeError, ConfigurationError, MissingExtra
+from ..sandbox import GATEWAYS, NEEDED
 from .console import FAILED, MISCONFIGURED, OK
 
 if TYPE_CHECKING:
@@ -26,16 +27,14 @@ __all__ = ["HELP", "configure", "run"]
 
 HELP = "try everything: a shop, fake payment gateways, and switches that break them"
 
-PROVIDERS: Final = ("stripe", "paypal", "authorize_net")
 ALL: Final = "all"
 DATABASE: Final = "sqlite:///bridge-sandbox.db"
-_NEEDED: Final = ("starlette", "uvicorn", "stripe", "alembic")
 
 
 def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8080, help="of the shop and the API (default 8080)")
     parser.add_argument(
-        "--provider", choices=(*PROVIDERS, ALL), default=ALL, help="which gateway is faked (default: all)"
+        "--provider", choices=(*GATEWAYS, ALL), default=ALL, help="which gateway is faked (default: all)"
     )
     parser.add_argument("--database", metavar="URL", default=DATABASE, help=f"default {DATABASE}")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
@@ -50,7 +49,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _serve(arguments: Namespace) -> int:
-    if any(importlib.util.find_spec(name) is None for name in _NEEDED):
+    if any(importlib.util.find_spec(name) is None for name in NEEDED):
         raise MissingExtra("sandbox", needed_for="bridge-payments sandbox")
     from ..sandbox.world import Sandbox, refuse_live_keys
 
@@ -58,7 +57,7 @@ def _serve(arguments: Namespace) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     with _listening(arguments.port) as door:
         asyncio.run(_reach(arguments.database))
-        chosen = PROVIDERS if arguments.provider == ALL else (arguments.provider,)
+        chosen = GATEWAYS if arguments.provider == ALL else (arguments.provider,)
         sandbox = Sandbox(database_url=arguments.database, port=arguments.port, providers=chosen)
         return _open(sandbox, door, arguments)
 

@@ -42,7 +42,7 @@ _OWNER_ASKED: Final = 2
 _EVENT_ID: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 _TRACE: Final = "traceparent"
-_KEPT_HEADERS: Final = ("stripe-signature", "content-type", "user-agent", "paypal-", "x-anet-")
+_KEPT_HEADERS: Final = ("content-type", "user-agent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +156,7 @@ class InboxWork(Refreshing):
             api_version=event.api_version,
             payload=event.body,
             payload_hash=hashlib.sha256(request.body).hexdigest(),
-            headers=_kept(request.headers),
+            headers=_kept(request.headers, self.provider(provider_id).signature_headers),
         )
 
     async def _process(self, entries: Sequence[InboxEntry], token: str) -> None:
@@ -326,9 +326,10 @@ def _can_be_kept(event: ProviderEvent) -> bool:
     return bool(_EVENT_ID.fullmatch(event.id)) and not any(_NOT_TEXT.search(text) for text in texts)
 
 
-def _kept(headers: Mapping[str, str]) -> dict[str, str]:
+def _kept(headers: Mapping[str, str], signed: tuple[str, ...]) -> dict[str, str]:
     """Keep the headers that a later look needs: signatures and versions, no credentials; and our trace."""
-    kept = {name: value for name, value in headers.items() if name.startswith(_KEPT_HEADERS)}
+    beginnings = (*_KEPT_HEADERS, *signed)
+    kept = {name: value for name, value in headers.items() if name.startswith(beginnings)}
     if trace := traced():
         kept[_TRACE] = trace
     return kept

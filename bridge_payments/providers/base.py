@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self, TypeVar, cast, final
 from ..errors import InvalidRequest, UnsupportedOperation
 from ..messages import Request
 from ..models import Clock, Money, ProviderEvent, Verb, utc_now
+from ..telemetry import quiet_vendor_loggers
 from ..transport import Transport
 from .contract.customers import CustomerDeletion, CustomerRequest, CustomerUpdate, ProviderCustomer
 from .contract.declines import DECLINE_CODES, UNRECOGNISED, Decline
@@ -255,11 +256,19 @@ class PaymentProvider(ABC):
     late_hours: ClassVar[float] = 0.0
     """For how long a charge that was believed absent may still come to light, where nobody says how far lists
     lag: the sweep looks for it meanwhile."""
+    signature_headers: ClassVar[tuple[str, ...]] = ()
+    """Headers that prove a webhook, or what their names begin with, in lower case: kept with what arrived."""
+    loggers: ClassVar[tuple[str, ...]] = ()
+    """Loggers of the vendor's SDK. They write bodies below WARNING, and so they are kept there."""
     sandbox_only: ClassVar[bool] = False
     """Moves no real money and accepts anything: refused unless ``ALLOW_SANDBOX=true``."""
 
     clock: Clock = staticmethod(utc_now)
     """Replaced by whoever builds the provider, never by the provider."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        quiet_vendor_loggers(*cls.loggers)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], *, transport: Transport) -> Self:

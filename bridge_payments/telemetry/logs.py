@@ -207,11 +207,15 @@ def configure_logging(
     quiet_vendor_loggers()
 
 
-_VENDORS: Final = ("aiohttp", "authorizenet.sdk", "httpx", "pyxb", "stripe", "urllib3")
+_vendors: Final = {"aiohttp", "httpx", "urllib3"}
 
 
-def quiet_vendor_loggers() -> None:
-    """Keep vendors' loggers at WARNING or above: below it they write URLs, bodies and card numbers."""
-    for name in _VENDORS:
+def quiet_vendor_loggers(*names: str) -> None:
+    """Keep vendors' loggers at WARNING or above: below it they write URLs, bodies and card numbers.
+
+    *names* join those of the HTTP clients; a provider names its SDK's by `PaymentProvider.loggers`.
+    """
+    _vendors.update(names)
+    for name in sorted(_vendors):
         logger = logging.getLogger(name)
         logger.setLevel(max(logger.level, logging.WARNING))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from ..errors import ConfigurationError, ProviderError, ProviderNeverSent
 from ..telemetry import note, quiet_vendor_loggers
-from .api import REQUEST_IDS, ApiClient
+from .api import ApiClient, request_id_of
 from .lease import sending_before
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Transport:
             timeout=httpx.Timeout(total, connect=min(self._connect_timeout, total)),
             extensions={"max_bytes": max_bytes},
         )
-        told = next((answer.headers[name] for name in REQUEST_IDS if name in answer.headers), None)
+        told = request_id_of(answer.headers)
         # Somebody else's text: what is not an id is not repeated.
         if told is not None and _REQUEST_ID.fullmatch(told):
             note(remote_request_id=told)

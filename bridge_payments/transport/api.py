@@ -16,15 +16,21 @@ if TYPE_CHECKING:
 
     from . import Transport
 
-__all__ = ["REQUEST_IDS", "ApiClient"]
+__all__ = ["ApiClient", "request_id_of"]
 
 _log = logging.getLogger("bridge_payments.transport")
 
 _SAYS_NOTHING: Final = frozenset({408, 409, 423, 425, 429})
 """A key in use, a lock, a limit: the first send of this request may be the one that holds it."""
 
-REQUEST_IDS: Final = ("request-id", "x-request-id", "paypal-debug-id")
-"""Headers in which services name a request."""
+_REQUEST_IDS: Final = ("request-id", "x-request-id")
+_ENDINGS: Final = ("-debug-id", "-request-id", "-correlation-id")
+
+
+def request_id_of(headers: Mapping[str, str]) -> str | None:
+    """Return what a service calls the request that it answers, in a header of its own if need be."""
+    named = (*_REQUEST_IDS, *(name for name in headers if name.lower().endswith(_ENDINGS)))
+    return next((headers[name] for name in named if name in headers), None)
 
 
 class ApiClient:
@@ -122,7 +128,7 @@ class ApiClient:
 
     def _read(self, response: httpx.Response) -> Any:
         status = response.status_code
-        request_id = next((response.headers[name] for name in REQUEST_IDS if name in response.headers), None)
+        request_id = request_id_of(response.headers)
         if status == 204 or (status in (202, 205) and not response.content):
             return None
         try:

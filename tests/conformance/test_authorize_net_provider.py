@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar
 
 import pytest
 from bridge_lab.authorize_net import AnetRecorder
+from bridge_lab.plugin import specs_folder
+from bridge_lab.recorded import authorize_net_transactions
 
-from bridge_payments.models import Money, Noun
-from bridge_payments.providers.authorize_net import AuthorizeNetProvider
-from bridge_payments.providers.base import PaymentProvider
+from bridge_payments.models import CaptureMethod, Money, Noun
+from bridge_payments.providers.authorize_net import AuthorizeNetProvider, lookup, mapping
+from bridge_payments.providers.base import PaymentProvider, ProviderPayment
 from bridge_payments.sandbox.authorize_net import FakeAuthorizeNet
 from bridge_payments.sandbox.authorize_net.api import is_instruction
-from bridge_payments.testing.providers import GatewayControl, Instruction, Moved, ProviderConformance
+from bridge_payments.testing.providers import (
+    GatewayControl,
+    Instruction,
+    Moved,
+    NotChecked,
+    ProviderConformance,
+)
 from bridge_payments.transport import Transport
 
 COLLECTED = ("capturedPendingSettlement", "settledSuccessfully")
@@ -132,6 +141,7 @@ class AnetControl(GatewayControl):
 
 
 class TestAuthorizeNet(ProviderConformance):
+    each_event_suffices = False  # a refund is a transaction of its own, which no charge mentions
     fake: ClassVar[FakeAuthorizeNet]
 
     @pytest.fixture(autouse=True, scope="class")
@@ -157,10 +167,29 @@ class TestAuthorizeNet(ProviderConformance):
             api_base=self.fake.url,
         )
 
-    # Refunds do not show on a charge: a read tells those that our books know, and a webhook the others.
+    def recorded_answers(self) -> Mapping[str, Callable[[], ProviderPayment]]:
+        """The charges that it approved; where the vendor's contracts are not installed, those in JSON."""
+        folder = specs_folder()
+        if folder is None:
+            raise NotChecked("recorded_answers: they are in the folder that BRIDGE_SPECS names")
+        approved = (
+            (name, answer)
+            for name, answer in authorize_net_transactions(folder, xml_encoder())
+            if lookup.is_approved(answer) and not mapping.is_test(answer)
+        )
+        return {name: partial(_charge, answer) for name, answer in approved}
 
-    def test_a_refund_gives_back_what_was_asked_and_no_more(self) -> None:
-        pytest.skip("not checked: our books know no refund that the engine did not make (see acceptance)")
 
-    def test_any_order_and_any_number_of_copies_end_in_the_same_row(self) -> None:
-        pytest.skip("not checked: a refund's own event is needed, so no other one suffices (see acceptance)")
+def _charge(answer: dict[str, Any]) -> ProviderPayment:
+    return mapping.charge_from(
+        answer, intent="anet_00000000000000000001", amount=Money(500, "USD"),
+        capture_method=CaptureMethod.AUTOMATIC, livemode=False, payload={},
+    )  # fmt: skip
+
+
+def xml_encoder() -> Any:
+    try:
+        from bridge_payments.providers.authorize_net.encoders.xml import XmlEncoder
+    except ModuleNotFoundError:
+        return None
+    return XmlEncoder()

@@ -6,10 +6,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from bridge_lab.plugin import specs_folder
+from bridge_lab.recorded import paypal_orders
 from bridge_lab.recorder import Recorder
 
 from bridge_payments.models import Money, MovableClock, Noun
@@ -18,6 +20,7 @@ from bridge_payments.providers.dummy import DummyGateway, DummyProvider
 from bridge_payments.providers.dummy.gateway import DECLINED, NEEDS_ACTION, SUCCEEDS
 from bridge_payments.providers.dummy.inbox import SIGNATURE, sign
 from bridge_payments.providers.paypal import PayPalProvider
+from bridge_payments.providers.paypal.mapping import payment_from as order_from
 from bridge_payments.providers.stripe import StripeProvider
 from bridge_payments.providers.stripe.mapping import payment_from
 from bridge_payments.sandbox.paypal import FakePayPal
@@ -235,10 +238,8 @@ class TestStripe(ProviderConformance):
         )
 
     def recorded_answers(self) -> Mapping[str, Callable[[], ProviderPayment]]:
-        folder = specs_folder()
-        if folder is None:
-            raise NotChecked("recorded_answers: they are in the folder that BRIDGE_SPECS names")
-        recorded = json.loads((folder / "stripe" / "recorded" / "pay_rails_interactions.json").read_text())
+        file = recorded_in() / "stripe" / "recorded" / "pay_rails_interactions.json"
+        recorded = json.loads(file.read_text())
         intents = [
             each["response"] for each in recorded if each["response"].get("object") == "payment_intent"
         ]
@@ -257,7 +258,7 @@ WEBHOOK, OTHER_WEBHOOK = "8PT597110X687430L", "1JE447722X110201K"
 class PayPalControl(GatewayControl):
     """The fake PayPal of the sandbox: its payer approves an order before it is confirmed."""
 
-    succeeds, declines = "balance", "refused"
+    succeeds, declines, challenges = "balance", "refused", "card_challenge"
     payer_chooses = True
     signs_time = False  # it is signed, but nothing is too old: PayPal repeats a delivery for three days
 
@@ -266,7 +267,14 @@ class PayPalControl(GatewayControl):
         self.lab, self.clock = lab, clock
 
     def approve(self, reference: str, method: str) -> None:
-        self.fake.approve(reference, method)
+        if method == self.challenges:
+            self.fake.ask(reference, method)
+        else:
+            self.fake.approve(reference, method)
+
+    def answer_challenge(self, reference: str, *, passed: bool) -> None:
+        if passed:  # who fails it stays where they are
+            self.fake.approve(reference, self.challenges)
 
     def charges(self) -> Sequence[Moved]:
         return [self._moved(each) for each in self.fake.captures(taken=True)]
@@ -371,6 +379,16 @@ class TestPayPal(ProviderConformance):
             transport=transport,
             api_base=self.fake.url,
         )
+
+    def recorded_answers(self) -> Mapping[str, Callable[[], ProviderPayment]]:
+        return {name: partial(order_from, order) for name, order in paypal_orders(recorded_in())}
+
+
+def recorded_in() -> Path:
+    folder = specs_folder()
+    if folder is None:
+        raise NotChecked("recorded_answers: they are in the folder that BRIDGE_SPECS names")
+    return folder
 
 
 def _money(units: int, currency: str) -> Money:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bridge_lab.recorded import authorize_net_transactions
 
 from bridge_payments.errors import InvalidSignature, ProviderDeclined, ProviderNotFound
 from bridge_payments.models import CaptureMethod, Money
@@ -34,20 +35,9 @@ def specs(require: Any) -> Path:
 
 
 def answers(specs: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield every recorded answer about a transaction, by the name of its file."""
+    """Return every recorded answer about a transaction, by the name of its file."""
     xml = pytest.importorskip("bridge_payments.providers.authorize_net.encoders.xml").XmlEncoder()
-    for file in sorted((specs / "recorded").glob("*/*")):
-        if file.parent.name == "authnetjson_webhook_api":
-            continue  # another API, which is not asked
-        content = file.read_bytes()
-        if file.suffix == ".xml":
-            name, answer = xml.decode(content.strip())
-        else:
-            name, answer = JsonEncoder().decode(content)
-        if name not in (None, "createTransactionResponse", "ErrorResponse", "authenticateTestResponse"):
-            continue
-        if "transactionResponse" in answer or name is not None:
-            yield f"{file.parent.name}/{file.name}", answer
+    return authorize_net_transactions(specs.parent, xml)
 
 
 def read(answer: dict[str, Any]) -> str:

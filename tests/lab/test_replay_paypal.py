@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bridge_lab.recorded import paypal_answer, paypal_order
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -26,7 +27,6 @@ from bridge_payments.providers.paypal.inbox import Seal, read_body, signed_text
 from bridge_payments.providers.paypal.mapping import (
     error_from,
     event_from,
-    merged,
     payment_from,
     refund_from,
 )
@@ -43,22 +43,10 @@ def specs(require: Any) -> Path:
     return require("specs")
 
 
-def recorded(specs: Path, name: str) -> Any:
-    return json.loads((specs / "paypal" / "recorded" / "srmklive" / f"{name}.json").read_text())
-
-
 @pytest.mark.parametrize("line", EXPECTED["orders"], ids=lambda line: line["answer"])
 def test_a_recorded_order_means_what_a_person_read_in_it(specs: Path, line: Mapping[str, Any]) -> None:
     """The answers are short, as PayPal's are without `Prefer`: the order was read before each of them."""
-    before = {
-        "id": "5O190127TN364715T",
-        "intent": line["intent"],
-        "status": "CREATED",
-        "purchase_units": [
-            {"reference_id": "default", "amount": {"currency_code": "USD", "value": "100.00"}}
-        ],
-    }
-    payment = payment_from(merged(before, recorded(specs, line["answer"])))
+    payment = payment_from(paypal_order(specs, line["answer"], line["intent"]))
     action = payment.next_action
     assert {
         "answer": line["answer"],
@@ -76,7 +64,7 @@ def test_a_recorded_order_means_what_a_person_read_in_it(specs: Path, line: Mapp
 
 @pytest.mark.parametrize("line", EXPECTED["refunds"], ids=lambda line: line["answer"])
 def test_a_recorded_refund_means_what_a_person_read_in_it(specs: Path, line: Mapping[str, Any]) -> None:
-    refund = refund_from(recorded(specs, line["answer"]), asked=Money(1099, "USD"))
+    refund = refund_from(paypal_answer(specs, line["answer"]), asked=Money(1099, "USD"))
     assert {
         "answer": line["answer"],
         "reference": refund.reference,
@@ -89,7 +77,7 @@ def test_a_recorded_refund_means_what_a_person_read_in_it(specs: Path, line: Map
 
 @pytest.mark.parametrize("line", EXPECTED["methods"], ids=lambda line: line["answer"])
 def test_a_recorded_method_means_what_a_person_read_in_it(specs: Path, line: Mapping[str, Any]) -> None:
-    method = method_from(recorded(specs, line["answer"]))
+    method = method_from(paypal_answer(specs, line["answer"]))
     assert {
         "answer": line["answer"],
         "reference": method.reference,
@@ -106,9 +94,9 @@ def test_a_recorded_method_means_what_a_person_read_in_it(specs: Path, line: Map
 @pytest.mark.parametrize("line", EXPECTED["subscriptions"], ids=lambda line: line["answer"])
 def test_a_recorded_subscription_means_what_a_person_read_in_it(specs: Path, line: Mapping[str, Any]) -> None:
     """With the plan and the collections that were recorded beside it."""
-    collected = recorded(specs, "Subscriptions__mockListSubscriptionTransactionsResponse")["transactions"]
-    whole = {**recorded(specs, line["answer"]), "plan": recorded(specs, line["plan"])}
-    seen = subscription_from(whole, transactions=collected)
+    listed = paypal_answer(specs, "Subscriptions__mockListSubscriptionTransactionsResponse")
+    whole = {**paypal_answer(specs, line["answer"]), "plan": paypal_answer(specs, line["plan"])}
+    seen = subscription_from(whole, transactions=listed["transactions"])
     assert {
         "answer": line["answer"],
         "plan": line["plan"],
@@ -126,7 +114,7 @@ def test_a_recorded_subscription_means_what_a_person_read_in_it(specs: Path, lin
 
 @pytest.mark.parametrize("line", EXPECTED["errors"], ids=lambda line: line["answer"])
 def test_a_recorded_error_is_judged_as_a_person_judged_it(specs: Path, line: Mapping[str, Any]) -> None:
-    body = recorded(specs, line["answer"])
+    body = paypal_answer(specs, line["answer"])
     judged = error_from(line["http_status"], body.get("error", body))
     assert [type(judged).__name__, judged.provider_code] == line["judged"]
 

@@ -345,7 +345,7 @@ def test_vendors_are_kept_quiet_but_not_louder_than_they_were() -> None:
         logging.getLogger("httpx").setLevel(logging.ERROR)
         logging.getLogger("urllib3").setLevel(logging.NOTSET)
 
-        quiet_vendor_loggers()
+        quiet_vendor_loggers("stripe")
 
         assert not logging.getLogger("stripe").isEnabledFor(logging.INFO)
         assert not logging.getLogger("httpx").isEnabledFor(logging.WARNING)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, computed_field
 
 from ...models import PaymentMethodStatus
+from ...published import MethodType
 from .base import Identity, Input, Metadata, MethodToken, Moment, Output, Token, Url
 from .payments import NextActionOut
 from .people import BillingDetailsIn, GuestDataIn, Text255
@@ -22,17 +23,6 @@ __all__ = [
     "UpdatePaymentMethod",
 ]
 
-MethodType = Literal[
-    "credit_card",
-    "debit_card",
-    "card",
-    "bank_account",
-    "paypal",
-    "venmo",
-    "apple_pay",
-    "google_pay",
-    "wallet",
-]
 _TYPES = {"card": "credit_card", "apple_pay": "wallet", "google_pay": "wallet"}
 
 

@@ -98,6 +98,8 @@ class AuthorizeNetProvider(PaymentProvider):
     absence_looks: ClassVar[int] = 2
     # A day: by then it has settled, and batches are listed, too.
     late_hours: ClassVar[float] = 48.0
+    signature_headers: ClassVar[tuple[str, ...]] = ("x-anet-",)
+    loggers: ClassVar[tuple[str, ...]] = ("authorizenet.sdk", "pyxb")
 
     def __init__(
         self,

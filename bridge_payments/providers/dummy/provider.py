@@ -62,6 +62,7 @@ class DummyProvider(PaymentProvider):
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         {Capability.MANUAL_CAPTURE, Capability.PARTIAL_REFUND, Capability.CLIENT_SECRET}
     )
+    signature_headers: ClassVar[tuple[str, ...]] = (inbox.SIGNATURE,)
     sandbox_only: ClassVar[bool] = True
 
     def __init__(

@@ -46,6 +46,7 @@ class Account(PaymentProvider):
     # A request that PayPal took may still be at work when we have given up on it; its own SDK waits 60 s
     # for an answer (paypal-server-sdk 2.4.0, 2026-11).
     absence_margin_seconds: ClassVar[float] = 60.0
+    signature_headers: ClassVar[tuple[str, ...]] = ("paypal-",)
 
     def __init__(
         self,

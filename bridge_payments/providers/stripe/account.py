@@ -55,6 +55,8 @@ class Account(PaymentProvider):
     # A request that Stripe took may still be at work when we have given up on it; its own SDKs wait 80 s for
     # an answer (stripe 16.1.0, 2026-11). Until then a list without our object proves nothing.
     absence_margin_seconds: ClassVar[float] = 80.0
+    signature_headers: ClassVar[tuple[str, ...]] = ("stripe-signature",)
+    loggers: ClassVar[tuple[str, ...]] = ("stripe",)
 
     def __init__(
         self,

@@ -154,6 +154,11 @@ class FakePayPal(Listening):
         with self.books.lock:
             return copy.deepcopy(self.api.orders.approve(order_id, instrument))
 
+    def ask(self, order_id: str, instrument: str = "card_challenge") -> Json:
+        """The payer's bank asks for them; `approve` is their answer."""
+        with self.books.lock:
+            return copy.deepcopy(self.api.orders.ask(order_id, instrument))
+
     def agree(self, setup_id: str, instrument: str = "balance") -> Json:
         """The payer agrees that an instrument is kept."""
         with self.books.lock:

@@ -111,6 +111,21 @@ class Orders:
         self._books.emit("CHECKOUT.ORDER.APPROVED", "checkout-order", order, "An order has been approved")
         return order
 
+    def ask(self, identity: str, instrument: str) -> Json:
+        """A card is typed into the hosted fields, and its bank asks for its holder: `approve` is the answer.
+
+        (2026-11, checkout_orders_v2 2.32: PAYER_ACTION_REQUIRED, with a link of the relation payer-action.)
+        """
+        order = self.get(identity)
+        if order["status"] not in ("CREATED", "PAYER_ACTION_REQUIRED"):
+            raise refused("ORDER_ALREADY_COMPLETED", "The order cannot be approved any more.")
+        source = _source(INSTRUMENTS[instrument])
+        order |= {
+            "status": "PAYER_ACTION_REQUIRED", "update_time": self._books.now(), "payment_source": source,
+        }  # fmt: skip
+        self._link(order)
+        return order
+
     def is_approvable(self, order: Json) -> bool:
         open_still = order["status"] in ("CREATED", "PAYER_ACTION_REQUIRED", "APPROVED")
         return open_still and order["create_time"] > self._books.later(-_APPROVAL)

@@ -43,6 +43,7 @@ class AcmeProvider(PaymentProvider):
 
     kind: ClassVar[str] = "acme"
     keys: ClassVar[KeyRules] = KeyRules(max_length=64, window_hours=24)
+    signature_headers: ClassVar[tuple[str, ...]] = (inbox.HEADER,)
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         {Capability.MANUAL_CAPTURE, Capability.PARTIAL_REFUND}
     )

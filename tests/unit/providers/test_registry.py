@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -14,6 +15,7 @@ from bridge_payments.errors import ConfigurationError, MissingExtra
 from bridge_payments.providers import registry
 from bridge_payments.providers.base import PaymentProvider
 from bridge_payments.providers.stripe import StripeProvider
+from bridge_payments.telemetry import quiet_vendor_loggers
 from bridge_payments.transport import Transport
 
 Install = Callable[..., None]
@@ -183,3 +185,16 @@ def test_a_provider_that_is_built_in_python_says_so(install: Install) -> None:
     install("acme-payments", "acme_five", PLUGIN, acme="acme_five:Acme")
     with pytest.raises(ConfigurationError, match="built in Python"):
         build("acme", {})
+
+
+def test_a_providers_sdk_is_quiet_from_the_moment_its_class_is_there() -> None:
+    name = "acme_sdk.wire"
+    assert logging.getLogger(name).isEnabledFor(logging.WARNING)
+
+    class Acme(PaymentProvider):
+        loggers: ClassVar[tuple[str, ...]] = (name,)
+
+    assert logging.getLogger(name).level == logging.WARNING
+    logging.getLogger(name).setLevel(logging.DEBUG)  # as an SDK does when it is imported
+    quiet_vendor_loggers()  # as the transport does before it sends
+    assert logging.getLogger(name).level == logging.WARNING

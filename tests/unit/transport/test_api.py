@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from bridge_payments.errors import (
@@ -18,6 +19,7 @@ from bridge_payments.errors import (
 )
 from bridge_payments.models import Money
 from bridge_payments.transport import Transport
+from bridge_payments.transport.api import request_id_of
 
 pytestmark = pytest.mark.anyio
 
@@ -231,3 +233,18 @@ async def test_an_author_may_read_a_refusal_before_the_status_is_believed(
     broken = hostile(answering(500, b"{}"))
     with pytest.raises(ProviderUnknown):
         await transport.client(broken.url, refusal=refusal).post("/charges")
+
+
+@pytest.mark.parametrize(
+    ("headers", "found"),
+    [
+        ({"Request-Id": "req_1"}, "req_1"),
+        ({"X-Request-Id": "r", "Acme-Debug-Id": "f0"}, "r"),
+        ({"Acme-Debug-Id": "f0"}, "f0"),
+        ({"content-type": "text/plain", "x-identity": "no"}, None),
+    ],
+)
+def test_what_a_service_calls_a_request_is_found_under_its_own_name(
+    headers: dict[str, str], found: str | None
+) -> None:
+    assert request_id_of(httpx.Headers(headers)) == found
