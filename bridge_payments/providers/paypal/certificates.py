@@ -6,6 +6,8 @@ Needs the extra `paypal-offline`. Imported only when an account is built to veri
 from __future__ import annotations
 
 import logging
+import re
+import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final
@@ -14,11 +16,12 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature as WrongSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from ...caching import Cache
-from ...errors import InvalidSignature
+from ...errors import ConfigurationError, InvalidSignature
 from .inbox import Seal, signed_text
 
 __all__ = ["Certificates", "OfflineVerifier", "check_signature", "trusted"]
@@ -29,6 +32,7 @@ LIVE_OWNER: Final = "messageverificationcerts.paypal.com"
 SANDBOX_OWNER: Final = "messageverificationcerts.sandbox.paypal.com"
 
 Certificates = Sequence[x509.Certificate]
+_CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 Fetch = Callable[[str], Awaitable[bytes]]
 
 
@@ -40,7 +44,7 @@ class OfflineVerifier:
         self._webhook_ids = webhook_ids
         self._fetch = fetch
         self._owner = LIVE_OWNER if live else SANDBOX_OWNER
-        self._roots = x509.load_pem_x509_certificates(roots)
+        self._roots = _roots_in(roots)
         self._chains: Cache[str, Certificates] = Cache(max_entries=16, ttl=12 * 3600)
 
     async def verify(self, seal: Seal, body: bytes, *, now: datetime) -> None:
@@ -58,6 +62,26 @@ class OfflineVerifier:
             return x509.load_pem_x509_certificates(content)
         except ValueError:
             raise InvalidSignature("PayPal's certificate cannot be read") from None
+
+
+def _roots_in(pem: bytes) -> Certificates:
+    """Read the roots one by one, so that one which cannot be read takes no other with it.
+
+    Raises: ConfigurationError if there is none.
+    """
+    found = []
+    with warnings.catch_warnings():
+        # The world's bundle holds old roots without a positive serial number: cryptography says that it is
+        # going to refuse them (certifi 2026, cryptography 50, 2026-11). PayPal's chain ends in none of them.
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        for each in _CERTIFICATE.findall(pem):
+            try:
+                found.append(x509.load_pem_x509_certificate(each))
+            except ValueError as error:
+                _log.debug("a root that cannot be read is left out: %s", error)
+    if not found:
+        raise ConfigurationError("certificate_roots holds no certificate that can be read")
+    return found
 
 
 def trusted(chain: Certificates, *, owner: str, roots: Certificates, now: datetime) -> rsa.RSAPublicKey:

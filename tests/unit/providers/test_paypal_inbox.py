@@ -7,11 +7,12 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import certifi
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bridge_payments.errors import InvalidRequest, InvalidSignature
+from bridge_payments.errors import ConfigurationError, InvalidRequest, InvalidSignature
 from bridge_payments.messages import Request
 from bridge_payments.providers.paypal.certificates import OfflineVerifier, trusted
 from bridge_payments.providers.paypal.configuration import certificate_bases
@@ -198,6 +199,23 @@ async def test_a_certificate_is_fetched_once_and_believed_for_its_own_account_on
     for other, body in ((verifier, BODY + b"\n"), (stranger, BODY), (live, BODY)):
         with pytest.raises(InvalidSignature):
             await other.verify(seal, body, now=NOW)
+
+
+@pytest.mark.anyio
+async def test_the_worlds_roots_are_read_without_a_word_and_one_that_is_broken_takes_none_with_it() -> None:
+    """Warnings are errors in this run: certifi's bundle holds a root of which cryptography warns."""
+    broken = b"-----BEGIN CERTIFICATE-----\nMAAA\n-----END CERTIFICATE-----\n"
+
+    async def fetch(url: str) -> bytes:
+        return signer().chain
+
+    world = broken + certifi.contents().encode() + signer().roots
+    verifier = OfflineVerifier(["WEBHOOK1"], fetch=fetch, live=False, roots=world)
+    text = Signer.text(GOOD["paypal-transmission-id"], GOOD["paypal-transmission-time"], "WEBHOOK1", BODY)
+    seal = seal_of(request(transmission_sig=signer().sign(text)), certificate_bases=BASES)
+    await verifier.verify(seal, BODY, now=NOW)
+    with pytest.raises(ConfigurationError):
+        OfflineVerifier(["WEBHOOK1"], fetch=fetch, live=False, roots=broken)
 
 
 @pytest.mark.anyio
