@@ -127,7 +127,10 @@ class Bridge:
         return self._started
 
     async def start(self) -> None:
-        """Check the database and begin the background work of this process. Calling it again does nothing."""
+        """Check the database and begin the background work of this process. Calling it again does nothing.
+
+        Raises: StoreError where the database is away, or its tables are not those of this release.
+        """
         if self._starting is None:
             self._starting = asyncio.Lock()
         async with self._starting:
@@ -169,7 +172,14 @@ class Bridge:
             yield
 
     def call(self, func: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run an engine function from an ordinary thread and return its result, or raise its error."""
+        """Run an engine function from an ordinary thread and return its result, or raise its error.
+
+        All calls run on one event loop in one thread of this process; the first starts the bridge, as `start`
+        does.
+
+        Raises: RuntimeError when the caller runs on an event loop itself: `await` there instead.
+        ConfigurationError under gevent or eventlet.
+        """
         return self.blocking.call(self._called, func, *args, **kwargs)
 
     def close(self) -> None:

@@ -48,6 +48,12 @@ class PaymentEngine(
     update; without it the browser sets the price, and the engine says so in its log once.
 
     Nothing connects at construction.
+
+    Amounts are integers in the smallest unit of their currency: 2000 is 20.00 USD, and 2000 JPY; a name says
+    so by ``_cents``. Moments are aware, in UTC. Every verb takes the *principal* for whom it acts, by default
+    the merchant's own code, which may do everything; and where it moves money an *idempotency_key*: the same
+    key and the same words are one instruction, however often they come, for 45 days at least. Errors are
+    those of `bridge_payments.errors`; any verb may also raise StoreError, when the database is away.
     """
 
     def __init__(

@@ -23,6 +23,7 @@ from ..seam import traced
 from ..stores.base import Unit
 from ..stores.grouping import Grouped
 from ..telemetry import Kind
+from . import rules
 from .asking import CALL_DEADLINE
 from .refreshing import Refreshing
 
@@ -131,7 +132,11 @@ class InboxWork(Refreshing):
         )
 
     async def replay_webhook(self, entry_id: str, *, principal: Principal = SYSTEM) -> bool:
-        """Make one received webhook due again, whatever became of it; False if there is none."""
+        """Make one received webhook due again, whatever became of it; False if there is none.
+
+        Raises: AccessDenied.
+        """
+        rules.require_admin(principal)
 
         def work(unit: Unit) -> InboxEntry | None:
             return unit.inbox.get(entry_id) if unit.inbox.replay(entry_id) else None

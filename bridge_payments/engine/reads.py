@@ -54,7 +54,13 @@ class Reads(Instructions):
         return rules.visible_secret(payment, self.clock())
 
     async def list_payments(self, query: PaymentQuery, *, principal: Principal = SYSTEM) -> Page:
-        """Return a page of payments without client secrets; users and guests see only their own."""
+        """Return a page of payments without client secrets; users and guests see only their own.
+
+        `PaymentQuery` is in `bridge_payments.stores.base`, and says what may be asked. Totals are counted up
+        to `TOTAL_CAP`. Nothing is asked at a provider.
+
+        Raises: NotAuthenticated.
+        """
         match principal.kind:
             case PrincipalKind.ANONYMOUS:
                 raise NotAuthenticated("Authentication required to view payments")
@@ -68,12 +74,18 @@ class Reads(Instructions):
         return replace(page, items=tuple(payment.without_secret() for payment in page.items))
 
     async def list_operations(self, payment_id: str, *, principal: Principal = SYSTEM) -> Sequence[Operation]:
-        """Return every instruction that was given on a payment, oldest first. The merchant's view."""
+        """Return every instruction that was given on a payment, oldest first. The merchant's view.
+
+        Raises: AccessDenied, NotAuthenticated, NotFound.
+        """
         rules.require_trusted(principal, await self.visible(payment_id))
         return await self.store.run(lambda unit: unit.operations.for_subject(payment_id), write=False)
 
     async def list_events(self, payment_id: str, *, principal: Principal = SYSTEM) -> Sequence[Event]:
-        """Return every event of a payment, oldest first. The merchant's view."""
+        """Return every event of a payment, oldest first. The merchant's view.
+
+        Raises: AccessDenied, NotAuthenticated, NotFound.
+        """
         rules.require_trusted(principal, await self.visible(payment_id))
         return await self.store.run(lambda unit: unit.events.for_subject(payment_id), write=False)
 

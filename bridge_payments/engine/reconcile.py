@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from ..errors import AccessDenied, BridgeError, NotFound, OperationInProgress, ProviderError
+from ..errors import BridgeError, NotFound, OperationInProgress, ProviderError
 from ..models import (
     PAYMENT_VERBS,
     SYSTEM,
@@ -117,7 +117,11 @@ class Reconciliation(Subjects):
         return sum(await asyncio.gather(*(one(operation) for operation in due)))
 
     async def list_unknown(self, *, limit: int = 50, principal: Principal = SYSTEM) -> Sequence[Operation]:
-        """Return the operations whose outcome is not known yet, oldest first: the operator's queue."""
+        """Return the operations whose outcome is not known yet, oldest first: the operator's queue.
+
+        Raises: AccessDenied.
+        """
+        rules.require_admin(principal)
         return await self.store.run(lambda unit: unit.operations.list_open(limit=limit), write=False)
 
     async def count_unknown(self, *, principal: Principal = SYSTEM) -> Sequence[OpenOperations]:
@@ -125,7 +129,10 @@ class Reconciliation(Subjects):
 
         `reserved` ones are under way, or their sender died; `unknown` ones wait for their provider's word.
         The age of the oldest is the figure to be woken up by.
+
+        Raises: AccessDenied.
         """
+        rules.require_admin(principal)
         return await self.store.run(lambda unit: unit.operations.count_open(), write=False)
 
     async def look_up_operation(self, operation_id: str, *, principal: Principal = SYSTEM) -> Operation:
@@ -133,8 +140,7 @@ class Reconciliation(Subjects):
 
         Raises: AccessDenied, NotFound, OperationInProgress while somebody else is asking.
         """
-        if not principal.is_trusted:
-            raise AccessDenied("Admin privileges required")
+        rules.require_admin(principal)
         token, leased_at = secrets.token_hex(8), time.monotonic()
         operation = await self.leased(operation_id, token)
         if operation.is_open:

@@ -17,7 +17,6 @@ from typing import Any, Final
 
 from .. import telemetry
 from ..errors import (
-    AccessDenied,
     BridgeError,
     Conflict,
     Contradicted,
@@ -52,7 +51,7 @@ from ..providers.base import (
     ProviderSubscription,
 )
 from ..tripwire import guarded
-from . import settlement
+from . import rules, settlement
 from .outcome import Answer, Reserved
 from .reconcile import Reconciliation, quiet_at
 from .subjects import Held
@@ -99,8 +98,7 @@ class Resolutions(Reconciliation):
         Contradicted where the provider says otherwise or shows something else, Conflict when it is finished
         already, Unavailable when the provider cannot be read.
         """
-        if not principal.is_trusted:
-            raise AccessDenied("Admin privileges required")
+        rules.require_admin(principal)
         statement = _statement(outcome, evidence, reference, principal, self.clock())
         token = secrets.token_hex(8)
         operation = await self.leased(operation_id, token)

@@ -438,6 +438,12 @@ def may_update_or_cancel(
         raise AccessDenied("Only the merchant gives up an authorisation")
 
 
+def require_admin(principal: Principal) -> None:
+    """What is about the whole installation is the merchant's."""
+    if not principal.is_trusted:
+        raise AccessDenied("Admin privileges required")
+
+
 def require_trusted(principal: Principal, payment: Payment) -> None:
     """Capture and refund are the merchant's. A stranger does not learn that the payment exists."""
     if principal.is_trusted:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import bridge_payments
+from bridge_payments.models import SYSTEM
 
 ROOT = Path(bridge_payments.__file__).parent
 PAGE = ROOT.parent / "docs" / "reference" / "deprecation.md"
@@ -97,6 +98,17 @@ def _silent_methods(owner: type) -> Iterator[str]:
             )
             if not function.__doc__ and not any(inherited):
                 yield attribute
+
+
+def test_every_verb_of_the_engine_says_what_it_raises() -> None:
+    verbs = {
+        name: function
+        for name, function in inspect.getmembers(bridge_payments.PaymentEngine, inspect.isfunction)
+        if (given := inspect.signature(function).parameters.get("principal")) and given.default is SYSTEM
+    }
+    assert len(verbs) > 40
+    silent = [name for name, function in verbs.items() if "Raises" not in (inspect.getdoc(function) or "")]
+    assert silent == []
 
 
 def test_the_names_of_every_day_are_at_home_in_a_public_module() -> None:

@@ -299,3 +299,21 @@ async def test_the_age_of_the_oldest_unknown_is_told(silent):
     [counted] = await silent.engine.count_unknown()
     assert (counted.provider_id, counted.state, counted.count) == ("dummy", OperationState.UNKNOWN, 2)
     assert counted.oldest == began
+
+
+@pytest.mark.parametrize(
+    "who", [Principal.user("ada"), Principal.guest("ada@example.com"), Principal.anonymous()]
+)
+async def test_what_is_about_the_whole_installation_is_nobody_elses(house, who):
+    """These took the principal and looked at nobody."""
+    _, operation_id = await lost_confirm(house)
+    engine = house.engine
+    for asked in (
+        engine.list_unknown(principal=who),
+        engine.count_unknown(principal=who),
+        engine.look_up_operation(operation_id, principal=who),
+        engine.replay_webhook("wh_1", principal=who),
+    ):
+        with pytest.raises(AccessDenied):
+            await asked
+    assert [each.id for each in await engine.list_unknown(principal=ROOT)] == [operation_id]
