@@ -50,6 +50,8 @@ class _Turn:
     """What is known of a request by the time it is answered, however that ends."""
 
     quota: Quota | None = None
+    refused: BridgeError | None = None
+    """Why what the caller sent to say who they are was not believed."""
 
 
 class Router:
@@ -145,7 +147,8 @@ class Router:
                 error = unrevealed(error)
             if isinstance(error, (ConfigurationError, StoreError)):
                 log.exception("%s %s failed", *_where(route, request), extra={"request_id": request_id})
-            text = route.text_for(error) if route else None
+            # Not the route's words for who sent nothing: somebody sent something, and hears what is wrong.
+            text = route.text_for(error) if route and error is not turn.refused else None
             response = problem(error, now=self._now(), text=text, variables=variables)
         except Exception as bug:  # the login's, the host's or ours: nobody outside hears a word of it
             seen.error = bug
@@ -168,7 +171,7 @@ class Router:
         if unsafe and not route.raw:
             by_cookie = "cookie" in request.headers and not principal.is_anonymous
             # Who sends nothing need not say what it is. Beside a cookie it must: the type keeps forms out.
-            says = self._validate_content_type and (request.body or "content-type" in request.headers)
+            says = self._validate_content_type and (request.body or request.headers.get("content-type"))
             if (says or by_cookie) and not bodies.is_json(request):
                 raise InvalidRequest("Content-Type must be application/json")
             self._cors.check_cookie(request, principal)
@@ -205,21 +208,20 @@ class Router:
 
     async def _admit(self, route: Route, request: Request, heard: Heard | None, turn: _Turn) -> Principal:
         """Return who asks, or refuse at the door. Whose payment it is, is the engine's question."""
-        refused: NotAuthenticated | NotAskedAbout | None = None
         principal = Principal.anonymous(peer=request.peer)
         if route.access is not Access.OPEN:
             max_age = self._max_age if route.needs_fresh(request.method) else None
             try:
                 principal = await self.bridge.auth.identify(request, heard=heard, max_age=max_age)
             except (NotAuthenticated, NotAskedAbout) as error:
-                refused = error
+                turn.refused = error
         if route.limited:
             # Whoever guesses sessions is counted as the stranger that they are.
             turn.quota = await self.bridge.limits.take(principal)
             if turn.quota is not None and turn.quota.exceeded:
                 raise RateLimited(retry_after=turn.quota.retry_after)
-        if refused is not None and route.access is not Access.ANYONE:
-            raise refused
+        if turn.refused is not None and route.access is not Access.ANYONE:
+            raise turn.refused
         if route.access is Access.SIGNED_IN and principal.is_anonymous:
             raise NotAuthenticated("Authentication required")
         if route.access is Access.ADMIN and principal.kind is not PrincipalKind.ADMIN:

@@ -362,6 +362,27 @@ async def test_a_revoked_payer_who_names_a_method_is_a_stranger(web: Web) -> Non
     ).status == 403
 
 
+async def test_whoever_sent_a_credential_hears_why_it_was_refused(build: Build) -> None:
+    web = build(AUTH_VALIDATION_MODE="STRICT")
+    session = web.flowless.sign_in("ada")
+    assert (await web.ask("GET", "/payments", x_session_id=session)).status == 200
+    moved = await web.ask("GET", "/payments", x_session_id=session, peer="198.51.100.9")
+    stale = await web.ask("GET", "/payments", x_session_id="long-gone-session")
+    nobody = await web.ask("GET", "/payments")
+    assert [(answer.status, json.loads(answer.body)["message"]) for answer in (moved, stale, nobody)] == [
+        (401, "Session validation failed: IP_MISMATCH"),
+        (401, "Invalid or expired session"),
+        (401, "Authentication required to view payments"),
+    ]
+
+
+async def test_an_empty_content_type_is_none(web: Web) -> None:
+    """WSGI cannot tell the two apart, so no mount does."""
+    session = web.flowless.sign_in("ada")
+    answer = await web.ask("POST", "/payments/pay_1/cancel", x_session_id=session, content_type="")
+    assert answer.status == 404
+
+
 async def test_a_revoked_payer_charges_no_stored_method(web: Web) -> None:
     payer = web.flowless.sign_in("ada")
     kept = await web.ask("POST", "/payment-methods", {"payment_method_token": "dummy_ok"}, x_session_id=payer)
