@@ -39,11 +39,16 @@ def configure(parser: ArgumentParser) -> None:
     )
     sql.add_argument("--to", dest="end", metavar="VERSION", help="instead of this release's")
     partitions = actions.add_parser("partitions", help="print the statements that partition it by month")
-    partitions.add_argument("--dialect", required=True, choices=_DIALECTS[:3])
+    partitions.add_argument(
+        "--dialect",
+        choices=_DIALECTS[:3],
+        help="for tables that have none; without it, the database is asked",
+    )
     partitions.add_argument("--months", type=_months, default=12, help="how many, this one included")
     for action in (upgrade, current, check):
-        add_app_option(action)
         add_json_option(action)
+    for action in (upgrade, current, check, partitions):
+        add_app_option(action)
 
 
 def run(arguments: Namespace) -> int:
@@ -95,7 +100,12 @@ async def _sql(arguments: Namespace) -> int:
 async def _partitions(arguments: Namespace) -> int:
     from ..stores.sql.partitions import partition_sql
 
-    print(partition_sql(arguments.dialect, since=utc_now(), months=arguments.months), end="", flush=True)
+    if arguments.dialect:
+        text = partition_sql(arguments.dialect, since=utc_now(), months=arguments.months)
+    else:
+        async with open_store(arguments) as store:
+            text = await _sql_store(store).partitions(months=arguments.months)
+    print(text, end="", flush=True)
     return OK
 
 

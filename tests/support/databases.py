@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from bridge_payments.models import utc_now
 from bridge_payments.stores.sql import SQLStore
@@ -50,7 +51,7 @@ VERSIONS = {"sqlite": f"SQLite {sqlite3.sqlite_version}"}
 Lending = Callable[[MySQL], AbstractContextManager[str]]
 
 
-def migrate(url: str) -> None:
+def migrate(url: str | sa.URL) -> None:
     """Bring the database of *url* up to the code."""
 
     async def upgrade() -> None:

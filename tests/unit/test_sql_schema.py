@@ -32,7 +32,15 @@ from bridge_payments.models import (
     Subscription,
 )
 from bridge_payments.stores.base import IdempotencyRecord, Unit
-from bridge_payments.stores.sql import HEAD, VERSION_TABLE, SQLStore, include_name, metadata, offline_sql
+from bridge_payments.stores.sql import (
+    HEAD,
+    VERSION_TABLE,
+    SQLStore,
+    include_name,
+    include_name_beside,
+    metadata,
+    offline_sql,
+)
 from bridge_payments.stores.sql import tables as t
 from bridge_payments.testing.stores.samples import NOW, a_payment, a_refund, an_entry, an_event, an_operation
 
@@ -199,6 +207,16 @@ def test_a_host_that_shares_the_database_keeps_its_hands_off() -> None:
     assert include_name("orders", "table", {"schema_name": None})
     assert include_name("ix_orders", "index", {"table_name": "orders"})
     assert include_name(None, "schema", {})
+    assert not any(include_name(f"provider_payments_{part}", "table", {}) for part in ("202611", "later"))
+    assert include_name("outbox_messages", "table", {})
+
+
+def test_a_host_that_shares_one_of_several_schemas_keeps_its_own_names() -> None:
+    include = include_name_beside("payments")
+    assert not include("refunds", "table", {"schema_name": "payments"})
+    assert not include(VERSION_TABLE, "table", {"schema_name": "payments"})
+    assert include("refunds", "table", {"schema_name": None})
+    assert include("payments", "schema", {})
 
 
 async def test_one_column_holds_the_client_secret_and_the_clean_up_empties_it(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ...errors import BridgeError, ConfigurationError, StoreError
-from ...models import Clock
+from ...models import Clock, utc_now
 from ...seam import passing
 from ..base import Backlog, Store, Unit
 from ..telling import Telling
@@ -31,6 +31,7 @@ from .idempotency import Idempotency
 from .inbox import Inbox
 from .jobs import Jobs
 from .operations import Operations
+from .partitions import missing_sql
 from .payment_methods import PaymentMethods
 from .payments import Payments
 from .refunds import Refunds
@@ -147,6 +148,16 @@ class SQLStore(Telling, Store):
     async def integrity(self) -> list[integrity.Finding]:
         """Return what does not fit together: references to nobody, sums, slots; empty when all does."""
         return await self._shielded(lambda connection: list(integrity.findings(connection)), patient=True)
+
+    async def partitions(self, *, months: int) -> str:
+        """Return the SQL after which the tables that grow have partitions for *months* from now on.
+
+        Raises: ConfigurationError where the database has no partitions, or some that are not ours.
+        """
+        now = self._clock() if self._clock else utc_now()
+        return await self._shielded(
+            lambda connection: missing_sql(connection, now=now, months=months), patient=True
+        )
 
     async def version(self) -> str | None:
         """Return the version of the database's schema; None when it has no tables of ours."""

@@ -138,6 +138,13 @@ def test_the_statements_can_be_printed_without_any_database(
     assert "there is no step between bp_0005 and bp_0004" in console.err
 
 
+def test_partitions_are_asked_of_the_database_or_of_nobody(console: Console) -> None:
+    assert console("db", "partitions", "--months", "2") == 2
+    assert "sqlite has no partitions" in console.err
+    assert console("db", "partitions", "--months", "2", "--dialect", "postgresql") == 0
+    assert "CREATE TABLE outbox_later PARTITION OF outbox" in console.out
+
+
 # --- errors ---------------------------------------------------------------------------------------
 
 
