@@ -20,6 +20,7 @@ from ..models import (
 from ..stores.base import AddressQuery, Listing, Unit
 from ..tripwire import guarded
 from . import rules
+from .fitting import check_texts, fitting
 from .inputs import digest
 from .operations import MERGE_ATTEMPTS, Operations
 from .owners import check_list, may_touch, owner_for
@@ -87,6 +88,7 @@ class AddressVerbs(Operations):
             **texts,
             **owner.columns(),
         )
+        fitting(row)
         scope = f"create_address:{principal.scope(owner.guest_email)}"
         body = {**texts, "type": kind.value, "default": is_default, "metadata": metadata}
 
@@ -123,6 +125,7 @@ class AddressVerbs(Operations):
         """
         if unknown := set(texts) - set(_TEXTS):
             raise InvalidRequest("is not a part of an address", field=min(unknown))
+        check_texts(Address, **texts)
         changed: dict[str, Any] = _checked(texts)
         if address_type is not None:
             changed["address_type"] = type_of(address_type)

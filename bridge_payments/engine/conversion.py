@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from ..errors import AccessDenied, ConcurrentUpdate, InvalidRequest, NotAuthenticated, NotFound
-from ..models import SYSTEM, PaymentMethodStatus, Principal, PrincipalKind, email_key
+from ..models import SYSTEM, Payment, PaymentMethodStatus, Principal, PrincipalKind, email_key
 from ..stores.base import (
     AddressQuery,
     CustomerQuery,
@@ -18,6 +18,7 @@ from ..stores.base import (
     Unit,
 )
 from ..tripwire import guarded
+from .fitting import check_texts
 from .operations import Operations
 
 __all__ = ["Conversion", "ConversionVerbs"]
@@ -193,6 +194,7 @@ def _new_owner(guest_email: str, principal: Principal, proof: Principal | None, 
     if principal.is_trusted:
         if not user_id:
             raise InvalidRequest("is required", field="user_id")
+        check_texts(Payment, user_id=user_id)
         return user_id
     if principal.kind is not PrincipalKind.USER or principal.id is None:
         raise NotAuthenticated("Authentication required")

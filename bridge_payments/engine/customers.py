@@ -26,6 +26,7 @@ from ..stores.base import CustomerQuery, Listing, SubscriptionQuery, Unit
 from ..tripwire import guarded
 from . import rules
 from .drafting import plain_texts
+from .fitting import check_texts, fitting
 from .inputs import digest
 from .mirrors import Change
 from .owners import Owner, check_list, may_touch, owner_for, the_one
@@ -152,7 +153,7 @@ class CustomerVerbs(Subjects):
     ) -> Customer:
         now = self.clock()
         guest = owner.guest
-        return Customer(
+        customer = Customer(
             id=new_id("cust"),
             provider_id=provider_id,
             created_at=now,
@@ -163,6 +164,7 @@ class CustomerVerbs(Subjects):
             metadata={**metadata, **owner.claims},
             **owner.columns(),
         )
+        return fitting(customer)
 
     @guarded
     async def update_customer(
@@ -183,6 +185,7 @@ class CustomerVerbs(Subjects):
         ProviderRejected, Unavailable.
         """
         check_person(email=email, name=name, phone=phone)
+        check_texts(Customer, email=email, name=name, phone=phone)
         if metadata is not None:
             rules.check_metadata(metadata)
         given = {"email": email, "name": name, "phone": phone}

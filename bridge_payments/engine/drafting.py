@@ -24,6 +24,7 @@ from ..providers.base import Capability, IntentRequest, PaymentProvider
 from ..settings import Settings
 from . import rules
 from .drafts import PaymentDraft
+from .fitting import fitting
 from .owners import owner_of
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def new_payment(
         )
         if value is not None and kept is None
     }
-    return Payment(
+    payment = Payment(
         id=new_id("pay"),
         provider_id=provider_id,
         status=PaymentStatus.PENDING,
@@ -155,6 +156,7 @@ def new_payment(
         manual_payment_reference=draft.manual_payment_reference,
         manual_payment_date=draft.manual_payment_date,
     )
+    return fitting(payment)
 
 
 def capture_method_of(value: CaptureMethod | str) -> CaptureMethod:

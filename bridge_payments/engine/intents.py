@@ -49,6 +49,7 @@ from .drafting import (
     provider_metadata,
 )
 from .drafts import Approve, PaymentDraft, approved, full_price
+from .fitting import check_texts
 from .inputs import digest
 from .instructions import Instructions, intent_of
 from .outcome import Reserved, payment_answer
@@ -405,6 +406,7 @@ class IntentVerbs(Instructions, Choices):
         if metadata is not None:
             rules.check_metadata(metadata)
         rules.check_tracking(description=description)
+        check_texts(Payment, description=description)
         chosen = await self.choose(seen.provider_id or "", principal, customer=customer_id)
         if chosen.refusal is not None:
             raise chosen.refusal

@@ -56,6 +56,7 @@ from ..stores.base import IdempotencyRecord, Store, Unit
 from ..telemetry import Activity, Kind, Watch
 from . import settlement
 from .asking import LEASE_SECONDS, OUR_NOTE, Calls, ask
+from .fitting import check_key
 from .inputs import ProviderRequest, digest, inputs_of
 from .outcome import Answer, Policy, Reserved, decline_from, row_of, settle
 from .settlement import Settlement
@@ -247,6 +248,7 @@ class Operations:
         """
         if key is None:
             return None
+        check_key(key, scope)
         mine = IdempotencyRecord(
             scope=scope,
             key=key,

@@ -40,6 +40,7 @@ from ..tripwire import guarded
 from . import rules
 from .choosing import Choices, Chosen, billing_of
 from .drafting import check_method, plain_texts
+from .fitting import check_texts, fitting
 from .inputs import digest
 from .mirrors import Change, method_forgotten
 from .owners import Owner, check_list, is_owner, may_touch, owner_for, owner_of
@@ -135,6 +136,7 @@ class PaymentMethodVerbs(Choices, Refreshing):
             metadata={**(metadata or {}), **owner.claims},
             **(_merchants_choice(owner, chosen) if principal.is_trusted else owner).columns(),
         )
+        fitting(row)
         operation_id, reference = new_id("op"), new_reference()
         request = PaymentMethodRequest(
             payment_method_id=row.id,
@@ -296,6 +298,7 @@ class PaymentMethodVerbs(Choices, Refreshing):
         local: dict[str, Any] = {}
         if not isinstance(alias, Unset):
             _check_alias(alias)
+            check_texts(PaymentMethod, alias=alias)
             local["alias"] = alias
         if is_default is not None:
             local["is_default"] = is_default

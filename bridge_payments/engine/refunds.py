@@ -30,6 +30,7 @@ from ..providers.base import Capability, RefundRequest
 from ..stores.base import Unit
 from ..tripwire import guarded
 from . import rules, settlement
+from .fitting import check_texts
 from .inputs import digest
 from .operations import LostRace, Operations, write_settlement
 from .outcome import Reserved
@@ -61,6 +62,7 @@ class RefundVerbs(Operations):
         """
         if not ID_PATTERN.match(payment_id):
             raise NotFound("Payment not found")
+        check_texts(Refund, reason=reason)
         operation_id, refund_id, reference = new_id("op"), new_id("ref"), new_reference()
         scope = f"{Verb.REFUND}:{payment_id}:{principal.scope()}"
         body_hash = digest({"amount": amount_cents, "reason": reason, "force": force})

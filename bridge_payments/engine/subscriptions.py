@@ -46,6 +46,7 @@ from . import rules
 from .choosing import Chosen
 from .drafting import check_draft, guest_values, plain_texts, price_values
 from .drafts import Approve, PaymentDraft, Recurring, approved, full_price
+from .fitting import check_texts, fitting
 from .inputs import ProviderRequest, digest
 from .instructions import Instructions
 from .mirrors import Change
@@ -227,7 +228,7 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
         if principal.is_trusted and owner.user_id is None and owner.guest is None:
             source = chosen.method or chosen.customer
             owner = owner_of(source) if source is not None else owner
-        row = self._new_subscription(draft, chosen, owner, provider_id, principal)
+        row = fitting(self._new_subscription(draft, chosen, owner, provider_id, principal))
         assert draft.recurring is not None
         scope = f"{Verb.CREATE_SUBSCRIPTION}:{principal.scope(owner.guest_email)}"
         request = SubscriptionRequest(
@@ -346,6 +347,7 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
         if metadata is not None:
             rules.check_metadata(metadata)
         rules.check_tracking(description=description)
+        check_texts(Subscription, description=description)
         seen = may_touch(
             principal, await self._subscription(subscription_id, None, principal), missing=_MISSING
         )

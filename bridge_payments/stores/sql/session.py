@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ...errors import StoreError
 from ...models import Clock, Customer, PaymentMethod
@@ -135,14 +136,16 @@ class Session:
             self._connection.commit()
             return
         except Exception as error:  # noqa: BLE001 - whatever it is: the answer is a no, or it is lost
-            failure = refused(error, "commit")
+            failure, told = refused(error, "commit"), _kind(error)
             lost = not isinstance(failure, Again) or (
                 isinstance(error, DBAPIError) and error.connection_invalidated
             )
         if not lost:
             raise failure
         # It may have been kept: nothing runs again by itself.
-        raise StoreError(f"{failure.message}: the commit is not confirmed; look the row up by its id")
+        raise StoreError(
+            f"commit: its answer was lost ({told}), and it may have been kept: look the row up by its id"
+        )
 
     def roll_back(self) -> None:
         with suppress(Exception):  # the connection may be gone, and the transaction with it
@@ -230,11 +233,15 @@ def begin_immediate(connection: sa.Connection) -> None:
 
 def refused(error: BaseException, name: str) -> StoreError:
     """Return what may be told of a driver's exception: its kind and its code, never statement or values."""
-    orig = error.orig if isinstance(error, StatementError) else None
+    orig = _original(error)
     if isinstance(orig, StoreError):
         return orig
-    kind, code = type(orig or error).__name__, _code(orig)
-    told = f"{kind}, {code}" if code else kind
+    if isinstance(error, PoolTimeout):
+        return StoreError(
+            f"{name}: every connection of this process is taken, and none was given back in time;"
+            " DATABASE_POOL_MAX is how many it has"
+        )
+    told = _kind(error)
     if run_again(error):
         return Again(f"{name}: the database undid this transaction ({told})")
     if isinstance(error, IntegrityError):
@@ -254,6 +261,16 @@ def _is_lost(error: BaseException) -> bool:
     # SQLAlchemy translates it since 2.0.50 only (2026-11, asyncpg 0.32).
     kind = type(error)
     return kind.__name__ == "InternalClientError" and kind.__module__.startswith("asyncpg.")
+
+
+def _original(error: BaseException) -> BaseException | None:
+    return error.orig if isinstance(error, StatementError) else None
+
+
+def _kind(error: BaseException) -> str:
+    orig = _original(error)
+    kind, code = type(orig or error).__name__, _code(orig)
+    return f"{kind}, {code}" if code else kind
 
 
 def _code(orig: BaseException | None) -> str | None:
