@@ -63,13 +63,15 @@ class PaymentMethods(Records[PaymentMethod]):
         return self.all("stale_secrets", _STALE, before=before, limit=limit)
 
 
+_OF_ACCOUNT: Final = _C.provider_id == sa.bindparam("its_provider")
+"""On both sides of an OR: before them both it would have SQLite read all that the account has."""
 _BY_REFERENCE: Final = (
     PaymentMethods.select()
     .where(
-        _C.provider_id == sa.bindparam("its_provider"),
         sa.or_(
-            _C.living_reference == sa.bindparam("its_reference"),
+            sa.and_(_OF_ACCOUNT, _C.living_reference == sa.bindparam("its_reference")),
             sa.and_(
+                _OF_ACCOUNT,
                 _C.provider_setup_id == sa.bindparam("its_reference"),
                 _C.status != PaymentMethodStatus.DELETED.value,
             ),

@@ -25,13 +25,14 @@ _C: Final = payments.c
 _READ: Final = sa.select(*(payments.c[name] for name in PAYMENT_FIELDS))
 
 _GET: Final = _READ.where(_C.id == sa.bindparam("id"))
+_OF_ACCOUNT: Final = _C.provider_id == sa.bindparam("provider_id")
+"""On both sides of an OR: before them both it would have SQLite read all that the account has."""
 _BY_REFERENCE: Final = (
     _READ.where(
-        _C.provider_id == sa.bindparam("provider_id"),
         sa.or_(
-            _C.provider_intent_id == sa.bindparam("its_reference"),
-            _C.provider_payment_id == sa.bindparam("its_reference"),
-        ),
+            sa.and_(_OF_ACCOUNT, _C.provider_intent_id == sa.bindparam("its_reference")),
+            sa.and_(_OF_ACCOUNT, _C.provider_payment_id == sa.bindparam("its_reference")),
+        )
     )
     .order_by(sa.case((_C.provider_intent_id == sa.bindparam("its_reference"), 0), else_=1), _C.id)
     .limit(1)

@@ -180,6 +180,7 @@ payments: sa.Table = sa.Table(
     sa.Index(None, "customer_id", "id"),  # the payments of a customer
     sa.Index(None, "organization_id", "id"),  # the payments of an organisation
     sa.Index(None, "subscription_id", "id"),  # renewals that belong to one subscription
+    sa.Index(None, "provider_id", "id"),  # an admin's list of one account
     sa.Index(None, "provider_id", "provider_intent_id"),  # a webhook names the intent
     sa.Index(None, "provider_id", "provider_payment_id"),  # … or the charge
     # Not unique: 100 random bits are. A look-up by it finds a payment whose create was never answered.
@@ -355,6 +356,7 @@ inbox: sa.Table = sa.Table(
     # For ever: some providers' replays have no usable age, and only this recognises them.
     sa.UniqueConstraint("provider_id", "provider_event_id"),
     sa.Index(None, "state", "id"),  # the operator's list of the dead
+    sa.Index(None, "provider_id", "id"),  # … and of one account
     sa.Index(  # what was heard of one payment
         "ix_provider_webhooks_payment_id_id",
         "payment_id",
