@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from ..errors import NotAuthenticated, NotFound, ProviderError, Unavailable
-from ..models import ID_PATTERN, SYSTEM, Event, Operation, Payment, PaymentStatus, Principal, PrincipalKind
+from ..models import (
+    ID_PATTERN,
+    SYSTEM,
+    Event,
+    Operation,
+    Payment,
+    PaymentMethod,
+    PaymentMethodStatus,
+    PaymentStatus,
+    Principal,
+    PrincipalKind,
+    is_own_id,
+)
 from ..stores.base import Backlog, Page, PaymentQuery, Unit
 from . import rules
 from .instructions import Instructions
 from .outcome import unknown_view
-from .owners import the_one
+from .owners import is_owner, the_one
 
 __all__ = ["Reads"]
 
@@ -72,6 +84,27 @@ class Reads(Instructions):
                 pass
         page = await self.store.run(lambda unit: unit.payments.list(query), write=False)
         return replace(page, items=tuple(payment.without_secret() for payment in page.items))
+
+    async def methods_of(
+        self, payments: Iterable[Payment], *, principal: Principal = SYSTEM
+    ) -> Mapping[str, PaymentMethod]:
+        """Return the stored methods that these payments were made with, by id, without client secrets.
+
+        Those that the principal owns and that are not deleted; a one-time token is none.
+        """
+        ids = {payment.payment_method_id for payment in payments}
+        wanted = sorted(method_id for method_id in ids if method_id and is_own_id("pm", method_id))
+        if not wanted:
+            return {}
+
+        def read(unit: Unit) -> list[PaymentMethod | None]:
+            return [unit.payment_methods.get(method_id) for method_id in wanted]
+
+        return {
+            row.id: replace(row, client_secret=None, client_secret_expires_at=None)
+            for row in await self.store.run(read, write=False)
+            if row is not None and row.status is not PaymentMethodStatus.DELETED and is_owner(principal, row)
+        }
 
     async def list_operations(self, payment_id: str, *, principal: Principal = SYSTEM) -> Sequence[Operation]:
         """Return every instruction that was given on a payment, oldest first. The merchant's view.

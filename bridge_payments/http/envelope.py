@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from ..models import Payment, Principal, PrincipalKind
+from ..engine.owners import Owned
+from ..models import Principal, PrincipalKind
 from .schemas.base import Meta, Pagination, UserContext
 
-__all__ = ["ONE", "Content", "Reply", "Wrapping", "list_context", "page_meta", "payment_context"]
+__all__ = ["ONE", "Content", "Reply", "Wrapping", "list_context", "one_context", "page_meta"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,8 @@ class Reply:
     data: BaseModel | Sequence[BaseModel]
     meta: Meta | None = None
     user_context: UserContext | None = None
+    beside: BaseModel | None = None
+    """What an older contract has at the top, beside `data`."""
     status: int | None = None
 
 
@@ -57,6 +60,8 @@ class Wrapping:
             body += b',"meta":' + _json(reply.meta)
         if reply.user_context is not None:
             body += b',"user_context":' + reply.user_context.model_dump_json(exclude_unset=True).encode()
+        if reply.beside is not None:
+            body += b"," + reply.beside.model_dump_json(exclude={"success"}).encode()[1:-1]
         return body + b"}"
 
 
@@ -107,8 +112,8 @@ def list_context(principal: Principal) -> UserContext:
     return UserContext.model_validate({**_identity(principal), "search_method": method})
 
 
-def payment_context(principal: Principal, payment: Payment) -> UserContext:
-    """Say as whom one payment was answered, and by which right."""
+def one_context(principal: Principal, row: Owned) -> UserContext:
+    """Say as whom one thing was answered, and by which right."""
     kind = principal.kind
     access = {PrincipalKind.ADMIN: "admin_access", PrincipalKind.GUEST: "guest_token_access"}.get(
         kind, "user_id_access"
@@ -118,7 +123,7 @@ def payment_context(principal: Principal, payment: Payment) -> UserContext:
             **_identity(principal),
             "access_method": access,
             "is_owner": kind is PrincipalKind.GUEST
-            or (principal.id is not None and payment.user_id == principal.id),
+            or (principal.id is not None and row.user_id == principal.id),
             "is_admin": kind is PrincipalKind.ADMIN,
         }
     )

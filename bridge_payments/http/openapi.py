@@ -121,7 +121,7 @@ def answer_model(route: Route) -> type[BaseModel] | None:
     """Return the shape of a route's whole answer, envelope included."""
     if route.returns is None or not route.wrapped:
         return route.returns
-    return _enveloped(route.returns, route.many)
+    return _enveloped(route.returns, route.many, route.beside)
 
 
 def other_answers(route: Route) -> dict[int, tuple[type[BaseModel], str]]:
@@ -136,11 +136,15 @@ def other_answers(route: Route) -> dict[int, tuple[type[BaseModel], str]]:
 
 
 @cache
-def _enveloped(model: type[BaseModel], many: bool) -> type[BaseModel]:
+def _enveloped(model: type[BaseModel], many: bool, beside: type[BaseModel] | None) -> type[BaseModel]:
     # A class of its own, because a document names a generic one Envelope_PaymentDetail_.
     base: Any = ListEnvelope if many else Envelope
     name = model.__name__.removesuffix("Out") + ("ListAnswer" if many else "Answer")
-    found: type[BaseModel] = create_model(name, __base__=base[model], __doc__=base.__doc__)
+    bases: tuple[Any, ...] = (base[model],)
+    if beside is not None:
+        # The envelope last: what may be left out of it is what its own config says, and the last one counts.
+        name, bases = (name if beside is model else f"{beside.__name__}Answer"), (beside, base[model])
+    found: type[BaseModel] = create_model(name, __base__=bases, __doc__=base.__doc__)
     return found
 
 

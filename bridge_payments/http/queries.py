@@ -24,9 +24,11 @@ from .route import Parameter
 __all__ = [
     "ADDRESS_PARAMETERS",
     "CUSTOMER_PARAMETERS",
+    "INCLUDE",
     "LIST_PARAMETERS",
     "METHOD_PARAMETERS",
     "SUBSCRIPTION_PARAMETERS",
+    "includes",
     "read_addresses",
     "read_customers",
     "read_methods",
@@ -68,6 +70,15 @@ def read_query(request: Request, *, most: int = MAX_LIMIT) -> tuple[PaymentQuery
         offset=offset,
     )
     return query, page
+
+
+def includes(request: Request) -> frozenset[str]:
+    """Return what a list is to show beside its items, in either published spelling."""
+    given = _given(request)
+    names = {name.strip() for name in given.get("include", "").split(",")}
+    if given.get("include_pm", "").lower() in ("true", "1"):
+        names.add("payment_method")
+    return frozenset(names)
 
 
 def read_customers(request: Request) -> tuple[CustomerQuery, int]:
@@ -227,6 +238,12 @@ LIST_PARAMETERS: Final = (
         name="created_at_to", description="ISO 8601.", schema={"type": "string", "examples": ["2026-01-31"]}
     ),
     *_ordered(_ORDERS),
+)
+
+INCLUDE: Final = Parameter(
+    name="include",
+    description="`payment_method` shows the stored method of each payment.",
+    schema={"type": "string", "examples": ["payment_method"]},
 )
 
 CUSTOMER_PARAMETERS: Final = (

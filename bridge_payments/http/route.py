@@ -99,6 +99,8 @@ class Route:
     returns: type[BaseModel] | None = None
     many: bool = False
     """Whether `returns` is one of a list."""
+    beside: type[BaseModel] | None = None
+    """What stands beside `data` in the envelope, for clients of an older contract."""
     listed: bool = True
     """Whether it is in the document and in lists of endpoints: pages for people are not."""
     wrapped: bool = True

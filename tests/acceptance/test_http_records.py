@@ -94,6 +94,62 @@ def test_a_stored_method_pays_and_is_forgotten(shop: Shop) -> None:
     assert len(shop.gateway.charges) == charges
 
 
+def test_a_payment_shows_the_stored_method_that_paid_it(shop: Shop) -> None:
+    card = a_method(shop, **ADA)
+    order = {"total_cents": 900, "currency": "USD", "confirm": True}
+    paid = shop.new({**order, "payment_method_id": card["id"]}, **ADA)["id"]
+    once = shop.new({**order, "payment_method_id": "dummy_ok"}, **ADA)["id"]
+    shown = data(shop, "GET", f"/payments/{paid}", **ADA)["payment_method"]
+    names = (
+        "id payment_type wallet_type card_brand last_four expiry_month expiry_year alias is_guest metadata"
+    )
+    assert shown == {name: card[name] for name in names.split()}
+    assert data(shop, "GET", f"/payments/{once}", **ADA)["payment_method"] is None, "a token is no method"
+
+    for asks in ("include=payment_method", "include=refunds,payment_method", "include_pm=true"):
+        found = data(shop, "GET", f"/payments?{asks}", **ADA)
+        assert [row["payment_method"] for row in found] == [None, shown]
+    for asks in ("", "?include=refunds", "?include_pm=false"):
+        found = data(shop, "GET", f"/payments{asks}", **ADA)
+        assert [row["payment_method"] for row in found] == [None, None]
+    assert data(shop, "GET", "/payments?include=payment_method", **ROOT)[1]["payment_method"] == shown
+    assert data(shop, "GET", "/payments?include=payment_method", **EVE) == []
+
+    data(shop, "DELETE", f"/payment-methods/{card['id']}", **ADA)
+    assert data(shop, "GET", f"/payments/{paid}", **ADA)["payment_method"] is None
+
+
+def test_who_reads_one_thing_is_told_by_which_right(shop: Shop) -> None:
+    card = a_method(shop, **ADA)
+    address = data(shop, "POST", "/addresses", HOME, 201, **ADA)
+    tea = data(shop, "POST", "/subscriptions", TEA, 201, **ADA)
+    for path in (
+        f"/payment-methods/{card['id']}",
+        f"/customers/{card['customer_id']}",
+        f"/addresses/{address['id']}",
+        f"/subscriptions/{tea['id']}",
+    ):
+        mine, theirs = (shop.ask("GET", path, **who).json for who in (ADA, ROOT))
+        assert mine["meta"]["total"] == mine["meta"]["limit"] == 1
+        context = mine["user_context"]
+        assert (context["user_id"], context["authenticated"]) == ("ada", True), path
+        assert (context["access_method"], context["is_owner"], context["is_admin"]) == (
+            "user_id_access", True, False,
+        )  # fmt: skip
+        context = theirs["user_context"]
+        assert (context["access_method"], context["is_owner"], context["is_admin"]) == (
+            "admin_access", False, True,
+        )  # fmt: skip
+
+
+def test_methods_of_a_customer_have_both_their_published_names(shop: Shop) -> None:
+    card = a_method(shop, **ADA)
+    found = shop.ask("GET", f"/payment-methods/customer/{card['customer_id']}", **ADA).json
+    assert [row["id"] for row in found["data"]] == [card["id"]]
+    assert (found["payment_methods"], found["total"]) == (found["data"], 1)
+    assert found["success"] is True
+
+
 def test_somebody_elses_method_pays_nothing(shop: Shop) -> None:
     card = a_method(shop, **ADA)
     order = {"total_cents": 900, "currency": "USD", "confirm": True, "guest_data": GUEST}
@@ -227,6 +283,9 @@ def test_a_guests_past_becomes_the_users_who_proved_the_address(shop: Shop) -> N
         assert done["success"] is True
         counts = (done["payments_count"], done["addresses_count"])
         assert counts == ((1, 1) if path == "/convert-guest" else (0, 0)), "once, however often it is asked"
+    # Older clients read the counts beside `data`, not in it.
+    answer = shop.ask("POST", "/guest/convert", claim, x_session_id="grace-proved").json
+    assert {name: answer[name] for name in answer["data"]} == answer["data"]
     mine = data(shop, "GET", f"/payments/{payment}", x_session_id="grace-proved")
     assert (mine["user_id"], mine["is_guest_payment"]) == ("grace", False)
     assert len(data(shop, "GET", "/addresses", x_session_id="grace-proved")) == 1

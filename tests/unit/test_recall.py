@@ -319,6 +319,8 @@ async def test_an_admin_clears_it_and_the_figures_have_it(web: Callable[..., Web
         if "cache" in sample.labels
     }
     assert readings["payment_methods", "miss"] == readings["payment_methods", None] == 1
+    detailed = json.loads((await shop.router.answer(Request(method="GET", path="/health/detailed"))).body)
+    assert detailed["cache_stats"]["payment_methods"]["misses"] == 1
     await shop.ask("POST", "/admin/cache/clear", who="root")
     assert (await shop.figures("payment_methods"))[2] == 0
     await shop.ask("GET", "/payment-methods")

@@ -11,7 +11,7 @@ from ..queries import ADDRESS_PARAMETERS, read_addresses
 from ..route import Access, Call, Key, Route, Text
 from ..schemas.addresses import AddressOut, CreateAddress, UpdateAddress, columns_of
 from ..schemas.people import Deleted
-from .owned import READ_ERRORS, guest_of, id_of, page_of, signed_in
+from .owned import READ_ERRORS, guest_of, id_of, one_of, page_of, signed_in
 
 __all__ = ["ADDRESS_ROUTES"]
 
@@ -64,7 +64,7 @@ async def list_customer_addresses(call: Call) -> Reply:
 async def get_address(call: Call) -> Reply:
     """Read one address."""
     row = await call.bridge.engine.get_address(_id(call), principal=call.principal)
-    return Reply(data=AddressOut.model_validate(row))
+    return one_of(call, row, AddressOut.model_validate(row))
 
 
 async def update_address(call: Call) -> Reply:

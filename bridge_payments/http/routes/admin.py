@@ -18,7 +18,6 @@ from ..schemas.admin import (
     AdminPayments,
     AdminStats,
     CacheCleared,
-    CacheFigures,
     CacheReport,
     OperationOut,
     PagesOut,
@@ -27,7 +26,7 @@ from ..schemas.admin import (
 )
 from ..schemas.health import HealthDetailed
 from ..schemas.payments import PaymentDetail, PaymentSummary
-from .health import health_detailed
+from .health import cache_figures, health_detailed
 from .payments import payment_id
 
 __all__ = ["ADMIN_ROUTES"]
@@ -146,20 +145,7 @@ async def resolve_operation(call: Call) -> Reply:
 
 async def cache_stats(call: Call) -> Reply:
     """Say how well this process remembers who asks, and what payers have."""
-    return Reply(
-        data=CacheReport(
-            cache_stats={
-                name: CacheFigures(
-                    size=stats.size,
-                    hits=stats.hits,
-                    misses=stats.misses,
-                    joined=stats.joined,
-                    hit_rate=round(stats.hit_rate, 4),
-                )
-                for name, stats in call.bridge.cache_stats().items()
-            }
-        )
-    )
+    return Reply(data=CacheReport(cache_stats=cache_figures(call)))
 
 
 async def clear_cache(call: Call) -> Reply:

@@ -20,7 +20,7 @@ from ..queries import CUSTOMER_PARAMETERS, read_customers
 from ..route import Access, Call, Key, Route, Text
 from ..schemas.customers import CreateCustomer, CustomerCreated, CustomerOut, UpdateCustomer
 from ..schemas.people import Deleted
-from .owned import READ_ERRORS, guest_of, id_of, page_of, signed_in
+from .owned import READ_ERRORS, guest_of, id_of, one_of, page_of, signed_in
 
 __all__ = ["CUSTOMER_ROUTES"]
 
@@ -59,7 +59,7 @@ async def list_customers(call: Call) -> Reply:
 async def get_customer(call: Call) -> Reply:
     """Read one customer. The id may be ours or the provider's."""
     row = await call.bridge.recall.get_customer(_id(call), principal=call.principal, fresh=call.wants_fresh)
-    return Reply(data=CustomerOut.model_validate(row))
+    return one_of(call, row, CustomerOut.model_validate(row))
 
 
 async def update_customer(call: Call) -> Reply:

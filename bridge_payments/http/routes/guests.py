@@ -47,7 +47,8 @@ async def convert_guest(call: Call) -> Reply:
         payment_method_ids=body.payment_method_ids,
         principal=user,
     )
-    return Reply(data=_converted(done))
+    answer = _converted(done)
+    return Reply(data=answer, beside=answer)
 
 
 async def preview_guest(call: Call) -> Reply:
@@ -129,6 +130,7 @@ GUEST_ROUTES: Final = (
         handler=convert_guest,
         takes=ConvertGuest,
         returns=GuestConverted,
+        beside=GuestConverted,
         access=Access.SIGNED_IN,
         fresh=True,
         errors=(*_ERRORS, Conflict, NotFound),

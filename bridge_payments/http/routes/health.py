@@ -14,6 +14,7 @@ from ..envelope import Content, Reply
 from ..route import Access, Call, Route, Text
 from ..schemas.health import (
     Alive,
+    CacheFigures,
     Configuration,
     DatabaseHealth,
     FlowlessHealth,
@@ -27,7 +28,7 @@ from ..schemas.health import (
 )
 from ..version import release
 
-__all__ = ["HEALTH_ROUTES"]
+__all__ = ["HEALTH_ROUTES", "cache_figures"]
 
 log: Final = logging.getLogger(__name__)
 _PATIENCE: Final = 5.0
@@ -48,6 +49,7 @@ async def health_detailed(call: Call) -> Reply:
         **await _health(call),
         uptime_seconds=uptime(),
         memory_usage=memory(),
+        cache_stats=cache_figures(call),
         configuration=Configuration(
             guest_checkout_enabled=settings.guest_checkout_enabled,
             enabled_providers=list(engine.provider_ids),
@@ -58,6 +60,20 @@ async def health_detailed(call: Call) -> Reply:
         ),
     )
     return Reply(data=answer, status=_status(answer.status == "healthy"))
+
+
+def cache_figures(call: Call) -> dict[str, CacheFigures]:
+    """Return how well this process remembers, by cache."""
+    return {
+        name: CacheFigures(
+            size=stats.size,
+            hits=stats.hits,
+            misses=stats.misses,
+            joined=stats.joined,
+            hit_rate=round(stats.hit_rate, 4),
+        )
+        for name, stats in call.bridge.cache_stats().items()
+    }
 
 
 async def health_database(call: Call) -> Reply:

@@ -8,14 +8,15 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
 
+from ...engine.owners import Owned
 from ...errors import AccessDenied, NotAuthenticated, NotFound
 from ...models import ID_PATTERN, GuestData, Principal, PrincipalKind, email_key
 from ...stores.base import Listing, OwnedQuery
-from ..envelope import Reply, list_context, page_meta
+from ..envelope import ONE, Reply, list_context, one_context, page_meta
 from ..route import Call, Text
 from ..schemas.people import GuestDataIn
 
-__all__ = ["READ_ERRORS", "guest_of", "guests_own", "id_of", "page_of", "signed_in"]
+__all__ = ["READ_ERRORS", "guest_of", "guests_own", "id_of", "one_of", "page_of", "signed_in"]
 
 READ_ERRORS: Final = (NotAuthenticated, AccessDenied, NotFound)
 
@@ -63,6 +64,11 @@ def page_of(
         ),
         user_context=list_context(call.principal),
     )
+
+
+def one_of(call: Call, row: Owned, item: BaseModel) -> Reply:
+    """Return the answer to a read of one row."""
+    return Reply(data=item, meta=ONE, user_context=one_context(call.principal, row))
 
 
 def signed_in(noun: str) -> Text:

@@ -26,6 +26,7 @@ from ..route import Access, Call, Key, Route, Text
 from ..schemas.payment_methods import (
     ConfirmPaymentMethod,
     CreatePaymentMethod,
+    CustomerPaymentMethods,
     PaymentMethodBilling,
     PaymentMethodBillingUpdated,
     PaymentMethodDetail,
@@ -34,7 +35,7 @@ from ..schemas.payment_methods import (
     UpdatePaymentMethod,
 )
 from ..schemas.people import BillingDetailsIn, Deleted
-from .owned import READ_ERRORS, guest_of, id_of, page_of, signed_in
+from .owned import READ_ERRORS, guest_of, id_of, one_of, page_of, signed_in
 
 __all__ = ["PAYMENT_METHOD_ROUTES"]
 
@@ -88,18 +89,21 @@ async def confirm_payment_method(call: Call) -> Reply:
 
 async def list_payment_methods(call: Call) -> Reply:
     """List the caller's payment methods; admins see everybody's."""
-    return await _page(call, None)
+    reply, _ = await _page(call, None)
+    return reply
 
 
 async def list_customer_payment_methods(call: Call) -> Reply:
     """List the payment methods of one customer, who has to be the caller's."""
-    return await _page(call, id_of(call, "customer_id", "Customer not found"))
+    reply, items = await _page(call, id_of(call, "customer_id", "Customer not found"))
+    total = reply.meta.total if reply.meta is not None else len(items)
+    return replace(reply, beside=CustomerPaymentMethods(payment_methods=items, total=total))
 
 
 async def get_payment_method(call: Call) -> Reply:
     """Read one payment method."""
     row = await call.bridge.engine.get_payment_method(_id(call), principal=call.principal)
-    return Reply(data=PaymentMethodDetail.model_validate(row))
+    return one_of(call, row, PaymentMethodDetail.model_validate(row))
 
 
 async def update_payment_method(call: Call) -> Reply:
@@ -142,14 +146,14 @@ async def delete_payment_method(call: Call) -> Reply:
     return Reply(data=Deleted(id=row.id, message="Payment method deleted successfully"))
 
 
-async def _page(call: Call, customer_id: str | None) -> Reply:
+async def _page(call: Call, customer_id: str | None) -> tuple[Reply, list[PaymentMethodOut]]:
     query, page = read_methods(call.request)
     query = replace(query, customer_id=customer_id)
     found = await call.bridge.recall.list_payment_methods(
         query, principal=call.principal, fresh=call.wants_fresh
     )
     items = [PaymentMethodOut.model_validate(row) for row in found.items]
-    return page_of(call, found, items, query, page)
+    return page_of(call, found, items, query, page), items
 
 
 def _id(call: Call) -> str:
@@ -228,6 +232,7 @@ PAYMENT_METHOD_ROUTES: Final = (
         handler=list_customer_payment_methods,
         returns=PaymentMethodOut,
         many=True,
+        beside=CustomerPaymentMethods,
         access=Access.SIGNED_IN,
         query=METHOD_PARAMETERS,
         errors=READ_ERRORS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from ...errors import (
     AccessDenied,
@@ -19,11 +19,12 @@ from ...errors import (
     Unavailable,
     UnsupportedOperation,
 )
-from ...models import ID_PATTERN, GuestData, Payment, Principal, PrincipalKind, email_key
-from ..envelope import ONE, Reply, list_context, page_meta, payment_context
+from ...models import ID_PATTERN, GuestData, Payment, PaymentMethod, Principal, PrincipalKind, email_key
+from ..envelope import ONE, Reply, list_context, one_context, page_meta
 from ..problems import ValidationFailed
-from ..queries import LIST_PARAMETERS, read_query
+from ..queries import INCLUDE, LIST_PARAMETERS, includes, read_query
 from ..route import Access, Call, Key, Route, Text
+from ..schemas.briefs import PaymentMethodBrief
 from ..schemas.payments import (
     CancelPayment,
     CapturePayment,
@@ -41,6 +42,8 @@ from ..schemas.payments import (
 )
 
 __all__ = ["PAYMENT_ROUTES", "payment_id"]
+
+S = TypeVar("S", bound=PaymentSummary)
 
 
 # --- handlers -------------------------------------------------------------------------------------
@@ -189,11 +192,14 @@ async def cancel_payment(call: Call) -> Reply:
 
 async def get_payment(call: Call) -> Reply:
     """Read one payment, with its client secret while its owner can still pay it."""
-    payment = await call.bridge.engine.get_payment(payment_id(call), principal=call.principal)
+    engine = call.bridge.engine
+    payment = await engine.get_payment(payment_id(call), principal=call.principal)
+    answer = _detail(payment, call.principal)
+    methods = await engine.methods_of([payment], principal=call.principal)
     return Reply(
-        data=_detail(payment, call.principal),
+        data=_with_methods([answer], methods)[0],
         meta=ONE,
-        user_context=payment_context(call.principal, payment),
+        user_context=one_context(call.principal, payment),
     )
 
 
@@ -234,8 +240,12 @@ async def _page(call: Call, principal: Principal, guest_email: str | None) -> Re
     query, page = read_query(call.request)
     query = replace(query, guest_email=guest_email)
     found = await call.bridge.engine.list_payments(query, principal=principal)
+    items = [PaymentSummary.model_validate(payment) for payment in found.items]
+    if "payment_method" in includes(call.request):
+        methods = await call.bridge.engine.methods_of(found.items, principal=principal)
+        items = _with_methods(items, methods)
     return Reply(
-        data=[PaymentSummary.model_validate(payment) for payment in found.items],
+        data=items,
         meta=page_meta(
             page=page,
             limit=query.limit,
@@ -250,6 +260,14 @@ async def _page(call: Call, principal: Principal, guest_email: str | None) -> Re
 
 def _detail(payment: Payment, principal: Principal) -> PaymentDetail:
     return PaymentDetail.of(payment, admin=principal.kind is PrincipalKind.ADMIN)
+
+
+def _with_methods(items: list[S], methods: Mapping[str, PaymentMethod]) -> list[S]:
+    """Return answers that show the stored methods of their payments."""
+    for item in items:
+        if (method := methods.get(item.payment_method_id or "")) is not None:
+            item.payment_method = PaymentMethodBrief.model_validate(method)
+    return items
 
 
 def _charges_a_method(body: CreatePayment) -> bool:
@@ -331,7 +349,7 @@ PAYMENT_ROUTES: Final = (
         returns=PaymentSummary,
         many=True,
         access=Access.SIGNED_IN,
-        query=LIST_PARAMETERS,
+        query=(*LIST_PARAMETERS, INCLUDE),
         errors=(NotAuthenticated,),
         texts={
             NotAuthenticated: Text("Authentication Required", "Authentication required to view payments"),
@@ -385,7 +403,7 @@ PAYMENT_ROUTES: Final = (
         returns=PaymentSummary,
         many=True,
         access=Access.SIGNED_IN,
-        query=LIST_PARAMETERS,
+        query=(*LIST_PARAMETERS, INCLUDE),
         errors=(NotAuthenticated, AccessDenied),
         texts={
             NotAuthenticated: Text("Authentication Required", "Authentication required to view payments"),

@@ -34,7 +34,7 @@ from ..schemas.subscriptions import (
     SubscriptionUpdated,
     UpdateSubscription,
 )
-from .owned import READ_ERRORS, guest_of, guests_own, id_of, page_of, signed_in
+from .owned import READ_ERRORS, guest_of, guests_own, id_of, one_of, page_of, signed_in
 
 __all__ = ["SUBSCRIPTION_ROUTES"]
 
@@ -95,7 +95,7 @@ async def list_guest_subscriptions(call: Call) -> Reply:
 async def get_subscription(call: Call) -> Reply:
     """Read one subscription. The id may be ours or the provider's."""
     row = await call.bridge.engine.get_subscription(_id(call), principal=call.principal)
-    return Reply(data=SubscriptionDetail.model_validate(row))
+    return one_of(call, row, SubscriptionDetail.model_validate(row))
 
 
 async def update_subscription(call: Call) -> Reply:

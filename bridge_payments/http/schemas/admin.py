@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 
 from ...models import Claim
 from .base import Identity, Input, Moment, Output
+from .health import CacheFigures
 from .payments import PaymentDetail, PaymentSummary
 
 __all__ = [
@@ -15,7 +16,6 @@ __all__ = [
     "AdminPayments",
     "AdminStats",
     "CacheCleared",
-    "CacheFigures",
     "CacheReport",
     "CurrencyFigures",
     "OperationOut",
@@ -71,15 +71,6 @@ class AdminPayments(Output):
     payments: list[PaymentDetail]
     pagination: PagesOut
     filters: dict[str, str | None]
-
-
-class CacheFigures(Output):
-    size: int
-    hits: int
-    misses: int
-    joined: int
-    """Requests that waited for somebody else's question."""
-    hit_rate: float
 
 
 class CacheReport(Output):

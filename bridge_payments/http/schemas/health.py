@@ -8,6 +8,7 @@ from .base import Moment, Output
 
 __all__ = [
     "Alive",
+    "CacheFigures",
     "Configuration",
     "DatabaseHealth",
     "FlowlessHealth",
@@ -78,9 +79,20 @@ class Configuration(Output):
     rate_limiting_enabled: bool
 
 
+class CacheFigures(Output):
+    size: int
+    hits: int
+    misses: int
+    joined: int
+    """Requests that waited for somebody else's question."""
+    hit_rate: float
+
+
 class HealthDetailed(Health):
     uptime_seconds: float
     memory_usage: dict[str, int]
+    cache_stats: dict[str, CacheFigures]
+    """Of this process only."""
     configuration: Configuration
 
 

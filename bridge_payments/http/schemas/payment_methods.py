@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, Field, computed_field
 
 from ...models import PaymentMethodStatus
 from ...published import MethodType
 from .base import Identity, Input, Metadata, MethodToken, Moment, Output, Token, Url
+from .briefs import PaymentMethodBrief
 from .payments import NextActionOut
 from .people import BillingDetailsIn, GuestDataIn, Text255
 
 __all__ = [
     "ConfirmPaymentMethod",
     "CreatePaymentMethod",
+    "CustomerPaymentMethods",
     "PaymentMethodBilling",
     "PaymentMethodBillingUpdated",
     "PaymentMethodDetail",
@@ -116,39 +118,21 @@ class PaymentMethodBilling(Input):
     """Without it the method has no billing address any more."""
 
 
-class PaymentMethodOut(Output):
+class PaymentMethodOut(PaymentMethodBrief):
     """A handle to a card, an account or a wallet."""
 
-    id: str
     user_id: str | None
     organization_id: str | None
     provider_id: str
     provider_payment_method_id: str | None
     customer_id: str | None
-    payment_type: str
-    wallet_type: str | None
-    card_brand: str | None
-    last_four: str | None
-    expiry_month_number: int | None = Field(validation_alias="expiry_month", exclude=True)
-    expiry_year_number: int | None = Field(validation_alias="expiry_year", exclude=True)
-    alias: str | None
     is_default: bool
-    is_guest: bool
     guest_email: str | None
     guest_name: str | None
     billing_address_id: str | None
     status: PaymentMethodStatus
-    metadata: dict[str, Any]
     created_at: Moment
     updated_at: Moment
-
-    @computed_field
-    def expiry_month(self) -> Annotated[str | None, Field(examples=["12"])]:
-        return f"{self.expiry_month_number:02}" if self.expiry_month_number else None
-
-    @computed_field
-    def expiry_year(self) -> Annotated[str | None, Field(examples=["2031"])]:
-        return str(self.expiry_year_number) if self.expiry_year_number else None
 
     @computed_field
     def type(self) -> str:
@@ -174,6 +158,13 @@ class PaymentMethodOut(Output):
     def exp_year(self) -> int | None:
         """`expiry_year` as a number."""
         return self.expiry_year_number
+
+
+class CustomerPaymentMethods(Output):
+    """The same list once more, as an older contract has it."""
+
+    payment_methods: list[PaymentMethodOut]
+    total: int
 
 
 class PaymentMethodDetail(PaymentMethodOut):

@@ -21,6 +21,7 @@ from .base import (
     Token,
     Url,
 )
+from .briefs import PaymentMethodBrief
 from .people import GuestDataIn
 
 __all__ = [
@@ -240,6 +241,8 @@ class PaymentSummary(_Answer):
     organization_id: str | None
     project_id: str | None
     payment_method_id: str | None
+    payment_method: PaymentMethodBrief | None = None
+    """The stored method of that id, where one payment is read, and in lists with `include=payment_method`."""
     provider_payment_id: str | None
     is_guest_payment: bool
     guest_email: str | None

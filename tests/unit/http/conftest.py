@@ -12,11 +12,20 @@ import pytest
 
 from bridge_payments.auth import AuthBridge
 from bridge_payments.auth.limits import Limits, MemoryCounters
+from bridge_payments.caching import CacheStats
 from bridge_payments.errors import StoreError
 from bridge_payments.http import Route, Router
 from bridge_payments.http.routes import ROUTES
 from bridge_payments.messages import Request, Response
-from bridge_payments.models import GuestData, Payment, PaymentStatus, Principal, Refund, RefundStatus
+from bridge_payments.models import (
+    GuestData,
+    Payment,
+    PaymentMethod,
+    PaymentStatus,
+    Principal,
+    Refund,
+    RefundStatus,
+)
 from bridge_payments.providers.dummy import DummyProvider
 from bridge_payments.recall import Recall
 from bridge_payments.settings import Settings
@@ -99,6 +108,10 @@ class ScriptedEngine:
     def provider(self, provider_id: str) -> DummyProvider:
         return self.providers[provider_id]
 
+    async def methods_of(self, *_: object, **__: object) -> dict[str, PaymentMethod]:
+        """Read beside a payment, and not what a test asks about."""
+        return {}
+
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         if name.startswith("_"):
             raise AttributeError(name)
@@ -135,6 +148,9 @@ class ScriptedBridge:
 
     def __post_init__(self) -> None:
         self.recall = Recall(self.engine, ttl=0)  # type: ignore[arg-type]
+
+    def cache_stats(self) -> dict[str, CacheStats]:
+        return {}
 
     async def start(self) -> None:
         self.starts += 1
