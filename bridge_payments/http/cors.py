@@ -95,7 +95,12 @@ class Cors:
         else:
             allowed = self._lists(origin) or _same_origin(origin, request)
         if not allowed:
-            raise AccessDenied("This origin may not act with a cookie")
+            raise AccessDenied(
+                "This origin may not act with a cookie: the Origin header names neither this host nor one of "
+                "CORS_ORIGINS"
+                if origin
+                else "This origin may not act with a cookie: there is no Origin header"
+            )
 
     def _lists(self, origin: str) -> bool:
         return origin.lower() in self.origins

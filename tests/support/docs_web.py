@@ -38,7 +38,8 @@ async def pay(post: Post, then: Sequence[str] = ()) -> None:
         assert done["status"] == "succeeded", done
 
 
-async def pay_asgi(app: Any, bridge: Any, then: Sequence[str] = ()) -> None:
+async def pay_asgi(app: Any, bridge: Any, then: Sequence[str] = (), look: Sequence[str] = ()) -> list[Any]:
+    """As `pay`, let the handlers hear of it, and return what stands at each of *look* then."""
     await tables()
     async with (
         bridge,
@@ -50,6 +51,7 @@ async def pay_asgi(app: Any, bridge: Any, then: Sequence[str] = ()) -> None:
 
         await pay(post, then)
         await bridge.run_worker(once=True)
+        return [(await browser.get(path)).json() for path in look]
 
 
 async def pay_flask(app: Any, bridge: Any, then: Sequence[str] = ()) -> None:
