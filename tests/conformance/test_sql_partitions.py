@@ -61,7 +61,7 @@ HOLDS = {
 
 async def months_of(store: SQLStore, payment_id: str) -> tuple[list[str], str]:
     """The partitions of the payments, and which of them has that one."""
-    dialect = store._lane.dialect
+    dialect = "postgresql" if store._lane.dialect == "postgresql" else "mariadb"
 
     def look(unit: Any) -> tuple[list[str], str]:
         connection: sa.Connection = unit.payments._session._connection

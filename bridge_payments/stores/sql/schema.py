@@ -17,6 +17,7 @@ from .differences import compared
 from .partitions import is_partition
 from .session import Again, begin_immediate, refused
 from .tables import TABLES
+from .types import bytewise
 
 __all__ = [
     "HEAD",
@@ -38,6 +39,8 @@ VERSION_TABLE: Final = "bridge_payments_version"
 _LOCK: Final = 0x6272_6964_6765
 _LOCK_SECONDS: Final = 60
 _VERSION: Final = sa.select(sa.column("version_num", sa.String)).select_from(sa.table(VERSION_TABLE))
+
+_COLLATION: Final = sa.text("SELECT count(*) FROM information_schema.collations WHERE collation_name = :name")
 
 usable_from: Final = sa.table(VERSION_TABLE, sa.column("usable_from", sa.String))
 """The oldest version whose code can use the database: each step says it of itself, and writes it there."""
@@ -105,6 +108,7 @@ def upgrade(connection: sa.Connection) -> None:
             if (current(connection) or "") > HEAD:
                 check(connection)  # a newer release has been here, and left it usable to this one or not
             else:
+                _need_collation(connection)
                 command.upgrade(_config(connection=connection), "head")
             connection.commit()
         finally:
@@ -187,6 +191,14 @@ def _unlock(connection: sa.Connection) -> None:
         with suppress(Exception):  # it ends with the connection, which may be broken
             connection.execute(sa.select(sa.func.release_lock(_lock_name(connection))))
             connection.commit()
+
+
+def _need_collation(connection: sa.Connection) -> None:
+    """Raise StoreError on a server that is too old to tell 'a' and 'a ' apart, before anything is made."""
+    if connection.dialect.name in ("mysql", "mariadb"):
+        wanted = bytewise(connection.dialect)
+        if not connection.scalar(_COLLATION, {"name": wanted}):
+            raise StoreError(f"upgrade: this server has no {wanted}: it takes MySQL 8.0.17 or MariaDB 10.2")
 
 
 def _lock_name(connection: sa.Connection) -> str:
