@@ -15,6 +15,7 @@ from ..base import TOTAL_CAP, IntervalTotals, Page, PaymentQuery, PaymentTotals
 from ..codec import guest_key
 from .claims import Claim
 from .rows import PAYMENT_FIELDS, payment_from, payment_row
+from .search import searched, searches
 from .session import Insertion, Repository, Rows, Session
 from .tables import payments, references
 from .types import UtcDateTime
@@ -322,19 +323,11 @@ _FILTERS: Final[dict[str, sa.ColumnElement[bool]]] = {
     "created_to": _C.created_at <= sa.bindparam("created_to", type_=UtcDateTime()),
     "first_id": _C.id >= sa.bindparam("first_id", type_=sa.String()),
     "last_id": _C.id < sa.bindparam("last_id", type_=sa.String()),
-    "search": sa.or_(
-        *(
-            sa.func.lower(column).like(sa.bindparam("search", type_=sa.String()), escape="!")
-            for column in (_C.id, _C.guest_email, _C.description)
-        )
-    ),
+    **searched((_C.id, _C.guest_email, _C.description)),
 }
 
 
 def _filters(query: PaymentQuery) -> dict[str, Any]:
-    words = query.search.lower() if query.search else None
-    for special in "!%_":
-        words = words.replace(special, "!" + special) if words is not None else None
     return {
         "user_id": query.user_id,
         "guest_email": guest_key(query.guest_email),
@@ -342,7 +335,7 @@ def _filters(query: PaymentQuery) -> dict[str, Any]:
         "provider_id": query.provider_id,
         "created_from": query.created_from,
         "created_to": query.created_to,
-        "search": None if words is None else f"%{words}%",
+        **searches(query.search),
     }
 
 
@@ -370,7 +363,7 @@ def _counted(filters: frozenset[str]) -> sa.Subquery:
     end has to be looked up for the moment that it says.
     """
     if "first_id" not in filters:
-        return _up_to_the_cap(*(_FILTERS[name] for name in sorted(filters)))
+        return _up_to_the_cap(*(_FILTERS[name] for name in sorted(filters & _FILTERS.keys())))
     dates = {name for name in filters if name.startswith("created_")}
     other = [_FILTERS[name] for name in sorted((filters & _FILTERS.keys()) - dates - {"first_id", "last_id"})]
     moments = [_FILTERS[name] for name in sorted(dates)]

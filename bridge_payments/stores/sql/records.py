@@ -21,6 +21,7 @@ from ..codec import (
     loads,
     owner_key,
 )
+from .search import searched, searches
 from .session import Repository, Row, Rows, Session
 from .types import UtcDateTime
 
@@ -150,11 +151,10 @@ class Lists(Generic[R]):
             for name in orders
         }
         self._always = tuple(always)
-        words = sa.bindparam("search", type_=sa.String())
         self._filters: dict[str, sa.ColumnElement[bool]] = {
             "user_id": table.c.user_id == sa.bindparam("user_id"),
             "guest_email": sa.and_(table.c.guest_email_key == sa.bindparam("guest_email"), guest),
-            "search": sa.or_(*(sa.func.lower(column).like(words, escape="!") for column in search)),
+            **searched(search),
             **(filters or {}),
         }
         if "provider_id" in table.c:
@@ -166,11 +166,12 @@ class Lists(Generic[R]):
             "user_id": query.user_id,
             "guest_email": guest_key(query.guest_email),
             "provider_id": query.provider_id,
-            "search": _pattern(query.search),
             **more,
         }
         values = {name: value for name, value in asked.items() if value is not None and name in self._filters}
-        page, count = self._statements(frozenset(values), query.order_by, query.descending)
+        values |= searches(query.search)
+        filters = frozenset(values.keys() & self._filters.keys())
+        page, count = self._statements(filters, query.order_by, query.descending)
         name = self._records.name
         rows = session.rows(f"{name}.list", page, **values, limit=query.limit, offset=query.offset)
         if rows:
@@ -198,12 +199,3 @@ class Lists(Generic[R]):
         # No value is the smallest, on every database: PostgreSQL alone has it last by itself.
         plain: sa.ColumnElement[Any] = sa.func.coalesce(column, "") if column.nullable else column
         return plain.desc() if descending else plain.asc()
-
-
-def _pattern(search: str | None) -> str | None:
-    if not search:
-        return None
-    words = search.lower()
-    for special in "!%_":
-        words = words.replace(special, "!" + special)
-    return f"%{words}%"

@@ -121,6 +121,30 @@ class ListPromises(Promises):
             assert await _counted(store, other, NOW) == 0
 
     @on_a_store
+    async def test_search_folds_the_letters_of_every_alphabet(
+        self, store: Store, clock: MovableClock
+    ) -> None:
+        """Words as they are written: small, in capitals, or with a capital at the beginning."""
+        eclair, omega = ("un éclair", "UN ÉCLAIR", "Un Éclair"), ("ωμέγα 3", "ΩΜΈΓΑ 3", "Ωμέγα 3")
+        for texts, words in (eclair, ("éclair", "ÉCLAIR", "Éclair")), (omega, ("ωμέγα", "ΩΜΈΓΑ", "Ωμέγα")):
+            payments = [a_payment(description=text) for text in texts]
+            await keep(store, *payments)
+            wanted = [payment.id for payment in reversed(payments)]
+            for word in words:
+                assert await _listed(store, PaymentQuery(search=word)) == (wanted, 3), word
+        assert await _listed(store, PaymentQuery(search="eclair")) == ([], 0), "é is not e"
+        assert await _listed(store, PaymentQuery(search="é%r")) == ([], 0)
+
+    @on_a_store
+    async def test_long_texts_are_kept_whole(self, store: Store, clock: MovableClock) -> None:
+        """Some columns end at 64 kB in some databases."""
+        text = "€" * 70_000
+        payment = a_payment(description=text, metadata={"note": text}, error_message=text)
+        await keep(store, payment)
+        assert await store.run(lambda unit: unit.payments.get(payment.id), write=False) == payment
+        assert await _listed(store, PaymentQuery(search="€" * 1000)) == ([payment.id], 1)
+
+    @on_a_store
     async def test_search_finds_parts_and_takes_signs_literally(
         self, store: Store, clock: MovableClock
     ) -> None:
