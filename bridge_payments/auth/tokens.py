@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Union
 
 from ..caching import Cache
 from ..errors import MissingExtra, NotAuthenticated, ProviderError, Unavailable
@@ -16,6 +16,7 @@ from ..messages import Request
 from ..models import Clock, Principal, PrincipalKind, utc_now
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from jwt import PyJWK
 
     from ..transport import Transport
@@ -32,7 +33,8 @@ _LEEWAY: Final = 30.0
 StillValid = Callable[[Mapping[str, Any]], bool | Awaitable[bool]]
 """Asks the issuer, or a list of your own, whether the token of these claims still holds."""
 
-_Keys = Mapping[str | None, "PyJWK"]
+_Key = Union["PyJWK", "RSAPublicKey"]
+_Keys = Mapping[str | None, _Key]
 
 
 class TokenLogin:
@@ -91,6 +93,8 @@ class TokenLogin:
         if stranger or header.get("alg") not in self._algorithms:
             return None
         key = await self._key(header.get("kid"))
+        if not isinstance(key, jwt.PyJWK) and header["alg"][:2] not in ("RS", "PS"):
+            raise NotAuthenticated("Invalid or expired session")
         try:
             claims = jwt.decode(
                 token,
@@ -132,7 +136,7 @@ class TokenLogin:
         elif self._clock().timestamp() - issued > self._money_max_age:
             raise NotAuthenticated("This needs a token that was issued more recently")
 
-    async def _key(self, kid: str | None) -> PyJWK:
+    async def _key(self, kid: str | None) -> _Key:
         keys = await self._keys.get(self._url, self._load)
         if kid not in keys and self._timer() - self._looked > _UNKNOWN_KEY_PAUSE:  # it may be a new one
             keys = await self._keys.renew(self._url, self._load)
@@ -148,11 +152,18 @@ class TokenLogin:
 
         self._looked = self._timer()
         try:
-            found = jwt.PyJWKSet.from_dict(await self._api.get("")).keys
+            published = await self._api.get("")
+            found = [key for key in jwt.PyJWKSet.from_dict(published).keys if key.key_type != "oct"]
+            # An RSA key that names no algorithm serves RS and PS alike; the package takes it for RS256's.
+            free = {
+                each.get("kid")
+                for each in published["keys"]
+                if isinstance(each, dict) and each.get("kty") == "RSA" and not each.get("alg")
+            }
+            return {key.key_id: key.key if key.key_id in free else key for key in found}
         except (ProviderError, AttributeError, TypeError, jwt.PyJWTError) as error:
             _log.error("the keys of the token issuer cannot be read: %s", type(error).__name__)
             raise Unavailable("Authentication service unavailable") from None
-        return {key.key_id: key for key in found if key.key_type != "oct"}
 
     def _principal(self, claims: Mapping[str, Any], request: Request, at: datetime) -> Principal:
         types = claims.get(self._user_type_claim)

@@ -128,6 +128,17 @@ async def test_a_signed_token_says_who_asks(auth: AuthBridge, issuer: Issuer) ->
     assert issuer.asked == 1, "the keys are remembered"
 
 
+async def test_an_rsa_key_that_names_no_algorithm_serves_those_that_are_allowed(issuer: Issuer) -> None:
+    algorithms = ("RS512", "PS256", "ES256", "EdDSA")
+    allowed = AuthBridge.from_settings(settings(issuer, jwt_algorithms=algorithms), clock=lambda: issuer.now)
+    for algorithm in ("RS512", "PS256"):
+        assert (await allowed.identify(bearing(issuer.token(algorithm=algorithm)))).id == "u1"
+    assert (await allowed.identify(bearing(issuer.token()))).is_anonymous, "RS256 is not on the list"
+    with pytest.raises(NotAuthenticated):  # the key of another kind
+        await allowed.identify(bearing(issuer.token(issuer.curve, algorithm="ES256")))
+    await allowed.aclose()
+
+
 @pytest.mark.parametrize(
     ("claim", "admin"), [("admin", True), (["user", "admin"], True), ("user", False), (7, False)]
 )
