@@ -333,6 +333,24 @@ def mariadb_url(emptied: Lending, mariadb: MySQL) -> Iterator[str]:
         yield mariadb.url_of(name, "asyncmy")
 
 
+async def test_a_blocking_driver_gives_a_silent_server_up_but_not_in_what_takes_long(
+    mariadb_url: str,
+) -> None:
+    store = SQLStore(mariadb_url.replace("+asyncmy", "+pymysql") + "?read_timeout=1")
+    tries: list[int] = []
+
+    def work(unit: Any) -> None:
+        tries.append(1)
+        unit.payments._session.rows("sleep", sa.select(sa.func.sleep(1.5)))
+
+    with pytest.raises(StoreError, match="sleep: the database said nothing for too long"):
+        await store.run(work)
+    assert len(tries) == 1, "whoever calls has waited long enough"
+    slept = sa.select(sa.func.sleep(1.2))
+    assert await store._lane.run(lambda connection: connection.scalar(slept), patient=True) == 0
+    await store.aclose()
+
+
 async def test_a_server_that_cuts_too_long_values_is_told_not_to(mariadb: MySQL, mariadb_url: str) -> None:
     (before,) = mariadb.execute("SELECT @@GLOBAL.sql_mode")
     mariadb.execute("SET GLOBAL sql_mode = ''")

@@ -341,3 +341,21 @@ async def test_figures_of_a_clock_that_was_moved_hold_what_its_lists_hold(tmp_pa
     [found] = await store.run(lambda unit: unit.payments.totals_over(edges), write=False)
     assert found.count == 1
     await store.aclose()
+
+
+async def test_a_full_pool_is_told_as_what_it_is(tmp_path: Path) -> None:
+    engine = sa.create_engine(
+        f"sqlite:///{tmp_path}/shop.db",
+        poolclass=sa.QueuePool,
+        pool_size=1,
+        max_overflow=0,
+        pool_timeout=0.05,
+    )
+    store = SQLStore(engine)
+    await store.upgrade()
+    with engine.connect(), pytest.raises(StoreError, match=r"is taken.*DATABASE_POOL_MAX") as caught:
+        await keep(store, a_payment())
+    assert "refused" not in caught.value.message
+    await keep(store, a_payment())
+    await store.aclose()
+    engine.dispose()

@@ -258,3 +258,14 @@ def test_libsql_has_several_names(given: str, address: str) -> None:
 def test_a_scheme_that_is_none_is_named(scheme: str) -> None:
     with pytest.raises(ConfigurationError, match=f"no database is {scheme}".replace("+", r"\+")):
         lane_for(f"{scheme}://u:hunter2@h/db")
+
+
+def test_a_driver_that_nobody_can_interrupt_gives_up_by_itself() -> None:
+    def told(url: str) -> dict[str, Any]:
+        _, options = preset(sa.make_url(url))
+        connect: dict[str, Any] = options["connect_args"]
+        return {name: connect[name] for name in ("read_timeout", "write_timeout") if name in connect}
+
+    assert told("mysql+pymysql://u@h/db") == {"read_timeout": 30, "write_timeout": 30}
+    assert told("mysql+pymysql://u@h/db?read_timeout=7") == {"read_timeout": 7, "write_timeout": 30}
+    assert told("mysql+asyncmy://u@h/db") == {}

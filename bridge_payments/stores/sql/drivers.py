@@ -11,9 +11,13 @@ import sqlalchemy as sa
 
 from .words import Words, unfit
 
-__all__ = ["MYSQL_TLS", "connect_args", "only_encrypted", "read_by_sqlite"]
+__all__ = ["MYSQL_TLS", "SILENCE", "connect_args", "only_encrypted", "read_by_sqlite"]
 
 _CONNECT_SECONDS: Final = 10
+_SILENT_SECONDS: Final = 30
+"""As long as a unit of work may take where it can be interrupted."""
+SILENCE: Final = ("read_timeout", "write_timeout")
+"""For how long a blocking driver of MySQL waits for one answer, or for one question to be taken."""
 _ENCRYPTED: Final = (".psdb.cloud", ".planetscale.com", ".neon.tech")
 """Whose hosts take nothing unencrypted: a URL that asks for it is a mistake, and never a fallback."""
 
@@ -177,9 +181,11 @@ def _mysql(words: Words, url: sa.URL) -> dict[str, Any]:
     context = _mysql_tls(words, url)
     if context is not None:
         connect["ssl"] = context
-    for name in ("read_timeout",) if driver == "asyncmy" else ("read_timeout", "write_timeout"):
+    for name in ("read_timeout",) if driver == "asyncmy" else SILENCE:
         if (number := words.number(name)) is not None:
             connect[name] = number
+        elif driver in ("pymysql", "mysqldb"):  # nobody outside can interrupt them
+            connect[name] = _SILENT_SECONDS
     told = {
         "unix_socket": words.take("unix_socket", "socket"),
         "program_name": words.take("program_name", "application_name"),

@@ -7,18 +7,19 @@ import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import SingletonThreadPool, StaticPool
+from sqlalchemy.pool import NullPool, SingletonThreadPool, StaticPool
 from sqlalchemy.util import greenlet_spawn
 
 from ...errors import MissingExtra
 from ...transport import Transport
-from .drivers import read_by_sqlite
+from .drivers import SILENCE, read_by_sqlite
 from .session import refused
 from .urls import normal_url, preset
 
@@ -129,9 +130,18 @@ class HttpLane(AsyncLane):
 class ThreadLane(Lane):
     """SQLite, and any synchronous engine: one hop to a worker thread per unit of work."""
 
-    def __init__(self, engine: sa.Engine, *, owned: bool, workers: int = _WORKERS) -> None:
+    def __init__(
+        self,
+        engine: sa.Engine,
+        *,
+        owned: bool,
+        workers: int = _WORKERS,
+        patient: Callable[[], sa.Engine] | None = None,
+    ) -> None:
+        """*patient* makes an engine that waits as long as it takes, where *engine* does not."""
         self._engine = engine
         self._owned = owned
+        self._patient = patient
         self._threads: ThreadPoolExecutor | None = None
         # A database in memory is one connection: one thread makes its units wait for each other.
         self._workers = 1 if isinstance(engine.pool, StaticPool | SingletonThreadPool) else workers
@@ -144,7 +154,8 @@ class ThreadLane(Lane):
             self._threads = ThreadPoolExecutor(self._workers, thread_name_prefix="bridge-store")
         loop = asyncio.get_running_loop()
         try:
-            done = loop.run_in_executor(self._threads, on_a_connection, self._engine, body)
+            engine = self._patient() if patient and self._patient is not None else self._engine
+            done = loop.run_in_executor(self._threads, on_a_connection, engine, body)
         except RuntimeError as error:
             if "cannot schedule new futures" not in str(error):
                 raise
@@ -200,8 +211,16 @@ def lane_for(
     if _only_blocks(url):
         url, options = preset(url, pooler=pooler, connections=connections)
         engine = sa.create_engine(url, **options)
-        return ThreadLane(engine, owned=True, workers=options["pool_size"])
+        patient = partial(_patient, url, options)
+        return ThreadLane(engine, owned=True, workers=options["pool_size"], patient=patient)
     return AsyncLane(url, pooler=pooler, connections=connections)
+
+
+def _patient(url: sa.URL, options: dict[str, Any]) -> sa.Engine:
+    """Return an engine for what may take long: each of its connections is closed when it is given back."""
+    connect = {name: value for name, value in options["connect_args"].items() if name not in SILENCE}
+    kept = {name: options[name] for name in ("hide_parameters", "isolation_level")}
+    return sa.create_engine(url, poolclass=NullPool, connect_args=connect, **kept)
 
 
 def _only_blocks(url: sa.URL) -> bool:

@@ -33,6 +33,7 @@ Rows = Sequence[Row]
 
 _SERIALIZATION: Final = frozenset({"40001", "40P01"})
 _MYSQL_DEADLOCK: Final = frozenset({1205, 1213})
+_MYSQL_LOST: Final = frozenset({2006, 2013})
 _MYSQL_SYNTAX: Final = frozenset({1064, 1105, 1235})
 """What MySQL, MariaDB and Vitess call a sentence that they do not understand."""
 
@@ -242,6 +243,8 @@ def refused(error: BaseException, name: str) -> StoreError:
             " DATABASE_POOL_MAX is how many it has"
         )
     told = _kind(error)
+    if _said_nothing(error):
+        return StoreError(f"{name}: the database said nothing for too long ({told})")
     if run_again(error):
         return Again(f"{name}: the database undid this transaction ({told})")
     if isinstance(error, IntegrityError):
@@ -253,6 +256,8 @@ def run_again(error: BaseException) -> bool:
     """Tell whether the whole unit of work may simply run again: nothing of it was kept."""
     if not isinstance(error, DBAPIError):
         return _is_lost(error)
+    if _said_nothing(error):
+        return False  # nor would it now, and a caller waits
     return error.connection_invalidated or _code(error.orig) in _SERIALIZATION or _is_deadlock(error)
 
 
@@ -271,6 +276,12 @@ def _kind(error: BaseException) -> str:
     orig = _original(error)
     kind, code = type(orig or error).__name__, _code(orig)
     return f"{kind}, {code}" if code else kind
+
+
+def _said_nothing(error: BaseException) -> bool:
+    """Tell whether a blocking driver gave a silent server up, in the middle of a statement."""
+    orig = _original(error)
+    return _mysql_code(error) in _MYSQL_LOST and isinstance(orig and orig.__context__, TimeoutError)
 
 
 def _code(orig: BaseException | None) -> str | None:
