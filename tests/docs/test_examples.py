@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from docs_web import ORDER, PAYMENTS
 
 from bridge_payments import AuthBridge
@@ -170,6 +172,47 @@ def test_the_client_of_the_front_end_is_made_of_the_shops_document_and_pays(tmp_
     assert done.returncode == 0, done.stdout + done.stderr
     said = EXAMPLES.joinpath("nextjs", "README.md").read_text().partition("```text\n")[2].partition("```")[0]
     assert said in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="a page's script runs in Node.js")
+def test_the_scripts_for_the_browser_pay_at_all_three_gateways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The blocks of the page as they stand there, before the shop of the FastAPI example."""
+    port = free_port()
+    monkeypatch.setenv("SHOP_PORT", str(port))
+    monkeypatch.chdir(tmp_path)
+    shop = runpy.run_path(str(EXAMPLES / "fastapi_app" / "shop.py"))
+    fakes = {name: till.fake for name, till in shop["tills"].items()}
+
+    @shop["app"].post("/approved/{number}")
+    def approved(number: str) -> dict[str, str]:
+        fakes["paypal"].approve(number)
+        return {}
+
+    config = uvicorn.Config(shop["app"], host="127.0.0.1", port=port, log_level="warning", ws="none")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        until(lambda: server.started, tmp_path)
+        told = {
+            "page": str(EXAMPLES.parent / "docs" / "guides" / "browser.md"),
+            "shop": f"http://127.0.0.1:{port}",
+            "gateways": {name: fake.url for name, fake in fakes.items()},
+        }
+        done = subprocess.run(
+            ["node", str(CLIENTS.parent / "browser_page.mjs"), json.dumps(told)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        server.should_exit = True
+        thread.join(60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    paid = ["succeeded", 2000]
+    assert json.loads(done.stdout) == {"stripe": paid, "paypal": paid, "authorize_net": paid}
 
 
 @pytest.mark.needs("postgresql")

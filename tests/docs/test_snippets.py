@@ -17,11 +17,12 @@ pytestmark = pytest.mark.slow  # once is enough, on the oldest Python
 SETUP = Path(__file__).parent / "setup"
 
 ELSEWHERE = {
+    "docs/guides/browser.md": "tests/docs/test_examples.py",
     "docs/guides/testing.md": "tests/unit/testing/test_plugin.py",
     "docs/guides/write-a-provider.md": "tests/unit/testing/test_provider_guide.py",
     "docs/quickstart.md": "tests/quickstart.py",
 }
-"""Pages whose Python is run by a test or a script of its own."""
+"""Whose Python or JavaScript a test or a script of its own runs. Shells: tests/docs/test_commands.py."""
 
 REASONS = {
     ("CONTRIBUTING.md", '@pytest.mark.needs("chromium")'): "the shape of a test, its body is an ellipsis",
@@ -60,8 +61,10 @@ def fate(block: Block) -> str:
         return "no code"
     if (block.page, block.first) in REASONS:
         return "with a reason"
+    if block.language in ("python", "js") and block.page in ELSEWHERE:
+        return "run elsewhere"
     if block.language == "python":
-        return "run elsewhere" if block.page in ELSEWHERE else "run"
+        return "run"
     if block.language in ("sh", "json", "toml", "js", "html"):
         return "checked"
     return f"? {block.language} ({block.where})"
