@@ -81,12 +81,13 @@ class Cors:
     def check_cookie(self, request: Request, principal: Principal) -> None:
         """Refuse to act for a payer whose browser sent its cookie for a page we do not know (rule 25).
 
-        A header that a page has to set itself proves that a preflight was passed; a query parameter and
-        a cached Basic password do not.
+        A header that a page has to set itself proves that a preflight was passed; a query parameter does not.
+        Nor does a cached Basic password: browsers add it as they do a cookie, and say from where.
         """
-        if principal.is_anonymous or "cookie" not in request.headers:
-            return
         scheme = request.headers.get("authorization", "").partition(" ")[0].lower()
+        password = scheme == "basic" and "origin" in request.headers
+        if principal.is_anonymous or not (password or "cookie" in request.headers):
+            return
         if scheme in ("bearer", "token") or any(name in request.headers for name in self.explicit):
             return
         origin = request.header("origin")
@@ -95,11 +96,13 @@ class Cors:
         else:
             allowed = self._lists(origin) or _same_origin(origin, request)
         if not allowed:
+            denied = (
+                f"This origin may not act with a {'cookie' if 'cookie' in request.headers else 'password'}"
+            )
             raise AccessDenied(
-                "This origin may not act with a cookie: the Origin header names neither this host nor one of "
-                "CORS_ORIGINS"
+                f"{denied}: the Origin header names neither this host nor one of CORS_ORIGINS"
                 if origin
-                else "This origin may not act with a cookie: there is no Origin header"
+                else f"{denied}: there is no Origin header"
             )
 
     def _lists(self, origin: str) -> bool:

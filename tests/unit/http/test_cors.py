@@ -92,6 +92,23 @@ async def test_what_a_browser_adds_by_itself_proves_nothing(user: Any, headers: 
     assert user.last.status == 403
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": SHOP}, 200),
+        ({}, 200),  # no browser: they always say from where
+    ],
+)
+async def test_a_cached_password_from_an_unknown_page_moves_nothing(
+    user: Any, headers: dict[str, str], status: int
+) -> None:
+    sent = {"authorization": "Basic abc", "content-type": "", **headers}
+    await user.ask("POST", "/payments/pay_1/cancel", raw=b"", headers=sent)
+    assert user.last.status == status
+
+
 async def test_a_session_in_the_query_does_not_excuse_a_cookie(user: Any) -> None:
     await user.ask(
         "POST", "/payments/pay_1/cancel", {}, headers={"cookie": "sid=1"}, query={"session_id": "s" * 20}
