@@ -96,9 +96,8 @@ class Cors:
         else:
             allowed = self._lists(origin) or _same_origin(origin, request)
         if not allowed:
-            denied = (
-                f"This origin may not act with a {'cookie' if 'cookie' in request.headers else 'password'}"
-            )
+            carried = "cookie" if "cookie" in request.headers else "password"
+            denied = f"This origin may not act with a {carried}"
             raise AccessDenied(
                 f"{denied}: the Origin header names neither this host nor one of CORS_ORIGINS"
                 if origin
