@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, StoreError
 from ..models import utc_now
 from ..stores.base import Store
 from .application import add_app_option, open_store
@@ -74,8 +74,14 @@ async def _current(arguments: Namespace) -> int:
 
     async with open_store(arguments) as store:
         found = await _sql_store(store).version()
-    show_one({"database": found, "this release": HEAD}, as_json=arguments.json)
-    return OK if found == HEAD else FAILED
+        try:
+            await store.check()
+        except StoreError:
+            usable = False
+        else:
+            usable = True  # of its own version, or of a newer one that says so
+    show_one({"database": found, "this release": HEAD, "usable": usable}, as_json=arguments.json)
+    return OK if usable else FAILED
 
 
 async def _check(arguments: Namespace) -> int:

@@ -174,7 +174,7 @@ def _drift(unit: Unit, versions: Mapping[str, str]) -> dict[str, list[str]]:
 
 async def _of_database(store: Store, versions: Mapping[str, str]) -> AsyncIterator[Finding]:
     await store.check()
-    yield Finding("database", "ok", "reachable, schema of this release")
+    yield Finding("database", "ok", "reachable, schema of this release, or a newer one that it can use")
     try:
         skew = await refuse_skew(store)
         yield Finding("database", "ok", f"clock differs by {skew:+.2f} s")

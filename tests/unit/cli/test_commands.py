@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from bridge_payments.cli import COMMANDS, _present, main
 from bridge_payments.cli.worker import refuse_skew
@@ -42,7 +43,7 @@ from bridge_payments.models import (
 )
 from bridge_payments.stores.base import Store
 from bridge_payments.stores.memory import MemoryStore
-from bridge_payments.stores.sql import SQLStore
+from bridge_payments.stores.sql import HEAD, VERSION_TABLE, SQLStore
 
 SECRET = "sk_test_NOBODYSEESTHIS"
 
@@ -123,6 +124,19 @@ def test_an_empty_database_is_brought_up_and_then_found_right(empty: Console) ->
     assert empty("db", "current") == 0
     assert empty("db", "check") == 0
     assert empty.out == "as it should be\n"
+
+
+@pytest.mark.parametrize(("usable_from", "code"), [(HEAD, 0), ("bp_9999", 1)])
+def test_a_newer_schema_is_no_failure_where_this_release_can_use_it(
+    console: Console, usable_from: str, code: int
+) -> None:
+    engine = sa.create_engine(console.url)
+    with engine.begin() as connection:
+        statement = f"UPDATE {VERSION_TABLE} SET version_num = 'bp_9999', usable_from = :oldest"
+        connection.execute(sa.text(statement), {"oldest": usable_from})
+    engine.dispose()
+    for action in ("current", "upgrade", "check"):
+        assert console("db", action) == code, console.err
 
 
 @pytest.mark.parametrize("dialect", ["postgresql", "mysql", "mariadb", "sqlite", "libsql"])
