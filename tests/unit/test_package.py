@@ -144,7 +144,7 @@ def test_what_the_core_imports_is_a_dependency_and_not_a_lucky_guest_of_one() ->
 
     declared |= {"pydantic_core"}  # pydantic's other half: it pins it
     declared |= {"alembic"}  # stores/sql/schema.py says which extra to install
-    declared |= {"jwt", "redis"}  # so do auth/tokens.py and auth/limits.py
+    declared |= {"jwt", "cryptography", "redis"}  # so do auth/tokens.py and auth/limits.py
     declared |= {"opentelemetry", "prometheus_client"}  # and telemetry/otel.py and telemetry/prometheus.py
     assert imported <= declared
 
