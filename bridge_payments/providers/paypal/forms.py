@@ -30,9 +30,10 @@ METHODS: Final = frozenset({"card", "paypal", "venmo"})
 """What `payment_method` may say besides a stored method: the payer is asked by PayPal itself."""
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]+")
-# (2026-11, vault_payment_tokens_v3 3.1, vault_id: at most 36.) PayPal draws them of letters and digits:
-# digits alone would be a card's, and letters alone a word that nobody knows.
-_VAULT_ID: Final = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_-]{4,36}")
+# (2026-11, vault_payment_tokens_v3 3.1, vault_id: at most 36.) PayPal draws them of letters and digits, so
+# some are of letters alone. What has no digit and is shorter than its examples is a word that nobody knows;
+# digits alone in such a number are a card's.
+_VAULT_ID: Final = re.compile(r"(?=.*[0-9])(?![0-9]{12,19}$)[A-Za-z0-9_-]{4,36}|[A-Za-z]{7,36}")
 _RESERVED: Final = "bridge_"
 
 # PayPal keeps 127 characters of both (2026-11, https://developer.paypal.com/docs/api/orders/v2/#orders_create

@@ -9,7 +9,14 @@ import pytest
 from bridge_payments.errors import AmountNotRepresentable, InvalidRequest
 from bridge_payments.models import CaptureMethod, Money
 from bridge_payments.providers.base import CaptureRequest, IntentRequest, RefundRequest
-from bridge_payments.providers.paypal.forms import capture_form, checked_id, create_form, refund_form
+from bridge_payments.providers.paypal.forms import (
+    capture_form,
+    checked_id,
+    checked_method,
+    create_form,
+    is_stored,
+    refund_form,
+)
 from bridge_payments.providers.paypal.money import CURRENCIES, from_paypal, to_paypal
 
 
@@ -43,6 +50,12 @@ def test_a_payment_method_is_a_known_word_or_kept_and_never_a_number(method: str
     with pytest.raises(InvalidRequest) as refused:
         create_form(asked(payment_method=method))
     assert method not in str(refused.value)
+
+
+@pytest.mark.parametrize("token", ["8kk8451t", "kqmvtzhr", "QWFHRTYVBNMLKJHGD", "75937429", "1p3-9f_k"])
+def test_what_is_kept_may_be_named_by_any_letters_and_digits(token: str) -> None:
+    assert is_stored(checked_method(token))
+    assert "payment_source" not in create_form(asked(payment_method=token))
 
 
 def test_venmo_gets_no_addresses_because_it_takes_none() -> None:
