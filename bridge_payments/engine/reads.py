@@ -90,7 +90,8 @@ class Reads(Instructions):
     ) -> Mapping[str, PaymentMethod]:
         """Return the stored methods that these payments were made with, by id, without client secrets.
 
-        Those that the principal owns and that are not deleted; a one-time token is none.
+        Those that the principal owns and that are not deleted; a one-time token is none. Raises nothing of
+        its own.
         """
         ids = {payment.payment_method_id for payment in payments}
         wanted = sorted(method_id for method_id in ids if method_id and is_own_id("pm", method_id))
