@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import re
 import signal
 from collections import defaultdict
@@ -13,6 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from bridge_payments.engine import asking
 from bridge_payments.models import Customer, Operation, PaymentMethod, Subscription
 from bridge_payments.seam import Point, watched
 from bridge_payments.stores.base import (
@@ -26,7 +28,7 @@ from bridge_payments.stores.base import (
 from .premises import Address, Row, Shop, move, open_shop, open_shops
 from .stories import STORIES, Client
 
-__all__ = ["Ours", "Pass", "begin", "live", "ours_of", "recover"]
+__all__ = ["Ours", "Pass", "begin", "live", "ours_of", "recover", "storm"]
 
 Pass = tuple[Point, str]
 """One pass of the seam."""
@@ -72,21 +74,49 @@ async def begin(
 
 
 async def live(
-    link: Connection, address: Address, story: str, client: Client, *, die_at: int = 0
+    link: Connection,
+    address: Address,
+    story: str,
+    client: Client,
+    *,
+    die_at: int = 0,
+    stop_at: Point | None = None,
+    deadline: float = asking.CALL_DEADLINE,
 ) -> list[Pass]:
-    """Do it, and be killed at pass *die_at*, having said which it is; with 0 live, and return every pass."""
+    """Do it, and be killed at pass *die_at*, having said which it is; with 0 live, and return every pass.
+
+    At the first pass of *stop_at* it says so and stands still, until somebody lets it go on.
+    """
+    asking.CALL_DEADLINE = deadline  # type: ignore[misc] # a process of its own
     passes: list[Pass] = []
+    stands = False
 
     def watcher(point: Point, what: str) -> None:
+        nonlocal stands
         passes.append((point, what))
         if len(passes) == die_at:
             link.send(("said", (point, what)))
             os.kill(os.getpid(), signal.SIGKILL)
+        if point == stop_at and not stands:
+            stands = True
+            link.send(("said", (point, what)))
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     async with open_shop(address) as shop:
         with watched(watcher):
             await STORIES[story].attempt(shop, client)
     return passes
+
+
+async def storm(_: Connection, address: Address, *, copies: int, seed: int) -> int:
+    """Bring *copies* of every event of the gateway at once, in an order that *seed* says; return how many."""
+    async with open_shop(address) as shop:
+        deliveries = [shop.signed(event) for event in (await shop.books())["events"]] * copies
+        random.Random(seed).shuffle(deliveries)
+        receive = shop.engine.receive_webhook
+        await asyncio.gather(*(receive(address.kind, delivery) for delivery in deliveries))
+        await shop.engine.process_inbox(limit=1000)
+        return len(deliveries)
 
 
 async def recover(

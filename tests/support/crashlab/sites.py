@@ -16,6 +16,7 @@ from databases import migrate
 
 from bridge_payments.sandbox.authorize_net import FakeAuthorizeNet
 from bridge_payments.sandbox.paypal import FakePayPal
+from bridge_payments.sandbox.paypal.gateway import INSTRUCTIONS
 from bridge_payments.sandbox.paypal.signing import signer
 from bridge_payments.sandbox.stripe import FakeStripe
 from bridge_payments.stores.sql.tables import TABLES
@@ -77,6 +78,16 @@ class Site:
         if isinstance(self.gateway, FakePayPal):
             self.gateway.add_webhook("http://127.0.0.1:9/nobody", webhook_id=_WEBHOOK)
         self.gateway.webhooks.off = True
+
+    def spoil(self, fault: str) -> None:
+        """Let the next instruction that the shop gives meet a fault; reads go their way."""
+        match self.gateway:
+            case FakeAuthorizeNet():
+                self.gateway.spoil(fault, "instruction", seconds=60)
+            case FakePayPal():
+                self.gateway.faults.add(fault, path=INSTRUCTIONS, seconds=60)
+            case _:
+                self.gateway.faults.add(fault, seconds=60)
 
     def arrived(self) -> int:
         """Count what the gateway was asked and is done with."""
