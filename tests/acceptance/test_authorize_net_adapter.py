@@ -26,6 +26,7 @@ from bridge_payments.errors import (
 )
 from bridge_payments.messages import Request
 from bridge_payments.models import (
+    Money,
     Operation,
     OperationState,
     Payment,
@@ -33,8 +34,11 @@ from bridge_payments.models import (
     PaymentStatus,
     Refund,
     RefundStatus,
+    Verb,
+    new_reference,
 )
 from bridge_payments.providers.authorize_net import AuthorizeNetProvider
+from bridge_payments.providers.base import Absent, Evidence, Found, KnownPayment
 from bridge_payments.sandbox.authorize_net import FakeAuthorizeNet
 from bridge_payments.settings import Settings
 from bridge_payments.stores.sql import SQLStore
@@ -664,6 +668,23 @@ async def test_a_lost_refund_is_made_once_or_proved_absent(
         assert (refund.status, row.refunded_cents) == (RefundStatus.SUCCEEDED, 2000)
     assert gateway.balance() == 0
     assert (await shop.row(payment)).status is PaymentStatus.REFUNDED
+
+
+async def test_a_void_is_no_lost_refund_of_a_part(shop: Shop, gateway: FakeAuthorizeNet) -> None:
+    """Its sender died before it asked, and somebody voided all of the charge in the dashboard meanwhile."""
+    payment = await shop.paid()
+    charge = str(payment.provider_payment_id)
+    gateway.void_in_dashboard(charge)
+    for cents, kind in ((500, Absent), (2000, Found)):
+        known = KnownPayment(
+            reference=str(payment.provider_intent_id), total=payment.total, status=payment.status,
+            charge=charge, captured=2000,
+        )  # fmt: skip
+        lost = Evidence(
+            verb=Verb.REFUND, reference=new_reference(), key="op_1", payment=known.reference, known=known,
+            amount=Money(cents, "USD"), refund_id="ref_1", started_at=gateway.clock(),
+        )  # fmt: skip
+        assert isinstance(await shop.engine.provider("anet").find_operation(lost), kind)
 
 
 async def test_a_gateway_that_cannot_be_read_before_a_refund_has_refunded_nothing(

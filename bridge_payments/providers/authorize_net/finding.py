@@ -109,6 +109,9 @@ class Finder:
         assert evidence.refund_id is not None
         transaction = await self._transactions.details(charge)
         if mapping.status_of(transaction) == "voided":
+            if evidence.amount.minor_units != known.captured:
+                # A void gives all of it back; it is the refund of whoever asked for that (`mapping._void`).
+                return Absent(f"all of {charge} was voided, and of that a part cannot be refunded")
             request = RefundRequest(
                 payment=known.reference, charge=charge, refund_id=evidence.refund_id,
                 amount=evidence.amount, reference=evidence.reference,

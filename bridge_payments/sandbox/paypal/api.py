@@ -292,11 +292,10 @@ class Api:
         if not whole and call.path.endswith("/void"):
             return self._plain(204, b"", replayed=replayed)
         if not whole:
-            paid = {"purchase_units": seen["purchase_units"]} if seen.get("status") == "COMPLETED" else {}
+            paid = seen["purchase_units"] if shelf == "orders" and seen["status"] == "COMPLETED" else []
             seen = {name: seen[name] for name in _MINIMAL if name in seen}
-            if shelf == "orders" and paid:
-                unit = paid["purchase_units"][0]
-                seen["purchase_units"] = [{name: unit[name] for name in ("reference_id", "payments")}]
+            if paid:
+                seen["purchase_units"] = [{name: paid[0][name] for name in ("reference_id", "payments")}]
         return self._plain(status, _json(seen), replayed=replayed)
 
     def _read(self, call: Call, *, listed: bool = False) -> Any:

@@ -26,6 +26,7 @@ _MARKS: Final = (
     "items",
     "shipping",
 )
+_TEXTS: Final = _MARKS[:5]
 _SOURCES: Final = frozenset({"paypal", "venmo", "card"})
 
 
@@ -81,6 +82,8 @@ class Orders:
         breakdown = wish["amount"].get("breakdown")
         if breakdown and _sum(breakdown) != value:
             raise refused("AMOUNT_MISMATCH", "Should equal the sum of the breakdown.")
+        if not all(isinstance(wish.get(name) or "", str) for name in _TEXTS):
+            raise invalid("INVALID_PARAMETER_SYNTAX", "The value of a field does not conform to the format.")
         return {
             "reference_id": "default",
             "amount": {

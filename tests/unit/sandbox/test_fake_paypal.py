@@ -178,6 +178,25 @@ def test_an_answer_is_short_unless_it_is_asked_to_be_whole(merchant: Merchant) -
     assert "purchase_units" in merchant.post("/v2/checkout/orders", body).json()
 
 
+def test_what_is_captured_and_refunded_by_hand_is_answered_in_short(merchant: Merchant) -> None:
+    captured = merchant.post(
+        f"/v2/payments/authorizations/{merchant.held()}/capture", prefer="return=minimal"
+    )
+    assert (captured.status_code, set(captured.json())) == (201, {"id", "status", "links"})
+    refund = f"/v2/payments/captures/{captured.json()['id']}/refund"
+    refunded = merchant.post(refund, prefer="return=minimal")
+    assert (refunded.status_code, set(refunded.json())) == (201, {"id", "status", "links"})
+
+
+@pytest.mark.parametrize(
+    "name", ["reference_id", "description", "custom_id", "invoice_id", "soft_descriptor"]
+)
+def test_a_mark_that_is_no_text_is_refused(merchant: Merchant, name: str) -> None:
+    unit = {"amount": USD, name: ["x"]}
+    answer = merchant.post("/v2/checkout/orders", {"intent": "CAPTURE", "purchase_units": [unit]})
+    assert issue(answer) == (400, "INVALID_PARAMETER_SYNTAX")
+
+
 def test_an_order_with_a_source_needs_a_request_id(merchant: Merchant) -> None:
     body = {"intent": "CAPTURE", "purchase_units": [{"amount": USD}], "payment_source": {"paypal": {}}}
     assert issue(merchant.post("/v2/checkout/orders", body, key=None)) == (400, "PAYPAL_REQUEST_ID_REQUIRED")
