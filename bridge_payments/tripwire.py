@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, Final, ParamSpec, TypeVar
 
+from .arguments import SPELLED, typed
 from .errors import InvalidRequest
 
 __all__ = [
@@ -159,8 +160,6 @@ _IDS: Final = ("_id", "client_secret")
 """Documented identities: opaque text of other people's making, where digits prove nothing."""
 _METHODS: Final = frozenset({"payment_method", "payment_method_id", "token"})
 """Where a client that misunderstood would put a card; no provider's reference looks like one."""
-_SPELLED: Final = {"payment_method": "payment_method_id", "guest": "guest_data"}
-"""Arguments that errors call by their name on the wire."""
 _WHO_ASKS: Final = "principal"
 """No input: who it is was found out elsewhere."""
 _SMALLEST, _LARGEST = 10**13, 10**19
@@ -181,17 +180,18 @@ def refuse_card_numbers(values: Mapping[str, Any]) -> None:
         except RecursionError:
             raise InvalidRequest("is nested too deeply", field=name) from None
         if found is not None:
-            raise InvalidRequest(CARD, field=".".join((_SPELLED.get(name, name), *found[1:])))
+            raise InvalidRequest(CARD, field=".".join((SPELLED.get(name, name), *found[1:])))
 
 
 def guarded(verb: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Let *verb*, a method, begin only if nothing that it is given holds a card number."""
+    """Let *verb*, a method, begin only if what it is given is `typed`, and nothing holds a card number."""
     names = tuple(inspect.signature(verb).parameters)[1:]
+    checked = typed(verb)
 
     @functools.wraps(verb)
     async def guarded_verb(*args: P.args, **kwargs: P.kwargs) -> T:
         refuse_card_numbers({**dict(zip(names, args[1:], strict=False)), **kwargs})
-        return await verb(*args, **kwargs)
+        return await checked(*args, **kwargs)
 
     return guarded_verb
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from ..arguments import typed
 from ..errors import ConcurrentUpdate, InvalidRequest, NotFound
 from ..models import (
     ID_PATTERN,
@@ -149,6 +150,7 @@ class AddressVerbs(Operations):
         saved = await self._again_if_raced(work)
         return await self._one_default(saved) if changed.get("is_default") else saved
 
+    @typed
     async def set_default_address(self, address_id: str, *, principal: Principal = SYSTEM) -> Address:
         """Make this the default of its type; no other one of its owner is then.
 
@@ -156,6 +158,7 @@ class AddressVerbs(Operations):
         """
         return await self.update_address(address_id, is_default=True, principal=principal)
 
+    @typed
     async def delete_address(self, address_id: str, *, principal: Principal = SYSTEM) -> Address:
         """Remove an address; return the last of it. Payments that name it keep their mention.
 
@@ -170,11 +173,13 @@ class AddressVerbs(Operations):
 
         return await self.store.run(work)
 
+    @typed
     async def get_address(self, address_id: str, *, principal: Principal = SYSTEM) -> Address:
         """Return one address. Raises NotAuthenticated, NotFound."""
         row = await self.store.run(lambda unit: _found(unit, address_id), write=False)
         return may_touch(principal, row, missing=_MISSING)
 
+    @typed
     async def list_addresses(self, query: AddressQuery, *, principal: Principal = SYSTEM) -> Listing[Address]:
         """Return a page of addresses; users and guests see only their own. Raises NotAuthenticated."""
         mine = check_list(query, principal)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Protocol
 
+from ..arguments import typed
 from ..errors import AccessDenied, ConcurrentUpdate, InvalidRequest, NotAuthenticated, NotFound
 from ..models import SYSTEM, Payment, PaymentMethodStatus, Principal, PrincipalKind, email_key
 from ..stores.base import (
@@ -95,6 +96,7 @@ class ConversionVerbs(Operations):
             busy=tuple(row_id for row_id in busy if row_id not in converted_ids),
         )
 
+    @typed
     async def preview_guest(
         self,
         guest_email: str,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from ..arguments import typed
 from ..errors import IllegalState, InvalidRequest, NotFound, OperationInProgress
 from ..models import (
     ENDED_SUBSCRIPTION_STATUSES,
@@ -283,6 +284,7 @@ class CustomerVerbs(Subjects):
         now = self.clock()
         return Change(row=replace(owned, deleted_at=now, updated_at=now), events=(("customer.deleted", {}),))
 
+    @typed
     async def get_customer(
         self, customer_id: str, *, provider: str | None = None, principal: Principal = SYSTEM
     ) -> Customer:
@@ -293,6 +295,7 @@ class CustomerVerbs(Subjects):
         found = await self._any_customer(customer_id, provider, principal)
         return may_touch(principal, found, missing=_MISSING, denied=_DENIED)
 
+    @typed
     async def list_customers(
         self, query: CustomerQuery, *, principal: Principal = SYSTEM
     ) -> Listing[Customer]:

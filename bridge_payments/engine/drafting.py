@@ -53,6 +53,7 @@ def check_draft(
     if draft.pricing.total <= 0:
         raise InvalidRequest("must be positive", field="total_cents")
     rules.check_metadata(draft.metadata)
+    rules.check_json(extra=dict(extra or {}), applied_coupons=draft.applied_coupons)
     rules.check_tracking(
         concept=draft.concept, reference_code=draft.reference_code, category=draft.category,
         tags=draft.tags, description=draft.description,

@@ -16,9 +16,20 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Final
 
+from ..arguments import typed
 from ..errors import BridgeError, InvalidRequest, NotFound, ProviderError, ProviderNotFound
 from ..messages import Request
-from ..models import SYSTEM, InboxEntry, InboxState, Noun, Payment, Principal, ProviderEvent, new_id
+from ..models import (
+    ID_PATTERN,
+    SYSTEM,
+    InboxEntry,
+    InboxState,
+    Noun,
+    Payment,
+    Principal,
+    ProviderEvent,
+    new_id,
+)
 from ..seam import traced
 from ..stores.base import Unit
 from ..stores.grouping import Grouped
@@ -67,6 +78,7 @@ class InboxWork(Refreshing):
         # What providers send in a burst is written down in few commits; each is answered after its own.
         return Grouped(self.store, _keep)
 
+    @typed
     async def receive_webhook(self, provider_id: str, request: Request) -> WebhookReceipt:
         """Verify one delivery with that account's secrets only, and write it down once.
 
@@ -90,6 +102,7 @@ class InboxWork(Refreshing):
             self.on_receipt(provider_id)
         return receipt
 
+    @typed
     async def process_inbox(self, *, provider_id: str | None = None, limit: int = 50) -> int:
         """Work off what was received, from one account or all; return how many entries were handled.
 
@@ -123,6 +136,7 @@ class InboxWork(Refreshing):
                 await self.store.run(lambda unit: unit.inbox.release(left, token=token))
         return len(entries) - len(left)
 
+    @typed
     async def list_inbox(
         self, *, provider_id: str | None = None, state: InboxState | None = None, limit: int = 50
     ) -> Sequence[InboxEntry]:
@@ -131,12 +145,15 @@ class InboxWork(Refreshing):
             lambda unit: unit.inbox.list(provider_id=provider_id, state=state, limit=limit), write=False
         )
 
+    @typed
     async def replay_webhook(self, entry_id: str, *, principal: Principal = SYSTEM) -> bool:
         """Make one received webhook due again, whatever became of it; False if there is none.
 
         Raises: AccessDenied.
         """
         rules.require_admin(principal)
+        if not ID_PATTERN.match(entry_id):
+            return False
 
         def work(unit: Unit) -> InboxEntry | None:
             return unit.inbox.get(entry_id) if unit.inbox.replay(entry_id) else None

@@ -7,6 +7,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import Any, Final
 
+from ..arguments import typed
 from ..errors import (
     IllegalState,
     InvalidRequest,
@@ -259,6 +260,7 @@ class PaymentMethodVerbs(Choices, Refreshing):
         )  # fmt: skip
         return self._seen(await self._kept(held), principal)
 
+    @typed
     async def sync_payment_method(
         self, payment_method_id: str, *, client_secret: str | None = None, principal: Principal = SYSTEM
     ) -> PaymentMethod:
@@ -322,6 +324,7 @@ class PaymentMethodVerbs(Choices, Refreshing):
         row = await self.change_row(METHODS, payment_method_id, change)
         return self._seen(await self._only_default(row) if local.get("is_default") else row, principal)
 
+    @typed
     async def set_default_payment_method(
         self, payment_method_id: str, *, principal: Principal = SYSTEM
     ) -> PaymentMethod:
@@ -454,6 +457,7 @@ class PaymentMethodVerbs(Choices, Refreshing):
 
     # --- look ---------------------------------------------------------------------------------------
 
+    @typed
     async def get_payment_method(
         self, payment_method_id: str, *, principal: Principal = SYSTEM
     ) -> PaymentMethod:
@@ -465,6 +469,7 @@ class PaymentMethodVerbs(Choices, Refreshing):
         living = row if row is not None and row.status is not PaymentMethodStatus.DELETED else None
         return self._seen(may_touch(principal, living, missing=_MISSING), principal)
 
+    @typed
     async def list_payment_methods(
         self, query: PaymentMethodQuery, *, principal: Principal = SYSTEM
     ) -> Listing[PaymentMethod]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from ..arguments import typed
 from ..errors import NotAuthenticated, NotFound, ProviderError, Unavailable
 from ..models import (
     ID_PATTERN,
@@ -31,6 +32,7 @@ __all__ = ["Reads"]
 class Reads(Instructions):
     """The part of the engine that looks."""
 
+    @typed
     async def sync_payment(
         self,
         payment_id: str,
@@ -54,6 +56,7 @@ class Reads(Instructions):
             fresh = await self.store.run(lambda unit: _with_doubt(unit, fresh), write=False)
         return self.seen_by(principal, fresh, client_secret)
 
+    @typed
     async def get_payment(self, payment_id: str, *, principal: Principal = SYSTEM) -> Payment:
         """Return one payment; the client secret only while its owner still needs it.
 
@@ -65,6 +68,7 @@ class Reads(Instructions):
         rules.may_read(principal, payment)
         return rules.visible_secret(payment, self.clock())
 
+    @typed
     async def list_payments(self, query: PaymentQuery, *, principal: Principal = SYSTEM) -> Page:
         """Return a page of payments without client secrets; users and guests see only their own.
 
@@ -107,6 +111,7 @@ class Reads(Instructions):
             if row is not None and row.status is not PaymentMethodStatus.DELETED and is_owner(principal, row)
         }
 
+    @typed
     async def list_operations(self, payment_id: str, *, principal: Principal = SYSTEM) -> Sequence[Operation]:
         """Return every instruction that was given on a payment, oldest first. The merchant's view.
 
@@ -115,6 +120,7 @@ class Reads(Instructions):
         rules.require_trusted(principal, await self.visible(payment_id))
         return await self.store.run(lambda unit: unit.operations.for_subject(payment_id), write=False)
 
+    @typed
     async def list_events(self, payment_id: str, *, principal: Principal = SYSTEM) -> Sequence[Event]:
         """Return every event of a payment, oldest first. The merchant's view.
 

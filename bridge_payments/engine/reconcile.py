@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from ..arguments import typed
 from ..errors import BridgeError, NotFound, OperationInProgress, ProviderError
 from ..models import (
     PAYMENT_VERBS,
@@ -101,6 +102,7 @@ def verdict(operation: Operation, provider: PaymentProvider, now: datetime) -> V
 class Reconciliation(Subjects):
     """The part of the engine that finishes what was interrupted."""
 
+    @typed
     async def reconcile(self, *, limit: int = 50) -> int:
         """Look at every operation that is due; return how many were finished."""
         token = secrets.token_hex(8)
@@ -116,6 +118,7 @@ class Reconciliation(Subjects):
 
         return sum(await asyncio.gather(*(one(operation) for operation in due)))
 
+    @typed
     async def list_unknown(self, *, limit: int = 50, principal: Principal = SYSTEM) -> Sequence[Operation]:
         """Return the operations whose outcome is not known yet, oldest first: the operator's queue.
 
@@ -124,6 +127,7 @@ class Reconciliation(Subjects):
         rules.require_admin(principal)
         return await self.store.run(lambda unit: unit.operations.list_open(limit=limit), write=False)
 
+    @typed
     async def count_unknown(self, *, principal: Principal = SYSTEM) -> Sequence[OpenOperations]:
         """Return how many operations are open, by account and state, and since when the oldest of them is.
 
@@ -135,6 +139,7 @@ class Reconciliation(Subjects):
         rules.require_admin(principal)
         return await self.store.run(lambda unit: unit.operations.count_open(), write=False)
 
+    @typed
     async def look_up_operation(self, operation_id: str, *, principal: Principal = SYSTEM) -> Operation:
         """Ask the provider now what became of an operation; return it as it is afterwards, unknown or not.
 

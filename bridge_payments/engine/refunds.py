@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..arguments import typed
 from ..errors import (
     ConcurrentUpdate,
     IllegalState,
@@ -198,6 +199,7 @@ class RefundVerbs(Operations):
         await self._give_back(reserved, leased_at)
         return True
 
+    @typed
     async def list_refunds(self, payment_id: str, *, principal: Principal = SYSTEM) -> Sequence[Refund]:
         """Return every refund of a payment, oldest first, wherever it was made.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
+from ..arguments import typed
 from ..models import id_bounds
 from ..stores.base import Unit
 from .operations import Operations
@@ -41,6 +42,7 @@ class Forgotten:
 class RetentionWork(Operations):
     """The part of the engine that forgets."""
 
+    @typed
     async def forget_old(self, *, days: int | None = None, after: str | None = None) -> Forgotten:
         """Forget what is older than *days*, by default ``WEBHOOK_RETENTION_DAYS``; events, three times that.
 

@@ -51,6 +51,7 @@ __all__ = [
     "check_attempts",
     "check_capture",
     "check_collected",
+    "check_json",
     "check_metadata",
     "check_refund",
     "check_state",
@@ -321,14 +322,20 @@ _RESERVED_PREFIX: Final = "bridge_"
 _LENGTHS: Final = {"concept": 100, "reference_code": 100, "category": 50, "tags": 500, "description": 2000}
 
 
+def check_json(**fields: Any) -> None:
+    """Refuse what cannot be written down as it is."""
+    for name, value in fields.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError, RecursionError):
+            raise InvalidRequest("is not JSON", field=name) from None
+
+
 def check_metadata(metadata: Mapping[str, Any]) -> None:
     """Refuse metadata that would replace ours or that no provider takes."""
     if len(metadata) > 40:
         raise InvalidRequest("has more than 40 keys", field="metadata")
-    try:
-        json.dumps(metadata, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        raise InvalidRequest("is not JSON", field="metadata") from None
+    check_json(metadata=metadata)
     for key in metadata:
         if not 0 < len(key) <= 40:
             raise InvalidRequest("keys have 1 to 40 characters", field="metadata")

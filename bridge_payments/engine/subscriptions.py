@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from ..arguments import typed
 from ..errors import (
     AccessDenied,
     IllegalState,
@@ -562,6 +563,7 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
 
     # --- look ---------------------------------------------------------------------------------------
 
+    @typed
     async def sync_subscription(
         self,
         subscription_id: str,
@@ -585,6 +587,7 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
             raise Unavailable(f"The provider does not answer: {error}") from None
         return self._as_seen(fresh or seen)
 
+    @typed
     async def get_subscription(
         self, subscription_id: str, *, provider: str | None = None, principal: Principal = SYSTEM
     ) -> Subscription:
@@ -595,6 +598,7 @@ class SubscriptionVerbs(Instructions, PaymentMethodVerbs):
         row = await self._subscription(subscription_id, provider, principal)
         return self._as_seen(may_touch(principal, row, missing=_MISSING))
 
+    @typed
     async def list_subscriptions(
         self, query: SubscriptionQuery, *, principal: Principal = SYSTEM
     ) -> Listing[Subscription]:

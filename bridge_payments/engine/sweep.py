@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
+from ..arguments import typed
 from ..errors import BridgeError, ProviderNotFound
 from ..models import SYSTEM, Payment, PaymentFlag, PaymentStatus, Principal
 from ..stores.base import Unit
@@ -41,6 +42,7 @@ class SweepWork(Refreshing):
         """See `Reconciliation.look_for_given_up`."""
         raise NotImplementedError
 
+    @typed
     async def sweep(self, *, limit: int = 50) -> int:
         """Read every payment and subscription that is due at its provider; return how many were read."""
         due = await self.store.run(
@@ -110,6 +112,7 @@ class SweepWork(Refreshing):
 
         await self.store.run(work)
 
+    @typed
     async def clean_client_secrets(self, *, limit: int = 200) -> int:
         """Forget client secrets that are over their age; return how many.
 
