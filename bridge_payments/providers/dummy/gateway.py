@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 from collections import deque
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from datetime import datetime, timedelta
+from string import ascii_lowercase
 from typing import Any, Final, Literal
 
 from ...errors import ProviderNeverSent, ProviderUnknown
@@ -47,6 +49,7 @@ class DummyGateway(Billing):
         self._answers: dict[str, tuple[datetime, str, str]] = {}
         self._faults: deque[Fault] = deque()
         self._count = 0
+        self._series = "".join(secrets.choice(ascii_lowercase) for _ in range(6))
 
     # --- switches -----------------------------------------------------------------------------------
 
@@ -319,5 +322,9 @@ class DummyGateway(Billing):
         return intent
 
     def new_id(self, prefix: str) -> str:
+        """Return an id that no gateway gave before: a database outlives the process that this one ends with.
+
+        The series is of letters, so that no id is ever taken for the number of a card.
+        """
         self._count += 1
-        return f"{prefix}_{self._count:06d}"
+        return f"{prefix}_{self._series}{self._count:06d}"
