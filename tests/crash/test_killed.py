@@ -56,9 +56,10 @@ def test_whoever_dies_wherever_nothing_is_lost_and_nothing_is_done_twice(
     site: Site, zygote: Zygote, account: Proof, database: str, kind: str, name: str
 ) -> None:
     story, where = STORIES[name], f"{name} at {kind} on {database}"
+    point = where if proof.told_apart(account.mode) else f"{name} at {kind}"
     passes = record(site, zygote, story)
     found = proof.places(passes)
-    account.points |= {f"{where}: {place}" for place in found}
+    account.points |= {f"{point}: {place}" for place in found}
     every = proof.deaths(story, found, salt=f"{name} {kind}")
     account.possible += len(every)
     tried = proof.chosen(account.mode, story, database, every, salt=f"{name} {kind}")
@@ -72,7 +73,7 @@ def test_whoever_dies_wherever_nothing_is_lost_and_nothing_is_done_twice(
         except (ChildFailed, AssertionError) as error:
             account.broken.append(f"{where}: {str(error).strip().splitlines()[-1]}")
             raise
-        account.covered |= {f"{where}: {place}" for place in died}
+        account.covered |= {f"{point}: {place}" for place in died}
         endings = {str(each): story.ending(kind) for each in some}
         audit = check(ledger_of(site.gateway), ours, endings, or_else=story.or_else.get(kind))
         account.count(where, database, kind, len(some), audit)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from crashlab import proof
 from crashlab.books import audit
 from crashlab.ledger import Ledger, check, check_books
 from crashlab.lives import Ours, Pass
@@ -34,13 +35,24 @@ def test_full_tries_each_place_in_each_way_and_points_tries_each_place_once(name
     }
     assert len({str(each) for each in every}) == len(every)
     assert chosen("full", story, "sqlite", every, salt=name) == every
+    tried = {}
     for database in ("sqlite", "postgresql", "mariadb"):
         once = chosen("points", story, database, every, salt=name)
-        assert [each.place for each in once] == found
+        tried[database] = [each.place for each in once]
         sample = chosen("sample", story, database, every, salt=name)
         assert sample
-        assert set(sample) <= set(once)
         assert sample == chosen("sample", story, database, every, salt=name), "the same ones on every run"
+    assert tried["sqlite"] == found
+    assert tried["postgresql"] == found[0::3]
+    assert tried["mariadb"] == found[1::3]
+
+
+def test_on_one_database_each_place_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof, "ONE_DATABASE", True)
+    story, found = STORIES["create"], places(RUN)
+    every = deaths(story, found, salt="create")
+    for database in ("sqlite", "postgresql", "mariadb"):
+        assert [each.place for each in chosen("points", story, database, every, salt="create")] == found
 
 
 def test_a_place_at_which_nobody_died_is_named() -> None:

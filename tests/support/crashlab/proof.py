@@ -14,13 +14,16 @@ from .books import Audit
 from .lives import Pass
 from .stories import Story, Way
 
-__all__ = ["MODE", "UNDER_WAY", "Death", "Mode", "Proof", "chosen", "deaths", "places"]
+__all__ = ["MODE", "UNDER_WAY", "Death", "Mode", "Proof", "chosen", "deaths", "places", "told_apart"]
 
 Mode = Literal["sample", "points", "full"]
 
 _ASKED: Final = "full" if os.environ.get("BRIDGE_FULL") else os.environ.get("BRIDGE_CRASH", "sample")
 MODE: Final[Mode] = "full" if _ASKED == "full" else "points" if _ASKED == "points" else "sample"
 """``sample``: a few points of each story; ``points``: each point once; ``full``: each in all ways."""
+ONE_DATABASE: Final = bool(os.environ.get("BRIDGE_CRASH_DATABASE"))
+THIRDS: Final = {"postgresql": 0, "mariadb": 1}
+"""``points`` on three databases: each on SQLite, and on a server every third, beginning with this one."""
 SEED: Final = int(os.environ.get("BRIDGE_CRASH_SEED", "1"))
 SAMPLE: Final = {"sqlite": 3, "postgresql": 1, "mariadb": 1}
 """How many points of a story are tried in a sample, by database."""
@@ -89,13 +92,18 @@ def chosen(mode: Mode, story: Story, database: str, every: Sequence[Death], *, s
     turn = random.Random(f"{SEED} {salt} {database}").randrange(ways)
     once = [each for number, each in enumerate(every) if number % ways == (number // ways + turn) % ways]
     if mode == "points":
-        return once
+        return once if ONE_DATABASE or database not in THIRDS else once[THIRDS[database] :: 3]
     return random.Random(f"{SEED} {salt} {database}").sample(once, min(SAMPLE[database], len(once)))
+
+
+def told_apart(mode: Mode) -> bool:
+    """Whether a point counts on each database by itself: it does where each of them has them all."""
+    return mode == "full" or ONE_DATABASE
 
 
 @dataclass
 class Proof:
-    """What was counted. A point is a place of a story at one gateway on one database."""
+    """What was counted. A point is a place of a story at one gateway; of ``full``, on one database."""
 
     mode: Mode = MODE
     points: set[str] = field(default_factory=set)
@@ -127,7 +135,8 @@ class Proof:
             case "full":
                 how = "all of them"
             case "points":
-                how = "each point once, in a way that was drawn; -- --full tries all"
+                where_else = "" if ONE_DATABASE else " on SQLite, every third on each server"
+                how = f"each point once{where_else}, in a way that was drawn; -- --full tries all"
             case _:
                 how = "a sample; nox -s crash covers every point"
         yield f"killed {tried} of {self.possible} times ({how}; seed {SEED}): {where}"
