@@ -220,7 +220,7 @@ class Resolutions(Reconciliation):
         if holder is not None and holder.id != payment.id:
             return f"it belongs to payment {holder.id}"
         rows = [
-            replace(row, provider_refund_id=reference) if refund is not None and row.id == refund.id else row
+            _as_named(row, reference) if refund is not None and row.id == refund.id else row
             for row in case.refunds or ()
         ]
         if payment.provider_intent_id is None:
@@ -331,10 +331,19 @@ def _lacking(operation: Operation, truth: ProviderPayment) -> str | None:
     return None
 
 
+def _as_named(refund: Refund, reference: str) -> Refund:
+    """Return our row as a provider is asked about it under the name that an operator gives to it.
+
+    Where a payment does not show its refunds, an adapter answers with our own rows. So this one is of
+    nothing: an amount is only in what was read.
+    """
+    return replace(refund, provider_refund_id=reference, amount_cents=0)
+
+
 def _shown_refund(case: Reserved, truth: ProviderPayment, reference: str) -> Answer | str:
     mine = case.refund
     seen = next((each for each in truth.refunds or () if each.reference == reference), None)
-    if mine is None or seen is None:
+    if mine is None or seen is None or not seen.amount.minor_units:
         return "the payment shows no such refund"
     if seen.amount != mine.amount:
         return f"it is a refund of {seen.amount}, and not of {mine.amount}"

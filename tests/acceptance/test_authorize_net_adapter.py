@@ -16,6 +16,7 @@ import pytest
 
 from bridge_payments.engine import PaymentEngine
 from bridge_payments.errors import (
+    Contradicted,
     IllegalState,
     InvalidRequest,
     OperationInProgress,
@@ -49,6 +50,7 @@ pytestmark = pytest.mark.anyio
 CHARGE, AUTHORISE = "authCaptureTransaction", "authOnlyTransaction"
 CAPTURE, VOID, REFUND = "priorAuthCaptureTransaction", "voidTransaction", "refundTransaction"
 DETAILS, UNSETTLED = "getTransactionDetailsRequest", "getUnsettledTransactionListRequest"
+BATCHES = "getSettledBatchListRequest"
 
 DONE = ("drop_after", "half_answer", "unreadable", "error_after")
 NOT_DONE = ("drop_before", "error_before", "error_stored", "key_in_use")
@@ -738,6 +740,37 @@ async def test_events_end_in_the_same_row_in_any_order_and_in_any_number_of_copi
     assert sorted(refund.amount_cents for refund in await shop.refunds(payment)) == [300, 400]
     told = await shop.told(payment)
     assert (told.count("payment.success"), told.count("refund.succeeded")) == (1, 2)
+
+
+async def test_an_operator_is_not_believed_that_something_else_is_a_refund_that_was_lost(
+    shop: Shop, gateway: FakeAuthorizeNet
+) -> None:
+    """A charge shows no refunds of it, so the row that an operator's word had filled in passed for one."""
+    payment, other = await shop.paid(), await shop.paid()
+    gateway.settle()
+    charge = gateway.charges()[0]["id"]
+    strange = gateway.refund_in_dashboard(str(other.provider_payment_id), "5.00")
+    gateway.lose_next_answer(REFUND)
+    for lists in (UNSETTLED, BATCHES):
+        gateway.spoil("error_before", lists, times=1_000_000)
+    lost = await shop.engine.refund_payment(payment.id, amount_cents=500)
+    assert lost.operation_id is not None
+    [mine] = [each["id"] for each in gateway.refunds() if each["original"] == charge]
+    gateway.clock.move(timedelta(minutes=2))
+    for named in (charge, strange):
+        with pytest.raises(Contradicted, match="shows no such refund"):
+            await shop.engine.resolve_operation(
+                lost.operation_id, outcome="executed", reference=named, evidence="the dashboard"
+            )
+    [refund] = await shop.refunds(payment)
+    assert (refund.status, refund.provider_refund_id) == (RefundStatus.PENDING, None)
+    ended = await shop.engine.resolve_operation(
+        lost.operation_id, outcome="executed", reference=mine, evidence="the dashboard"
+    )
+    assert ended.state is OperationState.SUCCEEDED
+    [refund] = await shop.refunds(payment)
+    assert (refund.status, refund.provider_refund_id) == (RefundStatus.SUCCEEDED, mine)
+    assert (await shop.row(payment)).refunded_cents == 500
 
 
 async def test_a_duplicate_of_a_charge_that_we_lost_is_that_charge(

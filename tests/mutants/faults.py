@@ -403,6 +403,13 @@ _IN_ENGINE: Final = (
     ),
     # --- what is true -------------------------------------------------------------------------------
     Fault(
+        "an operator's word passes for a refund that was read",
+        "engine/resolving.py",
+        "provider_refund_id=reference, amount_cents=0)",
+        "provider_refund_id=reference)",
+        ("tests/acceptance/test_authorize_net_adapter.py", "-k", "operator and json"),
+    ),
+    Fault(
         "a decline ends the payment",
         "engine/settlement.py",
         "status=PaymentStatus.PENDING if payment.is_open else payment.status,",
