@@ -337,6 +337,11 @@ async def create_and_confirm(shop: Shop, client: Client) -> Payment:
     )  # fmt: skip
 
 
+async def order_by_key(shop: Shop, client: Client) -> Payment:
+    """Two orders may have the same number here: nothing but the Idempotency-Key says that this is one."""
+    return await _begin(shop, client, confirm=True, payment_method=client.method, idempotency_key=client.key)
+
+
 async def charge(shop: Shop, client: Client) -> Payment:
     return await shop.engine.charge_saved_method(
         Money(AMOUNT, "USD"), payment_method=client.about, reference_code=client.name,
@@ -734,5 +739,9 @@ STORIES: Final = _by_name(
     Story(
         name="repeat", act=reconcile, look=always, prepare=refund_without_request, lapse=600, alone=True,
         kinds=("stripe", "paypal"), ends=REFUNDED,
+    ),
+    Story(
+        name="order-by-key", act=order_by_key, look=is_paid_for, prepare=card, kinds=CARDS, ways=(Way.KEY,),
+        ends=SUCCEEDED,
     ),
 )  # fmt: skip
