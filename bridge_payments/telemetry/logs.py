@@ -32,27 +32,36 @@ _SECRET_NAMES: Final = (
     r"|card[_-]?number|pan|cvc|cvv|card[_-]?code|opaque[_-]?data|data[_-]?value"
 )
 
-_RULES: Final = tuple(
-    (re.compile(pattern), replacement)
-    for pattern, replacement in (
-        (r"\b(sk|rk)_[A-Za-z0-9_]{6,}", rf"\1_{_GONE}"),
-        (r"\bwhsec_[A-Za-z0-9+/=_-]+", f"whsec_{_GONE}"),
-        (r"\b([a-z]{2,12}_[A-Za-z0-9]+_secret_)[A-Za-z0-9_-]+", rf"\1{_GONE}"),
-        (r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", f"eyJ{_GONE}"),  # a signed token
-        (r"(?i)\b(bearer|basic)(\s+)(?=\S*[0-9=._+/-])[A-Za-z0-9._~+/=-]{6,}", rf"\1\2{_GONE}"),
-        (r"(://)[^\s/@]+@", rf"\1{_GONE}@"),
+
+def _rules(*rules: tuple[str, str]) -> tuple[tuple[re.Pattern[str], str], ...]:
+    return tuple((re.compile(pattern), replacement) for pattern, replacement in rules)
+
+
+_BY_SHAPE: Final = _rules(
+    (r"\b(sk|rk)_[A-Za-z0-9_]{6,}", rf"\1_{_GONE}"),
+    (r"\bwhsec_[A-Za-z0-9+/=_-]+", f"whsec_{_GONE}"),
+    (r"\b([a-z]{2,12}_[A-Za-z0-9]+_secret_)[A-Za-z0-9_-]+", rf"\1{_GONE}"),
+    (r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", f"eyJ{_GONE}"),  # a signed token
+    (r"\bA21A[A-Za-z0-9_-]{20,}", f"A21A{_GONE}"),  # PayPal's access tokens
+    (r"(?i)\b(bearer|basic)(\s+)(?=\S*[0-9=._+/-])[A-Za-z0-9._~+/=-]{6,}", rf"\1\2{_GONE}"),
+    (r"(://)[^\s/@]+@", rf"\1{_GONE}@"),
+    # The address of a chat's webhook is all that it takes to write there.
+    (
+        r"(?i)\b(hooks\.slack\.com/[a-z]+/|discord(?:app)?\.com/api/(?:v\d+/)?webhooks/)[^\s\"'<>]+",
+        rf"\1{_GONE}",
+    ),
+)
+
+_BY_NAME: Final = _rules(
+    (rf"(?i)(<(?:\w+:)?(?:{_SECRET_NAMES})(?:\s[^<>]*)?>)[^<]+", rf"\1{_GONE}"),
+    (
         (
-            (
-                rf"""(?i)(?<![A-Za-z0-9])({_SECRET_NAMES})(["']?\s*(?:[:=]|=>)\s*)"""
-                r"""(?:"[^"]*"?|'[^']*'?|(?:bearer|basic|token)\s+\S+|[^\s"',;&)}\]]+)"""
-            ),
-            rf"\1\2{_GONE}",
+            rf"""(?i)(?<![A-Za-z0-9])({_SECRET_NAMES})(["']?\s*(?:[:=]|=>)\s*)"""
+            r"""(?:"[^"]*"?|'[^']*'?|\[card number\]|(?:bearer|basic|token)\s+\S+|[^\s"',;&)}\]]+)"""
         ),
-        (
-            r"(?<![A-Za-z0-9._%+-])([A-Za-z0-9])[A-Za-z0-9._%+-]*@([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)",
-            rf"\1{_GONE}@\2",
-        ),
-    )
+        rf"\1\2{_GONE}",
+    ),
+    (r"(?<![\w.%+-])(\w)[\w.%+-]*(@|%40)([\w-]+(?:\.[\w-]+)+)", rf"\1{_GONE}\2\3"),
 )
 
 _SECRET_NAME: Final = re.compile(rf"(?i)^(?:{_SECRET_NAMES})$")
@@ -60,10 +69,13 @@ _SECRET_NAME: Final = re.compile(rf"(?i)^(?:{_SECRET_NAMES})$")
 
 def redact(text: str) -> str:
     """Return *text* without keys, tokens, client secrets, passwords and card numbers; e-mails are masked."""
-    for pattern, replacement in _RULES:
+    for pattern, replacement in _BY_SHAPE:
         text = pattern.sub(replacement, text)
+    # Before the names: what stands behind one ends at a space, and a card number written in groups does not.
     for start, end in reversed(find_card_numbers(text)):
         text = f"{text[:start]}[card number]{text[end:]}"
+    for pattern, replacement in _BY_NAME:
+        text = pattern.sub(replacement, text)
     return text
 
 

@@ -177,6 +177,15 @@ def test_a_megabyte_of_digits_is_searched_in_no_time() -> None:
         ("paid by jane.doe+shop@mail.example.com today", "ane.doe", "j…@mail.example.com today"),
         ("number 4242 4242 4242 4242 exp", "4242", "[card number] exp"),
         ("número 4242\u00a04242\u00a04242\u00a04242 fin", "4242", "número [card number] fin"),
+        ("card_number: 3782 822463 10005, exp", "10005", "card_number: …, exp"),
+        ('{"cardNumber": 4242-4242-4242-4242}', "4242", '"cardNumber": …}'),
+        ("GET /v1/customers?email=jane.doe%40example.com", "ane.doe", "email=j…%40example.com"),
+        ("paid by jürgen.müller@exämple.de", "ürgen", "j…@exämple.de"),
+        ("<transactionKey>9x8y7z</transactionKey><refId>1", "9x8y7z", "…</transactionKey><refId>1"),
+        ('<a:cardCode xmlns:a="x">900</a:cardCode>', "900", "…</a:cardCode>"),
+        ("token was A21AAKx7-Qq0PmVYwTz3LkJhGfDsA9", "Kx7-Qq", "was A21A…"),
+        ("POST https://hooks.slack.com/services/T0/B0/xyzzy 500", "xyzzy", "hooks.slack.com/services/… 500"),
+        ("POST https://discord.com/api/webhooks/12/xyzzy 500", "xyzzy", "discord.com/api/webhooks/… 500"),
     ],
 )
 def test_secrets_are_taken_out_and_the_rest_stays(text: str, gone: str, left: str) -> None:
