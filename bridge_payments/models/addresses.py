@@ -21,7 +21,7 @@ class AddressType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """One row of `provider_addresses`."""
+    """One row of `provider_addresses`: where a user, organization or guest is billed or sent things."""
 
     id: str
     address_type: AddressType

@@ -29,7 +29,7 @@ class PaymentMethodStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentMethod:
-    """One row of `provider_payment_methods`."""
+    """One row of `provider_payment_methods`: what a payer keeps for later, without its number."""
 
     id: str
     provider_id: str

@@ -27,7 +27,10 @@ class RefundStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refund:
-    """One row of `refunds`."""
+    """One row of `refunds`: captured money of one payment that goes back, as the provider last said.
+
+    `amount_cents` counts minor units of `currency`, which is the payment's.
+    """
 
     id: str
     payment_id: str

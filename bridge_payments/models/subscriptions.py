@@ -15,7 +15,7 @@ __all__ = ["ENDED_SUBSCRIPTION_STATUSES", "BillingInterval", "Subscription", "Su
 
 
 class SubscriptionStatus(StrEnum):
-    """A closed set."""
+    """How far a subscription is, and how it ended: a closed set. `provider_status` is the provider's word."""
 
     INCOMPLETE = "incomplete"
     """The first payment, or the payer's approval, is still missing."""
@@ -44,7 +44,10 @@ class BillingInterval(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """One row of `provider_subscriptions`."""
+    """One row of `provider_subscriptions`: what the provider charges each period, as it last said.
+
+    Whatever ends in ``_cents`` counts minor units of `currency`. Each charge becomes a payment of its own.
+    """
 
     id: str
     provider_id: str

@@ -185,7 +185,7 @@ class PaymentRepository(Protocol):
     """Rows of `provider_payments`, and what is unique about them."""
 
     def get(self, payment_id: str) -> Payment | None:
-        """Return one payment."""
+        """Return one payment; None where there is none."""
 
     def get_by_reference(self, provider_id: str, reference: str) -> Payment | None:
         """Find by the provider's intent or payment reference, within one account."""
@@ -245,7 +245,7 @@ class OperationRepository(Protocol):
     """Instructions, and the slot that lets one at a time work on a row."""
 
     def get(self, operation_id: str) -> Operation | None:
-        """Return one operation."""
+        """Return one operation; None where there is none."""
 
     def get_by_reference(self, reference: str) -> Operation | None:
         """Find by `Operation.reference`, our 20 characters."""
@@ -307,7 +307,7 @@ class RefundRepository(Protocol):
     """Rows of `refunds`."""
 
     def get(self, refund_id: str) -> Refund | None:
-        """Return one refund."""
+        """Return one refund; None where there is none."""
 
     def get_by_reference(self, provider_id: str, reference: str) -> Refund | None:
         """Find by the provider's reference, within one account."""
@@ -329,7 +329,7 @@ class EventRepository(Protocol):
         """Write an event, without any client secret; untold from now on."""
 
     def get(self, event_id: str) -> Event | None:
-        """Return one event."""
+        """Return one event; None where there is none."""
 
     def get_all(self, event_ids: Sequence[str]) -> Mapping[str, Event]:
         """Return those of these events that are stored, by id, in one statement."""
@@ -363,7 +363,7 @@ class DeliveryRepository(Protocol):
         """Do `add` for each, together."""
 
     def get(self, delivery_id: str) -> Delivery | None:
-        """Return one delivery."""
+        """Return one delivery; None where there is none."""
 
     def claim_due(
         self, *, limit: int, lease_seconds: float, token: str, endpoints: Sequence[str] | None = None
@@ -417,7 +417,7 @@ class EndpointRepository(Protocol):
         """Insert under a new id."""
 
     def get(self, endpoint_id: str) -> StoredEndpoint | None:
-        """Return one stored endpoint."""
+        """Return one stored endpoint; None where there is none."""
 
     def list(self) -> Sequence[StoredEndpoint]:
         """All of them, oldest first."""
@@ -476,7 +476,7 @@ class InboxRepository(Protocol):
         """Insert unless (provider_id, provider_event_id) exists; return whether it did. Due at once."""
 
     def get(self, entry_id: str) -> InboxEntry | None:
-        """Return one entry."""
+        """Return one entry; None where there is none."""
 
     def get_by_event(self, provider_id: str, provider_event_id: str) -> InboxEntry | None:
         """Find by the provider's id of the event, within one account."""

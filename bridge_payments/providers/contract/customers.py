@@ -11,11 +11,12 @@ __all__ = ["CustomerDeletion", "CustomerRequest", "CustomerUpdate", "ProviderCus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerRequest:
-    """Make a customer, or change one."""
+    """Make a customer. A change is a `CustomerUpdate`."""
 
     customer_id: str
     """Our id."""
     reference: str
+    """Our 20 characters, to be carried by the provider's object."""
     email: str | None = field(default=None, repr=False)
     name: str | None = field(default=None, repr=False)
     phone: str | None = field(default=None, repr=False)

@@ -16,10 +16,13 @@ class RefundRequest:
     """Give captured money back."""
 
     payment: str
+    """The provider's reference of the intent."""
     refund_id: str
+    """Our id."""
     amount: Money
     """Mandatory: a refund without an amount refunds everything at most providers."""
     reference: str
+    """Our 20 characters, to be carried by the provider's object."""
     charge: str | None = None
     """The provider's reference of the captured charge, where it differs from the intent."""
     reason: str | None = None

@@ -22,11 +22,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionRequest:
-    """Begin a subscription, or change one."""
+    """Begin a subscription. A change is a `SubscriptionUpdate`."""
 
     subscription_id: str
     """Our id."""
     reference: str
+    """Our 20 characters, to be carried by the provider's object."""
     amount: Money
     """What is charged each time."""
     interval: BillingInterval
