@@ -109,8 +109,10 @@ def test_the_four_figures_are_on_the_dashboard_and_in_prometheus_text_after_a_ru
         while True:
             seen = browser.get("/bridge-payment/admin/vitals").json()["data"]
             text = browser.get("/health/metrics").text
-            if seen["webhooks"]["delivered"] >= 2 and "webhook_delivery_ratio" in text:
-                break
+            figures = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+            success = float(figures.get("bridge_payments_payment_success_ratio", "nan"))
+            if seen["webhooks"]["delivered"] >= 2 and "webhook_delivery_ratio" in text and success < 1:
+                break  # an attempt counts when its event is told, of which there are two
             assert time.monotonic() < deadline, (seen, text)
             time.sleep(0.1)
 
@@ -118,8 +120,7 @@ def test_the_four_figures_are_on_the_dashboard_and_in_prometheus_text_after_a_ru
         assert seen["webhooks"]["delivery_rate"] == 1.0
         assert seen["responses"]["count"] >= 2
         assert 0 < seen["cache"]["hit_rate"] < 1
-        figures = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-        assert float(figures["bridge_payments_payment_success_ratio"]) == 0.5  # of attempts
+        assert success == 0.5  # of attempts
         assert 0 < float(figures["bridge_payments_cache_hit_ratio"]) < 1
         assert float(figures["bridge_payments_webhook_delivery_ratio"]) > 0
         paid = 'method="POST",route="/payments/intents"'
