@@ -59,10 +59,12 @@ def test_whoever_dies_wherever_nothing_is_lost_and_nothing_is_done_twice(
     point = where if proof.told_apart(account.mode) else f"{name} at {kind}"
     passes = record(site, zygote, story)
     found = proof.places(passes)
-    account.points |= {f"{point}: {place}" for place in found}
     every = proof.deaths(story, found, salt=f"{name} {kind}")
     account.possible += len(every)
     tried = proof.chosen(account.mode, story, database, every, salt=f"{name} {kind}")
+    # A server has places that SQLite has not: of a third of them, the third is what there is to cover.
+    to_cover = (each.place for each in tried) if proof.only_a_third(account.mode, database) else found
+    account.points |= {f"{point}: {place}" for place in to_cover}
 
     findings: list[str] = []
     size = AT_ONCE if story.alone else TOGETHER

@@ -14,7 +14,18 @@ from .books import Audit
 from .lives import Pass
 from .stories import Story, Way
 
-__all__ = ["MODE", "UNDER_WAY", "Death", "Mode", "Proof", "chosen", "deaths", "places", "told_apart"]
+__all__ = [
+    "MODE",
+    "UNDER_WAY",
+    "Death",
+    "Mode",
+    "Proof",
+    "chosen",
+    "deaths",
+    "only_a_third",
+    "places",
+    "told_apart",
+]
 
 Mode = Literal["sample", "points", "full"]
 
@@ -92,8 +103,13 @@ def chosen(mode: Mode, story: Story, database: str, every: Sequence[Death], *, s
     turn = random.Random(f"{SEED} {salt} {database}").randrange(ways)
     once = [each for number, each in enumerate(every) if number % ways == (number // ways + turn) % ways]
     if mode == "points":
-        return once if ONE_DATABASE or database not in THIRDS else once[THIRDS[database] :: 3]
+        return once[THIRDS[database] :: 3] if only_a_third(mode, database) else once
     return random.Random(f"{SEED} {salt} {database}").sample(once, min(SAMPLE[database], len(once)))
+
+
+def only_a_third(mode: Mode, database: str) -> bool:
+    """Whether only some of the points are tried there, because SQLite has them all."""
+    return mode == "points" and not ONE_DATABASE and database in THIRDS
 
 
 def told_apart(mode: Mode) -> bool:
