@@ -70,6 +70,7 @@ class Summary(BaseModel):
     organization_id: str | None
     project_id: str | None
     payment_method_id: str | None
+    payment_method: None = None
     provider_payment_id: str | None
     is_guest_payment: bool
     guest_email: str | None

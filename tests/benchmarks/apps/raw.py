@@ -160,6 +160,7 @@ def _common(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     payment.update(
         metadata=json.loads(metadata) if metadata else {},
         amount_cents=row["total_cents"],
+        payment_method=None,
         outcome=None,
         operation_id=None,
     )
