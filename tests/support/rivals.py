@@ -19,6 +19,8 @@ _DRIVERS: Final = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymys
 _WEIGHT: Final = 500
 """Rows that a rival writes elsewhere: InnoDB ends the transaction that has done less."""
 _PATIENCE: Final = 30.0
+_GLANCE: Final = 0.15
+"""Between two looks at who waits: InnoDB shows it anew only after a tenth of a second without a look."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +119,7 @@ class Rival:
             with self._engine.connect() as eye:
                 if eye.execute(is_waiting, {"number": number}).scalar_one():
                     return
-            time.sleep(0.01)
+            time.sleep(_GLANCE)
         raise AssertionError("the rival has what it wants, and does not wait")
 
     def _go_on(self, connection: sa.Connection) -> None:
