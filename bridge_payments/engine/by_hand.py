@@ -7,12 +7,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from ..errors import ConcurrentUpdate, InvalidRequest, NotFound
+from ..errors import ConcurrentUpdate, InvalidRequest
 from ..models import Money, Operation, OperationState, Payment, PaymentStatus, Principal, Verb
 from ..providers.base import CancelRequest, CaptureRequest
 from ..stores.base import Unit
 from . import rules, settlement
-from .inputs import digest
 from .instructions import Instructions
 from .operations import write_operation, write_settlement
 from .outcome import Reserved, payment_answer
@@ -105,18 +104,14 @@ class ByHand(Instructions):
         idempotency_key: str | None,
         body: Mapping[str, Any],
     ) -> Payment:
-        scope, body_hash = f"{verb}:{payment_id}:{principal.scope()}", digest(body)
+        begin = self.begins(
+            verb, payment_id, operation_id=operation_id, principal=principal, key=idempotency_key, body=body
+        )
 
         def work(unit: Unit) -> Reserved:
-            earlier = self.replay_or(
-                unit, scope=scope, key=idempotency_key, body_hash=body_hash,
-                subject_id=payment_id, operation_id=operation_id,
-            )  # fmt: skip
-            if earlier is not None:
-                return self.replayed(unit, earlier)
-            payment = unit.payments.get(payment_id)
-            if payment is None:
-                raise NotFound("Payment not found")
+            payment = begin(unit)
+            if isinstance(payment, Reserved):
+                return payment
             now = self.clock()
             request, settled = decide(payment, now)
             operation: Operation = self.draft_operation(

@@ -12,7 +12,6 @@ from ..models import ID_PATTERN, Operation, Payment, Principal, Verb
 from ..providers.base import PaymentProvider
 from ..stores.base import Unit
 from . import rules
-from .inputs import digest
 from .operations import Operations
 from .outcome import Reserved, payment_answer
 
@@ -70,19 +69,14 @@ class Instructions(Operations):
         """
         if not ID_PATTERN.match(payment_id):
             raise NotFound("Payment not found")
-        scope = f"{verb}:{payment_id}:{principal.scope()}"
-        body_hash = digest(body)
+        begin = self.begins(
+            verb, payment_id, operation_id=operation_id, principal=principal, key=idempotency_key, body=body
+        )
 
         def work(unit: Unit) -> Reserved:
-            earlier = self.replay_or(
-                unit, scope=scope, key=idempotency_key, body_hash=body_hash,
-                subject_id=payment_id, operation_id=operation_id,
-            )  # fmt: skip
-            if earlier is not None:
-                return self.replayed(unit, earlier)
-            payment = unit.payments.get(payment_id)
-            if payment is None:
-                raise NotFound("Payment not found")
+            payment = begin(unit)
+            if isinstance(payment, Reserved):
+                return payment
             with self.unless_in_progress(unit, payment_id):
                 operation = build(payment)
                 check(unit)

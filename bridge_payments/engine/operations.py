@@ -26,6 +26,7 @@ from ..errors import (
     ConcurrentUpdate,
     IdempotencyMismatch,
     InvalidRequest,
+    NotFound,
     OperationInProgress,
     ProviderDeclined,
     ProviderError,
@@ -230,6 +231,37 @@ class Operations:
             return await self.store.run(look, write=False)
         except StoreError:
             return None
+
+    def begins(
+        self,
+        verb: Verb,
+        payment_id: str,
+        *,
+        operation_id: str,
+        principal: Principal,
+        key: str | None,
+        body: Mapping[str, Any],
+        refund_id: str | None = None,
+    ) -> Callable[[Unit], Payment | Reserved]:
+        """Return how a reserve begins: with what an earlier use of the key agreed on, or with the payment.
+
+        It raises IdempotencyMismatch for a key that was used with another body, and NotFound.
+        """
+        scope, body_hash = f"{verb}:{payment_id}:{principal.scope()}", digest(body)
+
+        def begin(unit: Unit) -> Payment | Reserved:
+            earlier = self.replay_or(
+                unit, scope=scope, key=key, body_hash=body_hash,
+                subject_id=payment_id, operation_id=operation_id, refund_id=refund_id,
+            )  # fmt: skip
+            if earlier is not None:
+                return self.replayed(unit, earlier)
+            payment = unit.payments.get(payment_id)
+            if payment is None:
+                raise NotFound("Payment not found")
+            return payment
+
+        return begin
 
     def replay_or(
         self,

@@ -32,7 +32,6 @@ from ..stores.base import Unit
 from ..tripwire import guarded
 from . import rules, settlement
 from .fitting import check_texts
-from .inputs import digest
 from .operations import LostRace, Operations, write_settlement
 from .outcome import Reserved
 
@@ -65,19 +64,15 @@ class RefundVerbs(Operations):
             raise NotFound("Payment not found")
         check_texts(Refund, reason=reason)
         operation_id, refund_id, reference = new_id("op"), new_id("ref"), new_reference()
-        scope = f"{Verb.REFUND}:{payment_id}:{principal.scope()}"
-        body_hash = digest({"amount": amount_cents, "reason": reason, "force": force})
+        begin = self.begins(
+            Verb.REFUND, payment_id, operation_id=operation_id, refund_id=refund_id, principal=principal,
+            key=idempotency_key, body={"amount": amount_cents, "reason": reason, "force": force},
+        )  # fmt: skip
 
         def work(unit: Unit) -> Reserved:
-            earlier = self.replay_or(
-                unit, scope=scope, key=idempotency_key, body_hash=body_hash,
-                subject_id=payment_id, operation_id=operation_id, refund_id=refund_id,
-            )  # fmt: skip
-            if earlier is not None:
-                return self.replayed(unit, earlier)
-            payment = unit.payments.get(payment_id)
-            if payment is None:
-                raise NotFound("Payment not found")
+            payment = begin(unit)
+            if isinstance(payment, Reserved):
+                return payment
             rules.require_trusted(principal, payment)
             if payment.provider_id is None:
                 raise IllegalState("This payment was collected by hand; give it back by hand")
