@@ -22,23 +22,10 @@ import pytest
 from docs_collector import PAGES, ROOT, Command, blocks, commands
 
 from bridge_payments.cli import main
-from bridge_payments.models import (
-    Delivery,
-    DeliveryState,
-    Event,
-    InboxEntry,
-    InboxState,
-    Operation,
-    OperationState,
-    Payment,
-    PaymentStatus,
-    Verb,
-    new_id,
-    new_reference,
-    utc_now,
-)
+from bridge_payments.models import DeliveryState, InboxState, OperationState, new_id, utc_now
 from bridge_payments.stores.base import Unit
 from bridge_payments.stores.sql import SQLStore
+from bridge_payments.testing.stores.samples import a_delivery, a_payment, an_entry, an_event, an_operation
 
 pytestmark = pytest.mark.slow
 
@@ -153,31 +140,13 @@ class Installation:
     def lost_operation(self) -> str:
         """A confirm two hours ago, by a process that is gone, at a gateway that knows nothing of it."""
         then, gone = utc_now() - timedelta(hours=2), new_id("di")
-        payment = Payment(
-            id=new_id("pay"),
-            provider_id="dummy",
-            status=PaymentStatus.PENDING,
-            currency="USD",
-            subtotal_cents=2000,
-            tax_cents=0,
-            discount_cents=0,
-            total_cents=2000,
-            created_at=then,
-            updated_at=then,
-            provider_intent_id=gone,
-        )
-        operation = Operation(
-            id=new_id("op"),
-            verb=Verb.CONFIRM,
-            subject_id=payment.id,
-            provider_id="dummy",
+        payment = a_payment(created_at=then, updated_at=then, provider_intent_id=gone)
+        amount = {"minor_units": payment.total_cents, "currency": payment.currency}
+        baseline = {"captured_cents": 0, "decline_reference": None}
+        operation = an_operation(
+            payment.id,
             state=OperationState.UNKNOWN,
-            reference=new_reference(),
-            inputs={
-                "payment": gone,
-                "amount": {"minor_units": 2000, "currency": "USD"},
-                "baseline": {"captured_cents": 0, "decline_reference": None},
-            },
+            inputs={"payment": gone, "amount": amount, "baseline": baseline},
             created_at=then,
             updated_at=then,
         )
@@ -190,16 +159,7 @@ class Installation:
         return operation.id
 
     def dead_webhook(self) -> str:
-        entry = InboxEntry(
-            id=new_id("wh"),
-            provider_id="dummy",
-            provider_event_id=new_id("evt"),
-            event_type="payment.updated",
-            state=InboxState.RECEIVED,
-            created_at=utc_now(),
-            payload="{}",
-            headers={},
-        )
+        entry = an_entry(event_type="payment.updated", created_at=utc_now(), payload="{}", headers={})
 
         def fail(unit: Unit) -> None:
             unit.inbox.add(entry)
@@ -210,14 +170,9 @@ class Installation:
         return entry.id
 
     def dead_delivery(self) -> str:
-        event = Event(id=new_id("evt"), type="payment.success", created_at=utc_now())
-        delivery = Delivery(
-            id=new_id("dlv"),
-            event_id=event.id,
-            event_type=event.type,
-            endpoint="subscriber",
-            state=DeliveryState.PENDING,
-            created_at=utc_now(),
+        event = an_event(type="payment.success", created_at=utc_now())
+        delivery = a_delivery(
+            event.id, event_type=event.type, endpoint="subscriber", created_at=event.created_at
         )
 
         def die(unit: Unit) -> None:

@@ -26,15 +26,12 @@ from bridge_payments.cli.worker import refuse_skew
 from bridge_payments.errors import StoreError
 from bridge_payments.models import (
     Claim,
-    Delivery,
     DeliveryState,
     Event,
     InboxEntry,
     InboxState,
     Operation,
     OperationState,
-    Payment,
-    PaymentStatus,
     Statement,
     Verb,
     new_id,
@@ -44,6 +41,7 @@ from bridge_payments.models import (
 from bridge_payments.stores.base import Store
 from bridge_payments.stores.memory import MemoryStore
 from bridge_payments.stores.sql import HEAD, VERSION_TABLE, SQLStore
+from bridge_payments.testing.stores.samples import a_delivery, a_payment, an_entry, an_event
 
 SECRET = "sk_test_NOBODYSEESTHIS"
 
@@ -249,18 +247,8 @@ def test_an_operator_sees_what_is_open_and_nothing_secret(console: Console) -> N
 def test_an_operator_ends_what_nobody_can_tell_and_says_how_they_know(console: Console) -> None:
     payment_id, operation_id = new_id("pay"), new_id("op")
     now = utc_now() - timedelta(hours=2)
-    payment = Payment(
-        id=payment_id,
-        provider_id="dummy",
-        status=PaymentStatus.PENDING,
-        currency="USD",
-        subtotal_cents=2000,
-        tax_cents=0,
-        discount_cents=0,
-        total_cents=2000,
-        created_at=now,
-        updated_at=now,
-        provider_intent_id="di_of_another_process",
+    payment = a_payment(
+        id=payment_id, created_at=now, updated_at=now, provider_intent_id="di_of_another_process"
     )
     inputs = {
         "payment": "di_of_another_process",
@@ -297,16 +285,7 @@ def test_an_operator_ends_what_nobody_can_tell_and_says_how_they_know(console: C
 
 
 def test_a_received_webhook_that_failed_is_found_read_and_replayed(console: Console) -> None:
-    entry = InboxEntry(
-        id=new_id("wh"),
-        provider_id="dummy",
-        provider_event_id="e1",
-        event_type="payment.updated",
-        state=InboxState.RECEIVED,
-        created_at=utc_now(),
-        payload='{"name": "Ada"}',
-        headers={"x-signature": SECRET},
-    )
+    entry = an_entry(created_at=utc_now(), payload='{"name": "Ada"}', headers={"x-signature": SECRET})
 
     def fail(unit: Any) -> None:
         unit.inbox.add(entry)
@@ -327,15 +306,8 @@ def test_a_received_webhook_that_failed_is_found_read_and_replayed(console: Cons
 
 
 def test_a_dead_delivery_is_found_and_sent_again(console: Console) -> None:
-    event = Event(id=new_id("evt"), type="payment.success", created_at=utc_now())
-    delivery = Delivery(
-        id=new_id("dlv"),
-        event_id=event.id,
-        event_type=event.type,
-        endpoint="shop",
-        state=DeliveryState.PENDING,
-        created_at=utc_now(),
-    )
+    event = an_event(created_at=utc_now())
+    delivery = a_delivery(event.id, created_at=event.created_at)
 
     def die(unit: Any) -> None:
         unit.events.add(event)
