@@ -41,6 +41,7 @@ def test_full_tries_each_place_in_each_way_and_points_tries_each_place_once(name
         tried[database] = [each.place for each in once]
         sample = chosen("sample", story, database, every, salt=name)
         assert sample
+        assert set(sample) <= set(every)
         assert sample == chosen("sample", story, database, every, salt=name), "the same ones on every run"
     assert tried["sqlite"] == found
     assert tried["postgresql"] == found[0::3]
