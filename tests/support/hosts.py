@@ -97,10 +97,11 @@ _DRAWN = re.compile(
     rb"""
       \b(?P<ours>pay|op|re|evt|in|rf|ref|cust|pm|addr|sub)_[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b
     | \b(?P<stripes>pi|ch|re|pm|evt|acct)_[0-9A-Za-z]{14,}(?P<secret>_secret_[0-9A-Za-z]+)?\b
+    | \b(?P<dummys>[a-z]+)_[a-z]{6}[0-9]{6}\b
     """,
     re.VERBOSE,
 )
-"""Ids of ours and of Stripe's, and Stripe's client secrets: all that is drawn at random and answered."""
+"""Ids of ours, Stripe's and the dummy's, and client secrets: all that is drawn at random and answered."""
 
 
 def numbered(transcript: list[Said]) -> list[Said]:
@@ -108,7 +109,7 @@ def numbered(transcript: list[Said]) -> list[Said]:
     known: dict[bytes, bytes] = {}
 
     def number(found: re.Match[bytes]) -> bytes:
-        kind = found["ours"] or found["stripes"] + (b"_secret" if found["secret"] else b"")
+        kind = found["ours"] or found["dummys"] or found["stripes"] + (b"_secret" if found["secret"] else b"")
         return known.setdefault(found[0], b"%s_#%d" % (kind, len(known)))
 
     return [
