@@ -61,6 +61,7 @@ def read_query(request: Request, *, most: int = MAX_LIMIT) -> tuple[PaymentQuery
     order = given.get("orderBy", "created_at")
     query = PaymentQuery(
         statuses=_statuses(given.get("status")),
+        reference_code=given.get("reference_code"),
         search=_search(given),
         created_from=_moment(given, "created_at_from"),
         created_to=_moment(given, "created_at_to", end_of_day=True),
@@ -229,6 +230,11 @@ LIST_PARAMETERS: Final = (
         name="status",
         description="One status, or several with commas.",
         schema={"type": "string", "examples": ["succeeded"]},
+    ),
+    Parameter(
+        name="reference_code",
+        description="The merchant's own reference of the order, whole.",
+        schema={"type": "string", "examples": ["order-4711"]},
     ),
     Parameter(name="search", description="Part of the id, the e-mail address or the description."),
     Parameter(

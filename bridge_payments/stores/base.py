@@ -95,6 +95,8 @@ class PaymentQuery:
     """Matched case-insensitively, guest payments only."""
     statuses: frozenset[PaymentStatus] | None = None
     provider_id: str | None = None
+    reference_code: str | None = None
+    """The merchant's own, whole: capitals and blanks count."""
     search: str | None = None
     """Part of the id, the guest e-mail or the description."""
     created_from: datetime | None = None

@@ -961,6 +961,7 @@ def _matches(payment: Payment, query: PaymentQuery) -> bool:
         or (payment.is_guest_payment and guest_key(payment.guest_email) == guest_key(query.guest_email)),
         query.statuses is None or payment.status in query.statuses,
         query.provider_id is None or payment.provider_id == query.provider_id,
+        query.reference_code is None or payment.reference_code == query.reference_code,
         query.created_from is None or payment.created_at >= query.created_from,
         query.created_to is None or payment.created_at <= query.created_to,
         not query.search or _mentions(payment, query.search.lower()),

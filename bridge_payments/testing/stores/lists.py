@@ -32,7 +32,7 @@ class ListPromises(Promises):
         later = NOW + timedelta(hours=1)
         mine = a_payment(user_id="Ana")
         paid = a_payment(user_id="Ana", status=PaymentStatus.SUCCEEDED, created_at=later)
-        theirs = a_payment(user_id="ana", provider_id="other")
+        theirs = a_payment(user_id="ana", provider_id="other", reference_code="Order-1")
         guest = a_payment(is_guest_payment=True, guest_email="Ana@Example.com")
         was_guest = a_payment(user_id="Bob", guest_email="ana@example.com")
         everything = [mine, paid, theirs, guest, was_guest]
@@ -44,6 +44,9 @@ class ListPromises(Promises):
             (PaymentQuery(user_id="Ana", statuses=succeeded), [paid]),
             (PaymentQuery(statuses=frozenset()), []),
             (PaymentQuery(provider_id="other"), [theirs]),
+            (PaymentQuery(reference_code="Order-1"), [theirs]),
+            (PaymentQuery(reference_code="order-1"), []),
+            (PaymentQuery(reference_code="Order-"), []),
             (PaymentQuery(guest_email="aNA@example.COM"), [guest]),
             (PaymentQuery(created_from=later), [paid]),
             (PaymentQuery(created_to=NOW, user_id="Ana"), [mine]),

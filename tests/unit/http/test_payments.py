@@ -369,6 +369,11 @@ async def test_a_filter_that_means_nothing_is_refused(admin: Any, given: dict[st
     assert admin.last.status == 400
 
 
+async def test_an_order_is_found_by_the_merchants_own_reference(admin: Any) -> None:
+    await admin.ask("GET", "/payments", query={"reference_code": "Order-1"})
+    assert admin.engine.calls[-1][1][0].reference_code == "Order-1"
+
+
 async def test_a_day_is_a_whole_day(admin: Any) -> None:
     await admin.ask(
         "GET", "/payments", query={"created_at_from": "2026-01-15", "created_at_to": "2026-01-15"}
