@@ -58,6 +58,8 @@ STORES = (  # each starts the servers anew: once is enough
     "tests/conformance/test_sql_workers.py",
     "tests/conformance/test_stores.py",
 )
+SHARED = () if "BRIDGE_LIBSQL_URL" in os.environ else ("-n", "2", "--dist", "worksteal")
+"""By two processes, each with servers of its own; a libSQL server that somebody lends has one database."""
 BROWSER = ("tests/acceptance/test_dashboard_browser.py", "tests/acceptance/test_sandbox_browser.py")
 
 seconds: list[str] = []
@@ -177,7 +179,7 @@ def tests(session: nox.Session) -> None:
         elsewhere += ["--ignore=tests/acceptance", "--ignore=tests/crash", "-m", "not slow"]
     if session.python not in (PYTHONS[0], PYTHONS[-1]):
         elsewhere = ["tests/unit", "-m", "not slow"]
-    pytest(session, *(session.posargs or elsewhere))
+    pytest(session, *(session.posargs or (*SHARED, *elsewhere)))
 
 
 @nox.session(python=PYTHONS[0])
@@ -188,7 +190,7 @@ def stores(session: nox.Session) -> None:
     `BRIDGE_POSTGRES_URL`, `BRIDGE_MARIADB_URL`, `BRIDGE_MYSQL_URL` and `BRIDGE_LIBSQL_URL` name running ones.
     """
     session.install("-e", ".[dev]")
-    pytest(session, *STORES, *session.posargs)
+    pytest(session, *SHARED, *STORES, *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
@@ -281,7 +283,7 @@ def crash(session: nox.Session) -> None:
     limit = ["-o", "faulthandler_timeout=1800"]
     if not any(Path(each.partition("::")[0]).exists() for each in asked):
         asked.insert(0, "tests/crash")  # `-- -k refund` is about these tests, too
-    session.run("python", "-m", "pytest", *limit, *asked, env=env)
+    session.run("python", "-m", "pytest", *SHARED, *limit, *asked, env=env)
 
 
 def database_named(url: str) -> dict[str, str]:

@@ -10,7 +10,13 @@ from collections.abc import Iterator
 import pytest
 
 # tests/lab, tests/support
-pytest_plugins = ["bridge_lab.plugin", "bridge_lab.authorize_net", "counterparts", "crashlab.plugin"]
+pytest_plugins = [
+    "processes",  # before those that import it
+    "bridge_lab.plugin",
+    "bridge_lab.authorize_net",
+    "counterparts",
+    "crashlab.plugin",
+]
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections import ChainMap
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from databases import (  # noqa: E402 - after the line above
     sqld,
 )
 from leaks import returned_connections  # noqa: E402 - the same
+from processes import heard, tell  # noqa: E402 - the same
 
 __all__ = [
     "database",
@@ -68,9 +71,14 @@ SUITES = {
 }
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    tell(session.config, "versions", VERSIONS)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say on which databases the store's promises were tried, and tell whoever started the run."""
-    kept, broken = (_databases(terminalreporter, outcome) for outcome in ("passed", "failed"))
+    versions = dict(ChainMap(*heard(config, "versions")))
+    kept, broken = (_databases(terminalreporter, outcome, versions) for outcome in ("passed", "failed"))
     if not kept | broken:
         return
     line = f"the store's promises were kept on {', '.join(sorted(kept - broken)) or 'none'}"
@@ -82,8 +90,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             lines.write(f"{line}\n")
 
 
-def _databases(reporter: pytest.TerminalReporter, outcome: str) -> set[str]:
+def _databases(reporter: pytest.TerminalReporter, outcome: str, versions: Mapping[str, str]) -> set[str]:
     nodes = (report.nodeid for report in reporter.getreports(outcome))
     suites = {node.split("::")[1] for node in nodes if "conformance/test_stores" in node}
     named = (SUITES.get(suite, (suite, "")) for suite in suites)
-    return {f"{VERSIONS.get(name, name)}{f' ({how})' if how else ''}" for name, how in named}
+    return {f"{versions.get(name, name)}{f' ({how})' if how else ''}" for name, how in named}

@@ -59,8 +59,21 @@ def test_on_one_database_each_place_is_tried(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_place_at_which_nobody_died_is_named() -> None:
     proof = Proof(mode="points", points={"a: pass-1", "a: pass-2"}, covered={"a: pass-1"})
     assert proof.missing == ["a: pass-2"]
-    *_, last = proof.lines()
+    *_, named, last = proof.lines()
+    assert named == "not covered: a: pass-2"
     assert last == "points 1 of 2 covered, combinations 0, lost 0, doubled 0, unknown 0 (listed)"
+
+
+def test_what_two_processes_counted_is_added_up() -> None:
+    one = Proof(mode="points", points={"a", "b"}, covered={"a"}, possible=5, doubled=["order 1"])
+    other = Proof(mode="points", points={"b", "c"}, covered={"b", "c"}, possible=4, lost=["order 2"])
+    one.combinations.update(sqlite=3)
+    other.combinations.update(sqlite=1, mariadb=2)
+    both = one + other
+    killed, last = both.lines()
+    assert killed.startswith("killed 6 of 9 times")
+    assert killed.endswith("4 on sqlite, 2 on mariadb")
+    assert last == ("points 3 of 3 covered, combinations 6, lost 1, doubled 1, unknown 0 (listed)")
 
 
 def test_every_story_has_an_ending_at_every_gateway_at_which_it_is_told() -> None:

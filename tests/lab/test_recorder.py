@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -66,37 +67,55 @@ def test_each_thing_that_is_wrong_is_said(require: Any, change: dict[str, Any], 
     assert recorder.judge() == [], "each exchange is judged once"
 
 
-@pytest.mark.needs("specs")
-def test_a_test_that_sends_what_stripe_does_not_take_fails(tmp_path: Path) -> None:
-    (tmp_path / "conftest.py").write_text('pytest_plugins = ["bridge_lab.plugin"]\n')
-    (tmp_path / "test_bad.py").write_text(
-        """
+SENT_BADLY = """
 import asyncio
+import pytest
+from bridge_lab.gateway import serving
 from bridge_payments.transport import Transport
 
-def test_bad(scripted):
-    async def send():
+def send(gateway):
+    async def ask():
         transport = Transport()
         headers = {"Stripe-Version": "x", "Idempotency-Key": "k"}
-        await transport.request("POST", scripted.url + "/v1/refunds", headers=headers, content=b"bogus=1")
+        await transport.request("POST", gateway.url + "/v1/refunds", headers=headers, content=b"bogus=1")
         await transport.aclose()
-    scripted.break_(b"{}")
-    asyncio.run(send())
+    gateway.break_(b"{}")
+    asyncio.run(ask())
 """
-    )
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        f"--rootdir={tmp_path}",
-        str(tmp_path),
-    ]
-    path = f"{ROOT / 'tests' / 'lab'}"
+BY_A_TEST = """
+def test_bad(scripted):
+    send(scripted)
+"""
+WHEN_TESTS_ARE_OVER = """
+@pytest.fixture(scope="session")
+def closes_late():
+    yield
+    with serving() as gateway:
+        send(gateway)
+
+def test_good(closes_late):
+    pass
+"""
+
+
+@pytest.mark.needs("specs")
+@pytest.mark.parametrize(
+    ("code", "processes"),
+    [(BY_A_TEST, []), (WHEN_TESTS_ARE_OVER, ["-n", "2"])],
+    ids=["a test", "the end, in one of two processes"],
+)
+def test_a_run_that_sends_what_stripe_does_not_take_fails(
+    code: str, processes: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["processes", "bridge_lab.plugin"]\n')
+    (tmp_path / "test_bad.py").write_text(SENT_BADLY + code)
+    quiet = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={tmp_path}"]
+    paths = ["-o", f"pythonpath={ROOT / 'tests' / 'lab'} {ROOT / 'tests' / 'support'}"]
     ran = subprocess.run(
-        [*command, "-o", f"pythonpath={path}", "-c", "/dev/null"], check=False, capture_output=True, text=True
+        [sys.executable, "-m", "pytest", *quiet, *paths, *processes, str(tmp_path)],
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert ran.returncode == 1, ran.stdout + ran.stderr
     assert "bogus" in ran.stdout

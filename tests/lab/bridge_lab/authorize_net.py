@@ -10,10 +10,12 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import fail_in_the_end, heard, tell
 
 from bridge_payments.transport import Transport
 
@@ -168,7 +170,7 @@ def _root_of(exchange: AnetExchange) -> str:
 
 
 _RECORDER = pytest.StashKey[AnetRecorder]()
-_LEFT = pytest.StashKey[list[str]]()
+_LEFT, _JUDGED = "Authorize.net left", "Authorize.net judged"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -194,26 +196,24 @@ def anet_lab(request: pytest.FixtureRequest) -> AnetRecorder:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """What a fixture sent after its test was over is judged here."""
-    left = session.config.stash[_LEFT] = session.config.stash[_RECORDER].judge()
-    if left:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    recorder = session.config.stash[_RECORDER]
+    tell(session.config, _LEFT, recorder.judge())
+    tell(session.config, _JUDGED, (len(recorder.exchanges), recorder.answers_judged))
+    fail_in_the_end(session, _LEFT)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    recorder = config.stash[_RECORDER]
-    for problem in config.stash.get(_LEFT, []):
+    for problem in chain(*heard(config, _LEFT)):
         terminalreporter.write_line(f"not what Authorize.net publishes: {problem}", red=True)
-    if not recorder.exchanges:
-        return
-    if _specs() is None:
+    requests, answers = (sum(counts) for counts in zip(*heard(config, _JUDGED), strict=True))
+    if requests and _specs() is None:
         terminalreporter.write_line(
-            f"lab: {len(recorder.exchanges)} exchanges with Authorize.net NOT judged (no schema, or no lxml)"
+            f"lab: {requests} exchanges with Authorize.net NOT judged (no schema, or no lxml)"
         )
-        return
-    terminalreporter.write_line(
-        f"lab: {len(recorder.exchanges)} requests to Authorize.net and {recorder.answers_judged} answers"
-        " judged by its schema"
-    )
+    elif requests:
+        terminalreporter.write_line(
+            f"lab: {requests} requests to Authorize.net and {answers} answers judged by its schema"
+        )
 
 
 def _specs() -> Path | None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
+from processes import fail_in_the_end, heard, tell
 
 from .gateway import ScriptedGateway, serving
 from .recorder import Recorder
 
 _RECORDER = pytest.StashKey[Recorder]()
-_LEFT = pytest.StashKey[list[str]]()
+_LEFT, _JUDGED = "lab left", "lab judged"
+_JUDGES = {"Stripe": "the SDK's types and by OpenAPI", "PayPal": "OpenAPI"}
 
 
 def specs_folder() -> Path | None:
@@ -57,23 +60,25 @@ def scripted() -> Iterator[ScriptedGateway]:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """What a fixture sent after its test was over is judged here."""
-    left = session.config.stash[_LEFT] = session.config.stash[_RECORDER].judge()
-    if left:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    recorder = session.config.stash[_RECORDER]
+    tell(session.config, _LEFT, recorder.judge())
+    counts = {name: (len(recorder.of(name)), recorder.answers_judged[name]) for name in _JUDGES}
+    tell(session.config, _JUDGED, counts)
+    fail_in_the_end(session, _LEFT)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    recorder = config.stash[_RECORDER]
-    for problem in config.stash.get(_LEFT, []):
+    for problem in chain(*heard(config, _LEFT)):
         terminalreporter.write_line(problem, red=True)
-    for service, judges in (("Stripe", "the SDK's types and by OpenAPI"), ("PayPal", "OpenAPI")):
-        count = len(recorder.of(service))
-        if count and specs_folder() is None:
+    for service, judges in _JUDGES.items():
+        requests, answers = (
+            sum(counts) for counts in zip(*(each[service] for each in heard(config, _JUDGED)), strict=True)
+        )
+        if requests and specs_folder() is None:
             terminalreporter.write_line(
-                f"lab: {count} exchanges with {service} NOT judged (BRIDGE_SPECS is not set)"
+                f"lab: {requests} exchanges with {service} NOT judged (BRIDGE_SPECS is not set)"
             )
-        elif count:
+        elif requests:
             terminalreporter.write_line(
-                f"lab: {count} requests to {service} judged by {judges},"
-                f" {recorder.answers_judged[service]} answers by OpenAPI"
+                f"lab: {requests} requests to {service} judged by {judges}, {answers} answers by OpenAPI"
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -131,13 +131,25 @@ class Proof:
     unknown: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     """Stories of which a death was not lived through."""
-    by_kind: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
-    def count(self, where: str, database: str, kind: str, tried: int, audit: Audit) -> None:
+    def count(self, where: str, database: str, tried: int, audit: Audit) -> None:
         self.combinations[database] += tried
-        self.by_kind[kind]["combinations"] += tried
         for name in ("lost", "doubled", "unknown"):
             getattr(self, name).extend(f"{where}: {each}" for each in getattr(audit, name))
+
+    def __add__(self, other: Proof) -> Proof:
+        """Return what two processes counted together."""
+        return Proof(
+            mode=self.mode,
+            points=self.points | other.points,
+            covered=self.covered | other.covered,
+            possible=self.possible + other.possible,
+            combinations=self.combinations + other.combinations,
+            lost=self.lost + other.lost,
+            doubled=self.doubled + other.doubled,
+            unknown=self.unknown + other.unknown,
+            broken=self.broken + other.broken,
+        )
 
     @property
     def missing(self) -> list[str]:
@@ -158,6 +170,8 @@ class Proof:
         yield f"killed {tried} of {self.possible} times ({how}; seed {SEED}): {where}"
         yield from (f"unknown: {each}" for each in self.unknown)
         yield from (f"broken: {each}" for each in self.broken)
+        if self.mode != "sample":
+            yield from (f"not covered: {each}" for each in self.missing)
         yield (
             f"points {len(self.covered)} of {len(self.points)} covered, combinations {tried},"
             f" lost {len(self.lost)}, doubled {len(self.doubled)}, unknown {len(self.unknown)} (listed)"
