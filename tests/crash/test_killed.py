@@ -62,8 +62,8 @@ def test_whoever_dies_wherever_nothing_is_lost_and_nothing_is_done_twice(
     every = proof.deaths(story, found, salt=f"{name} {kind}")
     account.possible += len(every)
     tried = proof.chosen(account.mode, story, database, every, salt=f"{name} {kind}")
-    # A server has places that SQLite has not: of a third of them, the third is what there is to cover.
-    to_cover = {each.place for each in tried} if proof.only_a_third(account.mode, database) else set(found)
+    # A server has places that SQLite has not: of a share of them, the share is what there is to cover.
+    to_cover = {each.place for each in tried} if proof.only_a_share(account.mode, database) else set(found)
     account.points |= {f"{point}: {place}" for place in to_cover}
 
     findings: list[str] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bridge_payments.messages import Request
@@ -13,6 +14,8 @@ from bridge_payments.providers.base import PaymentProvider
 from bridge_payments.transport import Transport
 
 if TYPE_CHECKING:
+    from bridge_payments.sandbox.paypal.signing import Signer
+
     from .premises import Address, Shop
 
 __all__ = ["ACCOUNTS", "Account"]
@@ -125,15 +128,10 @@ class PayPalAccount(Account):
         )
 
     def webhook(self, shop: Shop, event: Json) -> Request:
-        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
         from bridge_payments.sandbox.paypal.signing import Signer
         from bridge_payments.sandbox.paypal.webhooks import CERTIFICATE
 
         account = shop.address.account
-        key = load_pem_private_key(account["signing_key"].encode(), None)
-        assert isinstance(key, RSAPrivateKey)
         body = json.dumps(event).encode()
         moment = shop.clock().strftime("%Y-%m-%dT%H:%M:%SZ")
         text = Signer.text(event["id"], moment, account["webhook_id"], body)
@@ -141,7 +139,7 @@ class PayPalAccount(Account):
             "paypal-auth-algo": "SHA256withRSA",
             "paypal-cert-url": f"{shop.address.gateway}{CERTIFICATE}",
             "paypal-transmission-id": event["id"],
-            "paypal-transmission-sig": Signer(key, b"", b"").sign(text),
+            "paypal-transmission-sig": _paypals_signer(account["signing_key"]).sign(text),
             "paypal-transmission-time": moment,
         }
         return _delivery(self.kind, headers, body)
@@ -224,6 +222,18 @@ class AuthorizeNetAccount(Account):
 ACCOUNTS: Mapping[str, Account] = {
     account.kind: account for account in (StripeAccount(), PayPalAccount(), AuthorizeNetAccount())
 }
+
+
+@cache  # reading a key checks it, which takes longer than signing with it
+def _paypals_signer(pem: str) -> Signer:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    from bridge_payments.sandbox.paypal.signing import Signer
+
+    key = load_pem_private_key(pem.encode(), None)
+    assert isinstance(key, RSAPrivateKey)
+    return Signer(key, b"", b"")
 
 
 def _delivery(kind: str, headers: Mapping[str, str], body: bytes) -> Request:

@@ -22,7 +22,7 @@ __all__ = [
     "Proof",
     "chosen",
     "deaths",
-    "only_a_third",
+    "only_a_share",
     "places",
     "told_apart",
 ]
@@ -33,8 +33,9 @@ _ASKED: Final = "full" if os.environ.get("BRIDGE_FULL") else os.environ.get("BRI
 MODE: Final[Mode] = "full" if _ASKED == "full" else "points" if _ASKED == "points" else "sample"
 """``sample``: a few points of each story; ``points``: each point once; ``full``: each in all ways."""
 ONE_DATABASE: Final = bool(os.environ.get("BRIDGE_CRASH_DATABASE"))
-THIRDS: Final = {"postgresql": 0, "mariadb": 1}
-"""``points`` on three databases: each on SQLite, and on a server every third, beginning with this one."""
+EVERY: Final = 4
+FIRST: Final = {"postgresql": 0, "mariadb": 2}
+"""``points`` on three databases: each on SQLite, and on a server every fourth, beginning with this one."""
 SEED: Final = int(os.environ.get("BRIDGE_CRASH_SEED", "1"))
 SAMPLE: Final = {"sqlite": 3, "postgresql": 1, "mariadb": 1}
 """How many points of a story are tried in a sample, by database."""
@@ -103,13 +104,13 @@ def chosen(mode: Mode, story: Story, database: str, every: Sequence[Death], *, s
     turn = random.Random(f"{SEED} {salt} {database}").randrange(ways)
     once = [each for number, each in enumerate(every) if number % ways == (number // ways + turn) % ways]
     if mode == "points":
-        return once[THIRDS[database] :: 3] if only_a_third(mode, database) else once
+        return once[FIRST[database] :: EVERY] if only_a_share(mode, database) else once
     return random.Random(f"{SEED} {salt} {database}").sample(once, min(SAMPLE[database], len(once)))
 
 
-def only_a_third(mode: Mode, database: str) -> bool:
+def only_a_share(mode: Mode, database: str) -> bool:
     """Whether only some of the points are tried there, because SQLite has them all."""
-    return mode == "points" and not ONE_DATABASE and database in THIRDS
+    return mode == "points" and not ONE_DATABASE and database in FIRST
 
 
 def told_apart(mode: Mode) -> bool:
@@ -163,7 +164,7 @@ class Proof:
             case "full":
                 how = "all of them"
             case "points":
-                where_else = "" if ONE_DATABASE else " on SQLite, every third on each server"
+                where_else = "" if ONE_DATABASE else " on SQLite, every fourth on each server"
                 how = f"each point once{where_else}, in a way that was drawn; -- --full tries all"
             case _:
                 how = "a sample; nox -s crash covers every point"
