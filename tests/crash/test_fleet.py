@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 import pytest
 from crashlab.books import audit
+from crashlab.lives import read_diary
 from crashlab.premises import Address, Shop, open_shop
 from databases import database, migrated, postgres
 from fleet import Fleet
@@ -216,7 +217,7 @@ async def test_whoever_of_the_fleet_dies_each_order_is_paid_once_and_told(
                         rows = await shop.rows()
         assert audit(gateway.intents(), gateway.charges(), gateway.refunds(), rows).findings == []
         diary = fleet.diary()
-        told = {each["event"] for each in diary} | set((tmp_path / "later").read_text().split())
+        told = {each["event"] for each in diary} | set(read_diary(tmp_path / "later"))
         events = [event for row in rows for event in row.events]
         assert {each.id for each in events if each.type.startswith("payment.")} <= told
         assert {each["pid"] for each in diary} <= fleet.workers, "an instance did a worker's work"

@@ -28,7 +28,7 @@ from bridge_payments.stores.base import (
 from .premises import Address, Row, Shop, move, open_shop, open_shops
 from .stories import STORIES, Client
 
-__all__ = ["Ours", "Pass", "begin", "live", "ours_of", "recover", "storm"]
+__all__ = ["Ours", "Pass", "begin", "live", "ours_of", "read_diary", "recover", "storm"]
 
 Pass = tuple[Point, str]
 """One pass of the seam."""
@@ -188,11 +188,12 @@ async def ours_of(shop: Shop) -> Ours:
         )
 
     ours = await shop.store.run(read, write=False)
-    ours.diary = _read(Path(shop.address.diary))
+    ours.diary = read_diary(Path(shop.address.diary))
     return ours
 
 
-def _read(diary: Path) -> list[str]:
+def read_diary(diary: Path) -> list[str]:
+    """Return the ids of all events that were told; nobody makes a diary of nothing."""
     return diary.read_text().split() if diary.exists() else []
 
 
