@@ -16,6 +16,9 @@ from .wire import App
 
 __all__ = ["Listening"]
 
+_IDLE = 75
+"""Seconds. Longer than our transport keeps an idle connection, as it is with providers."""
+
 
 class Listening(ABC):
     """Binds a port of this machine at once and serves when it is told to."""
@@ -59,6 +62,7 @@ class Listening(ABC):
             ws="none",
             proxy_headers=False,
             interface="asgi3",
+            timeout_keep_alive=_IDLE,
             timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(config)

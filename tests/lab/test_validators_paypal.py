@@ -130,6 +130,10 @@ def test_the_verification_of_webhooks_is_judged(judge: PayPalDescriptions) -> No
     }
     assert judge.request_problems(post(path, asked, headers={})) == []
     assert judge.request_problems(post(path, {**asked, "webhook_id": 7}, headers={}))
+    for signature in ("+/A" * 100 + "==", "/" + "x" * 300):
+        assert judge.request_problems(post(path, {**asked, "transmission_sig": signature}, headers={})) == []
+    for no_signature in ("+ x", "-" + "x" * 300, "12345"):
+        assert judge.request_problems(post(path, {**asked, "transmission_sig": no_signature}, headers={}))
     del asked["transmission_sig"]
     assert judge.request_problems(post(path, asked, headers={}))
 

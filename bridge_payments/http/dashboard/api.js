@@ -15,6 +15,9 @@ export function signIn(value) {
   session = value.trim();
 }
 
+/** Whether a session was typed in here, and not only what the application signed in. */
+export const broughtSession = () => session !== "";
+
 export const get = (path, query = {}) => ask("GET", path, { query });
 export const post = (path, body = {}) => ask("POST", path, { body });
 

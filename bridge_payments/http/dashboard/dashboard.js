@@ -1,5 +1,5 @@
 // Which view is shown, when it is read again, and what is said when it cannot be.
-import { get, signIn } from "./api.js";
+import { broughtSession, get, signIn } from "./api.js";
 import { h } from "./dom.js";
 import { overview } from "./overview.js";
 import { payment, payments } from "./payments.js";
@@ -68,15 +68,16 @@ function badge(id, number, meaning) {
 
 function refusal(error) {
   if (error.status === 401) return strangers("Sign in", "This page shows payments to admins. Sign in to the application as an admin and come back, "
-    + "or give a session of yours: it is kept in this page only, until it is closed or read again.");
+    + "or give a session of yours: it is kept in this page only, until it is closed or read again.", broughtSession());
   if (error.status === 403) return strangers("Not for you", "You are signed in, and not as an admin.");
   return h("section", { class: "panel narrow", role: "alert" }, h("h1", {}, "That did not work"), h("p", {}, error.message),
     h("button", { type: "button", onclick: () => show() }, "Try again"));
 }
 
-function strangers(title, text) {
+function strangers(title, text, refused = false) {
   const field = h("input", { id: "session", type: "password", autocomplete: "off", required: true });
   return h("section", { class: "panel narrow" }, h("h1", { tabindex: "-1" }, title), h("p", {}, text),
+    refused && h("p", { role: "alert" }, "The session that you gave is not accepted."),
     h("form", { onsubmit: (event) => {
       event.preventDefault();
       signIn(field.value);

@@ -31,6 +31,10 @@ _AT_ODDS = re.compile(r"payment_source/(card|paypal|venmo)/attributes/vault: ")
 """Of what an order keeps, orders 2.32 forbids the customer in one part and describes it in the next; real
 orders have it."""
 
+_BASE64 = re.compile(r"transmission_sig: '[+/][A-Za-z0-9+/]{20}")
+"""One signature in 32 begins with a sign of base64's that its pattern does not foresee. It goes back to
+PayPal as it came (2026-11)."""
+
 _LIST = ("GET", "/v1/billing/subscriptions")
 """Newer than these descriptions, too (2026-11, paypal-server-sdk 2.4.0, list_subscriptions)."""
 
@@ -162,6 +166,7 @@ class PayPalDescriptions:
             f"{version}: {problem}"
             for problem in (*description.problems(schema, body), *_unknown_names(description, schema, body))
             if not any(exchange.path == path and words in problem for path, words in _NEWER)
+            and not _BASE64.match(problem)
         ]
 
 
