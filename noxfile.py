@@ -58,8 +58,8 @@ STORES = (  # each starts the servers anew: once is enough
     "tests/conformance/test_sql_workers.py",
     "tests/conformance/test_stores.py",
 )
-SHARED = () if "BRIDGE_LIBSQL_URL" in os.environ else ("-n", "2", "--dist", "worksteal")
-"""By two processes, each with servers of its own; a libSQL server that somebody lends has one database."""
+SHARED = ("-n", "2", "--dist", "worksteal")
+"""By two processes, each with servers of its own. The whole suite keeps two cores busy as it is."""
 BROWSER = ("tests/acceptance/test_dashboard_browser.py", "tests/acceptance/test_sandbox_browser.py")
 
 seconds: list[str] = []
@@ -178,8 +178,8 @@ def tests(session: nox.Session) -> None:
     if session.python != PYTHONS[0]:
         elsewhere += ["--ignore=tests/acceptance", "--ignore=tests/crash", "-m", "not slow"]
     if session.python not in (PYTHONS[0], PYTHONS[-1]):
-        elsewhere = ["tests/unit", "-m", "not slow"]
-    pytest(session, *(session.posargs or (*SHARED, *elsewhere)))
+        elsewhere = ["tests/unit", "-m", "not slow", *SHARED]
+    pytest(session, *(session.posargs or elsewhere))
 
 
 @nox.session(python=PYTHONS[0])
@@ -190,7 +190,7 @@ def stores(session: nox.Session) -> None:
     `BRIDGE_POSTGRES_URL`, `BRIDGE_MARIADB_URL`, `BRIDGE_MYSQL_URL` and `BRIDGE_LIBSQL_URL` name running ones.
     """
     session.install("-e", ".[dev]")
-    pytest(session, *SHARED, *STORES, *session.posargs)
+    pytest(session, *STORES, *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
