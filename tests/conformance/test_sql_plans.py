@@ -253,7 +253,6 @@ def only_what_is_said(found: dict[str, list[str]], said: dict[str, re.Pattern[st
 SORTED = {
     "one user's rows": re.compile(r"user_id = \?"),
     "rows of one reference": re.compile(r"ORDER BY CASE WHEN"),
-    "payments of one order of the merchant's": re.compile(r"provider_payments\.reference_code = \?"),
     "deliveries of one event": re.compile(r"webhook_deliveries\.event_id = \?"),
     "deliveries to no endpoint": re.compile(r"endpoint IN \(SELECT 1 FROM \(SELECT 1\)"),
     "what is open": re.compile(r"operations\.due_at IS NOT NULL"),

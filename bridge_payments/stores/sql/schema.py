@@ -33,7 +33,7 @@ __all__ = [
 
 IncludeName = Callable[[str | None, str, Mapping[str, str | None]], bool]
 
-HEAD: Final = "bp_0008"
+HEAD: Final = "bp_0009"
 VERSION_TABLE: Final = "bridge_payments_version"
 
 _LOCK: Final = 0x6272_6964_6765

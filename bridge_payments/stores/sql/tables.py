@@ -185,7 +185,7 @@ payments: sa.Table = sa.Table(
     sa.Index(None, "provider_id", "provider_payment_id"),  # … or the charge
     # Not unique: 100 random bits are. A look-up by it finds a payment whose create was never answered.
     sa.Index(None, "reference"),
-    sa.Index(None, "reference_code"),  # the merchant's order number, from support and from reports
+    sa.Index(None, "reference_code", "id"),  # the merchant's order number, from support and from reports
     sa.Index(None, "status", "id"),  # an admin's list of one status
     _due("due", "provider_payments", "next_sync_at"),  # the sweep
     _secrets("provider_payments"),
